@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * megalloc.h - one persistent global address space for SPMD programs.
+ *
+ * A *space* is a set of *homes*, shards of persistent memory numbered
+ * 0..mega_nhomes()-1 for the life of the data. Any rank allocates chunks on
+ * any home, reads, writes and updates them one-sidedly, says when they must
+ * be durable, and finds them again in the next job, also with another number
+ * of ranks. A *region* is a named owner of memory on all homes.
+ *
+ * CONVENTIONS, not repeated at each call
+ * - A call that can fail returns MEGA_OK or a negative status, and leaves a
+ *   sentence in mega_errmsg(). Outputs are set only on success. A null or
+ *   ill-formed argument gives MEGA_ERR_ARG, a call before mega_init or after
+ *   mega_finalize MEGA_ERR_STATE. Nothing aborts, exits or writes to stdout.
+ * - Any thread may make any call. "Collective": all ranks, the same order,
+ *   the same arguments, one thread of each at a time.
+ * - Sizes and offsets are bytes. Local buffers may be reused on return,
+ *   except those of the _nbi calls (after mega_quiet).
+ *
+ * ORDER of two operations of one thread on the same home
+ *
+ *   first \ then    put   get   amo   signal  persist
+ *   put             F     Q     F     -       -
+ *   put_nbi         F     Q     F     F       -
+ *   get_nbi         Q     Q     Q     Q       -
+ *   amo             -     -     -     -       -
+ *   alloc           -     -     -     -       -
+ *   free            F     Q     F     F       -
+ *
+ *   - ordered as written   F mega_fence() between   Q mega_quiet() between
+ *
+ * LAWS OF DURABILITY
+ * L1 mega_persist(p, n): the range, and that the chunks which meet it are
+ *    allocated, is durable on return. mega_drain(): every allocation and
+ *    free that this thread has made. mega_commit(): those of all threads of
+ *    all ranks whose calls came before.
+ * L2 So data durable => its allocation durable, whoever persists.
+ * L3 A pointer may be given to another thread or rank after mega_quiet(),
+ *    mega_persist(), mega_barrier(), mega_put_signal(), mega_unlock() or a
+ *    mega_amo() with MEGA_AMO_RELEASE.
+ * L4 Persist a chunk before you link it. Persist the unlink before you free.
+ *    Persist a link that you read before you make durable what rests on it.
+ * L5 After a crash at any instant no chunk is handed out twice and no durably
+ *    linked chunk is lost. A chunk allocated durably and never linked, or
+ *    freed and not yet drained, may be left live: a leak.
+ * L6 mega_reserve() takes a chunk that a crash gives back; mega_publish()
+ *    makes up to MEGA_PUBLISH_MAX chunks live and stores their links, all or
+ *    none. Until the call returns a slot named in it belongs to the caller:
+ *    others may read through it, not change it, nor free what it names.
+ * L7 Opening a space makes durable whatever it decides on.
+ */
+#ifndef MEGALLOC_H
+#define MEGALLOC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define MEGA_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define MEGA_MUST_CHECK
+#endif
+
+/* ---- Status ----------------------------------------------------------- */
+
+typedef int mega_status_t; /* MEGA_OK or one of MEGA_ERR_* */
+
+#define MEGA_STATUS_LIST(X)                                                    \
+    X(MEGA_OK, 0, "success")                                                   \
+    X(MEGA_ERR_ARG, -1, "bad argument")                                        \
+    X(MEGA_ERR_STATE, -2, "not initialised, or already finalised")             \
+    X(MEGA_ERR_NOMEM, -3, "no volatile memory left in this process")           \
+    X(MEGA_ERR_HOME_FULL, -4, "no space left on the home")                     \
+    X(MEGA_ERR_MEDIUM_FULL, -5, "no space left on the medium")                 \
+    X(MEGA_ERR_TABLE_FULL, -6, "a fixed table of the format is full")          \
+    X(MEGA_ERR_TOO_BIG, -7, "larger than the format can hold")                 \
+    X(MEGA_ERR_ABSENT, -8, "home missing or out of reach")                     \
+    X(MEGA_ERR_BUSY, -9, "in use by others")                                   \
+    X(MEGA_ERR_DAMAGED, -10, "damaged data on the medium")                     \
+    X(MEGA_ERR_MISMATCH, -11, "file of another space, home or version")        \
+    X(MEGA_ERR_EXISTS, -12, "exists already")                                  \
+    X(MEGA_ERR_NOT_FOUND, -13, "not found")                                    \
+    X(MEGA_ERR_NOT_LIVE, -14, "not a live chunk")                              \
+    X(MEGA_ERR_CONF, -15, "unreadable MEGALLOC_* setting")                     \
+    X(MEGA_ERR_IO, -16, "the system refused an operation")                     \
+    X(MEGA_ERR_THREAD, -17, "MPI was started without the needed threads")      \
+    X(MEGA_ERR_TIMEOUT, -18, "no answer in time")                              \
+    X(MEGA_ERR_UNSUPPORTED, -19, "not possible in this build or job")          \
+    X(MEGA_ERR_DIFFERS, -20, "ranks gave different arguments")                 \
+    X(MEGA_ERR_PEER, -21, "another rank failed in this collective call")
+
+enum {
+#define MEGA_X(name, value, text) name = value,
+    MEGA_STATUS_LIST(MEGA_X)
+#undef MEGA_X
+};
+
+/** The fixed text of a status, never NULL. */
+const char *mega_strerror(mega_status_t status);
+
+/** What the last failed call of this thread was asked, met and needs: one
+ *  sentence, "" if none failed. Valid until this thread's next failed call. */
+const char *mega_errmsg(void);
+
+/** "major.minor.patch" of the library in use. */
+const char *mega_version(void);
+
+/* ---- Global pointers --------------------------------------------------- */
+
+/** [home:20][span:10][offset:34]; null is 0. The same bits in every job that
+ *  opens the space. Fits in an 8-byte compare-and-swap. */
+typedef struct mega_gptr {
+    uint64_t v;
+} mega_gptr_t;
+
+#define MEGA_OFFSET_BITS 34
+#define MEGA_SPAN_BITS 10
+
+static inline mega_gptr_t mega_from_bits(uint64_t bits)
+{
+    mega_gptr_t p;
+    p.v = bits;
+    return p;
+}
+
+static inline mega_gptr_t mega_null(void)
+{
+    return mega_from_bits(0);
+}
+
+static inline int mega_is_null(mega_gptr_t p)
+{
+    return p.v == 0;
+}
+
+/** The home that a pointer names. */
+static inline int mega_home(mega_gptr_t p)
+{
+    return (int)(p.v >> (MEGA_OFFSET_BITS + MEGA_SPAN_BITS));
+}
+
+/** The offset within its span. */
+static inline uint64_t mega_offset(mega_gptr_t p)
+{
+    return p.v & ((UINT64_C(1) << MEGA_OFFSET_BITS) - 1);
+}
+
+/** p plus n bytes. Undefined beyond the chunk or raw run. */
+static inline mega_gptr_t mega_add(mega_gptr_t p, int64_t n)
+{
+    return mega_from_bits(p.v + (uint64_t)n);
+}
+
+/** The address of p in this process, or NULL: null pointer, not in the space,
+ *  or on a home that this host does not map. Valid until mega_finalize. Plain
+ *  stores through it are visible and become durable like a put. */
+void *mega_ptr(mega_gptr_t p);
+
+/** The global pointer of an address inside a mapped home, else null. */
+mega_gptr_t mega_gptr_of(const void *addr);
+
+/* ---- Set-up ------------------------------------------------------------ */
+
+/** Opens the space named by MEGALLOC_DIR, creating it at first use, with one
+ *  home per rank. Collective over MPI_COMM_WORLD; starts MPI if nobody has
+ *  (and then ends it at exit). May be called again after mega_finalize.
+ *  Reads MEGALLOC_* (see megalloc(7)). MEGA_ERR_CONF: a value is unreadable;
+ *  BUSY: another job maps the space, the message names its processes; ABSENT:
+ *  a home's file is missing; MISMATCH, DAMAGED: a file is not this space's or
+ *  broken; nothing is written to the others. MEDIUM_FULL, IO: the system's
+ *  reason is in the message. All ranks return the same success or failure. */
+mega_status_t mega_init(void) MEGA_MUST_CHECK;
+
+/** Makes everything durable, marks the space clean and closes it. Collective.
+ *  Never deletes data. MPI_Finalize calls it if the program has not. */
+mega_status_t mega_finalize(void);
+
+int mega_rank(void);   /* of this process, 0..mega_nranks()-1; -1 if closed */
+int mega_nranks(void); /* of this job; 0 if closed */
+int mega_nhomes(void); /* of the space; 0 if closed */
+
+/** A home on this host for this rank to allocate on: the one it serves, if
+ *  any (homes are dealt evenly). -1 if closed. */
+int mega_my_home(void);
+
+/** What survives what. */
+typedef enum mega_domain {
+    MEGA_DOMAIN_PROCESS = 0, /* kill -9, not power loss (tmpfs, page cache) */
+    MEGA_DOMAIN_MSYNC = 1,   /* power loss, by msync (a file on a disk) */
+    MEGA_DOMAIN_POWER = 2    /* power loss, by cache-line flushes (NVM) */
+} mega_domain_t;
+
+typedef struct mega_home_stat {
+    int home, server, spans, local; /* local: this host maps it */
+    mega_domain_t domain;
+    uint64_t size;         /* bytes in extents that can hold chunks */
+    uint64_t max;          /* MEGALLOC_HOME_MAX; 0: the medium's end */
+    uint64_t free;         /* bytes in free extents */
+    uint64_t largest_hole; /* bytes in adjacent free extents */
+    uint64_t slabs;        /* bytes in slabs */
+    uint64_t runs;         /* bytes in large chunks */
+    uint64_t raw;          /* bytes reserved by regions */
+    uint64_t live_chunks;  /* in slabs and runs */
+    uint64_t live_bytes;   /* their usable sizes */
+    char path[256];        /* its first pool file */
+} mega_home_stat_t;
+
+/** The state of one home of this host. Reads every mark: not for hot paths. */
+mega_status_t mega_home_stat(int home, mega_home_stat_t *stat_p)
+    MEGA_MUST_CHECK;
+
+typedef struct mega_recovery {
+    uint64_t epoch;         /* how often the space has been opened */
+    int created;            /* this open made the space */
+    int clean;              /* the job before ended with mega_finalize */
+    uint64_t intents;       /* publish groups completed by this open */
+    uint64_t refused;       /* intents that named impossible memory */
+    uint64_t extents_freed; /* extents given back by this open */
+    uint64_t regions_ended; /* half-made or half-destroyed regions */
+} mega_recovery_t;
+
+/** What the open of this job found and did, over all homes. */
+mega_status_t mega_recovery(mega_recovery_t *rec_p) MEGA_MUST_CHECK;
+
+/* ---- Regions ----------------------------------------------------------- */
+
+typedef struct mega_region *mega_region_t; /* valid until close or finalize */
+
+#define MEGA_DEFAULT ((mega_region_t)0) /* the region that always exists */
+#define MEGA_NAME_MAX 63                /* bytes of a name, without the 0 */
+#define MEGA_REGIONS_MAX 512
+#define MEGA_ROOTS_MAX 1024
+
+/** Makes a region and reserves bytes_per_home (may be 0) raw zeroed bytes on
+ *  every home. flags: 0. Collective; durable, on all homes or on none, even
+ *  if a crash comes midway. EXISTS; HOME_FULL, MEDIUM_FULL: a home has no such
+ *  room and cannot grow; TABLE_FULL: MEGA_REGIONS_MAX regions exist. */
+mega_status_t mega_region_create(const char *name, uint64_t bytes_per_home,
+                                 unsigned flags, mega_region_t *r_p)
+    MEGA_MUST_CHECK;
+
+/** Finds a region by name. Collective. NOT_FOUND. */
+mega_status_t mega_region_open(const char *name, mega_region_t *r_p)
+    MEGA_MUST_CHECK;
+
+/** Gives the handle back; the region stays. Collective. */
+mega_status_t mega_region_close(mega_region_t *r_p);
+
+/** Ends a region with all its chunks, raw bytes and roots. Collective; no
+ *  thread may use the region any more. One durable record decides. */
+mega_status_t mega_region_destroy(mega_region_t *r_p) MEGA_MUST_CHECK;
+
+/** Adds raw zeroed bytes on every home, addressed after the former ones.
+ *  Collective, durable, all homes or none. Errors as mega_region_create. */
+mega_status_t mega_region_grow(mega_region_t r, uint64_t more_per_home)
+    MEGA_MUST_CHECK;
+
+typedef struct mega_region_stat {
+    char name[MEGA_NAME_MAX + 1];
+    uint32_t id;
+    uint64_t bytes_per_home; /* raw bytes */
+    uint64_t extents;        /* bytes of extents held on this host's homes */
+} mega_region_stat_t;
+
+mega_status_t mega_region_stat(mega_region_t r, mega_region_stat_t *stat_p)
+    MEGA_MUST_CHECK;
+
+/** The raw byte at offset off on a home: no communication. Null if home or
+ *  off is out of range. Raw bytes may consist of several runs: len_p, unless
+ *  NULL, gets the number of adjacent bytes from there. */
+mega_gptr_t mega_region_at(mega_region_t r, int home, uint64_t off,
+                           uint64_t *len_p);
+
+/* ---- Chunks ------------------------------------------------------------ */
+
+#define MEGA_ANY_HOME (-1) /* this rank's own home, then others of the host */
+
+/** A chunk of at least size bytes (>= 1) on a home, contents undefined,
+ *  aligned to 16, from a page up to a page. One rank; lock-free; durable by
+ *  L1. HOME_FULL: the home is full and MEGALLOC_HOME_MAX is reached;
+ *  MEDIUM_FULL: it may grow but the medium is full; TOO_BIG: larger than the
+ *  largest span; ABSENT. */
+mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
+                         mega_gptr_t *p_p) MEGA_MUST_CHECK;
+
+/** count chunks of one size, all or none. */
+mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size,
+                           size_t count, mega_gptr_t *p_p) MEGA_MUST_CHECK;
+
+/** Gives a chunk back; any rank, any thread; null is a no-op. Durable after
+ *  mega_drain(); chunks above 32 KiB at once. NOT_LIVE: freed before, or not
+ *  the start of a chunk. Undefined: a free while others use the chunk. */
+mega_status_t mega_free(mega_gptr_t p);
+
+/** The bytes that the chunk at p can hold. NOT_LIVE. */
+mega_status_t mega_usable_size(mega_gptr_t p, size_t *size_p) MEGA_MUST_CHECK;
+
+#define MEGA_PUBLISH_MAX 64
+
+/** Takes a chunk that stays unallocated to a crash until it is published.
+ *  Publish or cancel it in the same rank. Errors as mega_alloc. */
+mega_status_t mega_reserve(mega_region_t r, int home, size_t size,
+                           mega_gptr_t *p_p) MEGA_MUST_CHECK;
+
+/** Gives a reserved chunk back. NOT_LIVE: it is not reserved by this rank. */
+mega_status_t mega_cancel(mega_gptr_t p);
+
+typedef enum mega_publish_op {
+    MEGA_PUBLISH_ALLOC, /* chunk is reserved; slot is null: slot = chunk */
+    MEGA_PUBLISH_FREE,  /* slot holds the live chunk: slot = null, freed */
+    MEGA_PUBLISH_SET    /* slot = chunk; no chunk changes state */
+} mega_publish_op_t;
+
+typedef struct mega_publish_item {
+    mega_publish_op_t op;
+    mega_gptr_t chunk;
+    mega_gptr_t slot; /* 8-aligned: in a root, a raw run, a live chunk, or a
+                         chunk of the same group; null with ALLOC: no link */
+} mega_publish_item_t;
+
+#define MEGA_PERSIST_CONTENTS 1u /* first persist the chunks of ALLOC items */
+
+/** Does n <= MEGA_PUBLISH_MAX items, all or none if a crash comes; durable on
+ *  return. Readers see the slots change one by one. Contents must be durable
+ *  before, or flags has MEGA_PERSIST_CONTENTS. EXISTS: an ALLOC slot is not
+ *  null; NOT_LIVE: a chunk is not reserved, or a FREE slot does not hold it;
+ *  TOO_BIG: n. On an error nothing has changed.
+ *  Source: libpmemobj's pmemobj_publish; the intents are Megalloc's. */
+mega_status_t mega_publish(const mega_publish_item_t *items, size_t n,
+                           unsigned flags) MEGA_MUST_CHECK;
+
+/** alloc and link in one step that a crash cannot split. The chunk's contents
+ *  are undefined. EXISTS: the slot is not null. */
+mega_status_t mega_alloc_to(mega_region_t r, int home, size_t size,
+                            mega_gptr_t slot) MEGA_MUST_CHECK;
+
+/** unlink and free in one step that a crash cannot split. A null slot is a
+ *  no-op. */
+mega_status_t mega_free_from(mega_gptr_t slot) MEGA_MUST_CHECK;
+
+/* ---- Data -------------------------------------------------------------- */
+
+/** Copies n bytes to p. Visible after mega_quiet(), durable by L1. ARG: null,
+ *  or beyond the span; ABSENT. */
+mega_status_t mega_put(mega_gptr_t p, const void *src, size_t n)
+    MEGA_MUST_CHECK;
+
+/** Copies n bytes from p; they are in dst on return. */
+mega_status_t mega_get(void *dst, mega_gptr_t p, size_t n) MEGA_MUST_CHECK;
+
+/** The same, but the buffer is free, or filled, only after mega_quiet(). */
+mega_status_t mega_put_nbi(mega_gptr_t p, const void *src, size_t n)
+    MEGA_MUST_CHECK;
+mega_status_t mega_get_nbi(void *dst, mega_gptr_t p, size_t n) MEGA_MUST_CHECK;
+
+typedef struct mega_iov {
+    mega_gptr_t p;
+    void *buf; /* only read by mega_putv */
+    size_t len;
+} mega_iov_t;
+
+/** count puts or gets; complete on return like mega_put and mega_get. Stops
+ *  at the first that fails. */
+mega_status_t mega_putv(const mega_iov_t *iov, size_t count) MEGA_MUST_CHECK;
+mega_status_t mega_getv(const mega_iov_t *iov, size_t count) MEGA_MUST_CHECK;
+
+/** Copies n bytes between chunks anywhere; the ranges may not overlap. */
+mega_status_t mega_copy(mega_gptr_t dst, mega_gptr_t src, size_t n)
+    MEGA_MUST_CHECK;
+
+/** A put, then an 8-byte store of signal to sig: who sees the signal sees the
+ *  data and may use the pointers in it (L3). Source: OpenSHMEM 1.5, 9.8. */
+mega_status_t mega_put_signal(mega_gptr_t p, const void *src, size_t n,
+                              mega_gptr_t sig, uint64_t signal)
+    MEGA_MUST_CHECK;
+
+/** This thread's puts before are seen by others before those after. */
+mega_status_t mega_fence(void);
+
+/** This thread's operations are complete and visible; its pointers may be
+ *  given away (L3). */
+mega_status_t mega_quiet(void);
+
+/* ---- Atomics ----------------------------------------------------------- */
+
+typedef enum mega_amo_op {
+    MEGA_AMO_FETCH, /* read */
+    MEGA_AMO_SET,   /* write */
+    MEGA_AMO_ADD,
+    MEGA_AMO_AND,
+    MEGA_AMO_OR,
+    MEGA_AMO_XOR,
+    MEGA_AMO_SWAP,
+    MEGA_AMO_CSWAP /* write value if the old one equals compare */
+} mega_amo_op_t;
+
+#define MEGA_AMO_RELEASE 1u /* who sees the value may use what went before */
+
+/** One atomic operation on the size (4 or 8, aligned) bytes at p. old_p gets
+ *  the value before, or is NULL. Complete on return; atomic against all other
+ *  mega_amo, not against put. Durable by L1. */
+mega_status_t mega_amo(mega_amo_op_t op, unsigned flags, size_t size,
+                       mega_gptr_t p, uint64_t value, uint64_t compare,
+                       uint64_t *old_p) MEGA_MUST_CHECK;
+
+MEGA_MUST_CHECK
+static inline mega_status_t mega_fetch_add64(mega_gptr_t p, uint64_t v,
+                                             uint64_t *old_p)
+{
+    return mega_amo(MEGA_AMO_ADD, MEGA_AMO_RELEASE, 8, p, v, 0, old_p);
+}
+
+MEGA_MUST_CHECK
+static inline mega_status_t mega_cswap64(mega_gptr_t p, uint64_t expect,
+                                         uint64_t v, uint64_t *old_p)
+{
+    return mega_amo(MEGA_AMO_CSWAP, MEGA_AMO_RELEASE, 8, p, v, expect, old_p);
+}
+
+MEGA_MUST_CHECK
+static inline mega_status_t mega_swap64(mega_gptr_t p, uint64_t v,
+                                        uint64_t *old_p)
+{
+    return mega_amo(MEGA_AMO_SWAP, MEGA_AMO_RELEASE, 8, p, v, 0, old_p);
+}
+
+MEGA_MUST_CHECK
+static inline mega_status_t mega_fetch64(mega_gptr_t p, uint64_t *value_p)
+{
+    return mega_amo(MEGA_AMO_FETCH, 0, 8, p, 0, 0, value_p);
+}
+
+MEGA_MUST_CHECK
+static inline mega_status_t mega_set64(mega_gptr_t p, uint64_t v)
+{
+    return mega_amo(MEGA_AMO_SET, MEGA_AMO_RELEASE, 8, p, v, 0, NULL);
+}
+
+/* ---- Durability -------------------------------------------------------- */
+
+/** L1 for n bytes (0 is legal) at p, in one span. */
+mega_status_t mega_persist(mega_gptr_t p, size_t n) MEGA_MUST_CHECK;
+
+/** A put that is durable on return. */
+mega_status_t mega_put_persist(mega_gptr_t p, const void *src, size_t n)
+    MEGA_MUST_CHECK;
+
+/** L1: all allocations and frees of this thread are durable. */
+mega_status_t mega_drain(void) MEGA_MUST_CHECK;
+
+/** L1: all allocations and frees of all threads whose calls came before, and
+ *  all puts that went through calls of this library. Collective. */
+mega_status_t mega_commit(void) MEGA_MUST_CHECK;
+
+/* ---- Named roots ------------------------------------------------------- */
+
+/** Binds a name of region r to p (null allowed), durably; creates the name if
+ *  needed. One rank. TABLE_FULL: MEGA_ROOTS_MAX names exist. */
+mega_status_t mega_root_set(mega_region_t r, const char *name, mega_gptr_t p)
+    MEGA_MUST_CHECK;
+
+/** The pointer bound to a name. NOT_FOUND. */
+mega_status_t mega_root_get(mega_region_t r, const char *name,
+                            mega_gptr_t *p_p) MEGA_MUST_CHECK;
+
+/** The 8-byte slot of a name (created, null, if new): for mega_publish,
+ *  mega_amo and their kin. */
+mega_status_t mega_root_slot(mega_region_t r, const char *name,
+                             mega_gptr_t *slot_p) MEGA_MUST_CHECK;
+
+/** Forgets a name, durably. NOT_FOUND. */
+mega_status_t mega_root_remove(mega_region_t r, const char *name)
+    MEGA_MUST_CHECK;
+
+/** The name after position *iter_p (start with 0) of region r, copied to name.
+ *  NOT_FOUND: no more. */
+mega_status_t mega_root_next(mega_region_t r, uint64_t *iter_p,
+                             char name[MEGA_NAME_MAX + 1], mega_gptr_t *p_p)
+    MEGA_MUST_CHECK;
+
+/* ---- Synchronisation --------------------------------------------------- */
+
+/** All ranks have arrived; a quiet of the calling threads. Collective. */
+mega_status_t mega_barrier(void) MEGA_MUST_CHECK;
+
+/** n bytes of root's buf to all. Collective. */
+mega_status_t mega_bcast(void *buf, size_t n, int root) MEGA_MUST_CHECK;
+
+typedef enum mega_cmp {
+    MEGA_CMP_EQ,
+    MEGA_CMP_NE,
+    MEGA_CMP_GT,
+    MEGA_CMP_GE,
+    MEGA_CMP_LT,
+    MEGA_CMP_LE
+} mega_cmp_t; /* unsigned comparison */
+
+/** Waits until the 8 bytes at p compare so with value. timeout_ms < 0: for
+ *  ever. TIMEOUT. Yields the processor. */
+mega_status_t mega_wait_until(mega_gptr_t p, mega_cmp_t cmp, uint64_t value,
+                              int timeout_ms) MEGA_MUST_CHECK;
+
+/** Reader/writer lock in the 8 zeroed, aligned bytes at p. Not recursive. Void
+ *  after a restart: nobody holds it. BUSY (try only); STATE: unlock of a lock
+ *  that is not held. */
+#define MEGA_LOCK_SHARED 1u
+mega_status_t mega_lock(mega_gptr_t p, unsigned flags) MEGA_MUST_CHECK;
+mega_status_t mega_trylock(mega_gptr_t p, unsigned flags) MEGA_MUST_CHECK;
+mega_status_t mega_unlock(mega_gptr_t p, unsigned flags);
+
+/* ---- Sight ------------------------------------------------------------- */
+
+/** Calls fn for each live chunk of region r (MEGA_DEFAULT: of the default
+ *  region) on a home of this host, until fn returns not 0; that value goes to
+ *  *stop_p unless NULL. Exact only while nobody allocates or frees there. */
+typedef int (*mega_walk_fn)(mega_gptr_t p, size_t usable, void *arg);
+mega_status_t mega_walk(mega_region_t r, int home, mega_walk_fn fn, void *arg,
+                        int *stop_p) MEGA_MUST_CHECK;
+
+/** Verifies the invariants of a home of this host; *bad_p gets the number of
+ *  violations, each of them a sentence for fn (may be NULL). Exact only while
+ *  nobody allocates or frees there. */
+typedef void (*mega_check_fn)(const char *what, void *arg);
+mega_status_t mega_check(int home, mega_check_fn fn, void *arg,
+                         uint64_t *bad_p) MEGA_MUST_CHECK;
+
+typedef struct mega_counters {
+    uint64_t flushes, fences;            /* lines and fences, this process */
+    uint64_t claims, claim_cas;          /* extents claimed, CAS tried */
+    uint64_t adoptions, disowned;        /* slabs taken over, given up */
+    uint64_t extents_released, sweeps;   /* empty slabs freed, slabs swept */
+    uint64_t grown;                      /* spans added by this process */
+} mega_counters_t;
+
+/** Counts since mega_init, of all threads that have not ended midway. */
+mega_status_t mega_counters(mega_counters_t *counters_p) MEGA_MUST_CHECK;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * megalloc_mpi.h - the calls of Megalloc that need MPI's types.
+ * Conventions as in megalloc.h.
+ */
+#ifndef MEGALLOC_MPI_H
+#define MEGALLOC_MPI_H
+
+#include <megalloc.h>
+#include <mpi.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** mega_init over the processes of comm, which is duplicated. MPI must be
+ *  initialised. Collective over comm. Errors as mega_init. */
+mega_status_t mega_init_comm(MPI_Comm comm) MEGA_MUST_CHECK;
+
+/** The communicator of the open space, for other collectives; the library
+ *  uses a duplicate of its own. MPI_COMM_NULL if closed. Do not free it. */
+MPI_Comm mega_comm(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
