@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * boot.h - start-up and collectives. boot_mpi.c implements it; for tests
+ * test/lib/boot_threads.c, where threads of one process are the ranks.
+ * All but start are collective over all ranks (or, _host_, those of a host)
+ * and called by one thread at a time.
+ */
+#ifndef MEGA__BOOT_H
+#define MEGA__BOOT_H
+
+#include <stdbool.h>
+
+#include "megalloc.h"
+
+struct mega__boot;
+
+struct mega__boot_place {
+    int rank, nranks;
+    int host, nhosts;           /* hosts are numbered by their lowest rank */
+    int host_rank, host_nranks; /* among the ranks of this host */
+};
+
+/* Joins the job. comm: an MPI_Comm *, or NULL for all processes, starting MPI
+ * if nobody has. ERRORS: STATE - MPI is finalised; THREAD; IO. */
+mega_status_t mega__boot_start(void *comm, struct mega__boot **boot_p);
+void mega__boot_stop(struct mega__boot **boot_p);
+
+struct mega__boot_place mega__boot_place(const struct mega__boot *boot);
+mega_status_t mega__boot_barrier(struct mega__boot *boot);
+mega_status_t mega__boot_bcast(struct mega__boot *boot, void *buf, size_t n,
+                               int root);
+mega_status_t mega__boot_allgather(struct mega__boot *boot, const void *in,
+                                   size_t n, void *out);
+mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
+                                    size_t n); /* from host_rank 0 */
+mega_status_t mega__boot_host_barrier(struct mega__boot *boot);
+
+/* Calls fn(arg) when MPI is about to end and the job has not left. */
+void mega__boot_at_end(struct mega__boot *boot, void (*fn)(void *),
+                       void *arg);
+
+/* The communicator, as an MPI_Comm, for megalloc_mpi.h. */
+void *mega__boot_comm(struct mega__boot *boot);
+
+/* ---- agree.c: built on the calls above ---- */
+
+/* The same answer on all ranks: MEGA_OK if each rank gave MEGA_OK; else the
+ * status and sentence of the lowest rank that failed. */
+mega_status_t mega__boot_agree(struct mega__boot *boot, mega_status_t mine);
+
+/* DIFFERS - what is not the same n bytes on all ranks, named by what. */
+mega_status_t mega__boot_same(struct mega__boot *boot, const void *value,
+                              size_t n, const char *what);
+
+/* Gathers n bytes (n may differ) of each rank, in rank order, into one
+ * buffer of *n_p bytes that the caller frees. */
+mega_status_t mega__boot_gather_all(struct mega__boot *boot, const void *in,
+                                    size_t n, void **out_p, size_t *n_p);
+
+#endif

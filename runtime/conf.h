@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* conf.h - the settings of one job, read once from the environment. */
+#ifndef MEGA__CONF_H
+#define MEGA__CONF_H
+
+#include "megalloc.h"
+
+enum mega__conf_open { MEGA__OPEN_AUTO, MEGA__OPEN_CREATE, MEGA__OPEN_OPEN };
+enum mega__conf_durability {
+    MEGA__DURABLE_AUTO,
+    MEGA__DURABLE_POWER,
+    MEGA__DURABLE_MSYNC,
+    MEGA__DURABLE_PROCESS
+};
+enum mega__conf_agent { MEGA__AGENT_THREAD, MEGA__AGENT_NONE };
+
+#define MEGA__CONF_TEXT 512
+
+union mega__conf_value { /* by the variable's kind */
+    char text[MEGA__CONF_TEXT];
+    uint64_t number; /* bytes, seconds, or the index of the word */
+};
+
+struct mega__conf_var {
+    union mega__conf_value v;
+    int from_environment;
+};
+
+struct mega__conf {
+#define CONF(field, name, kind, def, help) struct mega__conf_var field;
+#include "conf_defs.h"
+#undef CONF
+};
+
+/* Fills conf. ERRORS: CONF - a value is unreadable (the message names it).
+ * Unknown MEGALLOC_* names are reported by the log, with the nearest name. */
+mega_status_t mega__conf_read(struct mega__conf *conf);
+
+/* Writes all settings with value and origin to stderr. */
+void mega__conf_print(const struct mega__conf *conf);
+
+/* The directory of a home: %h, %n and the default expanded.
+ * ERRORS: CONF - longer than size. */
+mega_status_t mega__conf_dir(const struct mega__conf *conf, uint32_t home,
+                             char *dir, size_t size);
+
+/* Whether the directory's name holds %n: one directory per home. */
+int mega__conf_dir_per_home(const struct mega__conf *conf);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * gptr.h - the global pointer as a bit ruler, the extent word, the seal.
+ *
+ *   63            44 43      34 33                                 0
+ *   |  home : 20    | span : 10 |            offset : 34            |
+ */
+#ifndef MEGA__GPTR_H
+#define MEGA__GPTR_H
+
+#include <stdbool.h>
+
+#include "layout.h"
+
+_Static_assert(sizeof(mega_gptr_t) == 8, "fits a compare-and-swap");
+
+static inline uint32_t mega__gptr_home(mega_gptr_t p)
+{
+    return (uint32_t)(p.v >> (MEGA_OFFSET_BITS + MEGA_SPAN_BITS));
+}
+
+static inline uint32_t mega__gptr_span(mega_gptr_t p)
+{
+    return (uint32_t)(p.v >> MEGA_OFFSET_BITS) & (MEGA__SPANS_MAX - 1);
+}
+
+static inline mega_gptr_t mega__gptr(uint32_t home, uint32_t span,
+                                     uint64_t off)
+{
+    return mega_from_bits(((uint64_t)home
+                           << (MEGA_OFFSET_BITS + MEGA_SPAN_BITS)) |
+                          ((uint64_t)span << MEGA_OFFSET_BITS) | off);
+}
+
+/* ---- Extent word: see the table in layout.h ---- */
+
+static inline unsigned mega__word_kind(uint64_t w)
+{
+    return (unsigned)(w & 15);
+}
+
+static inline uint64_t mega__word_slab(enum mega__kind kind, unsigned class,
+                                       uint32_t region, uint32_t owner,
+                                       uint32_t epoch14)
+{
+    return (uint64_t)kind | (uint64_t)class << 4 | (uint64_t)region << 10 |
+           (uint64_t)owner << 30 | (uint64_t)epoch14 << 50;
+}
+
+static inline unsigned mega__word_class(uint64_t w)
+{
+    return (unsigned)(w >> 4) & 63;
+}
+
+static inline uint32_t mega__word_owner(uint64_t w)
+{
+    return (uint32_t)(w >> 30) & 0xfffff;
+}
+
+static inline uint32_t mega__word_slab_epoch(uint64_t w)
+{
+    return (uint32_t)(w >> 50);
+}
+
+/* kind is RUN_HEAD, FREEING (len: extents, flags) or RUN_TAIL (len: distance
+ * to the head, flags 0). */
+static inline uint64_t mega__word_run(enum mega__kind kind, uint32_t len,
+                                      uint32_t region, uint32_t epoch14,
+                                      unsigned flags)
+{
+    return (uint64_t)kind | (uint64_t)len << 4 | (uint64_t)region << 22 |
+           (uint64_t)epoch14 << 42 | (uint64_t)flags << 56;
+}
+
+static inline uint32_t mega__word_len(uint64_t w)
+{
+    return (uint32_t)(w >> 4) & 0x3ffff;
+}
+
+static inline uint32_t mega__word_run_epoch(uint64_t w)
+{
+    return (uint32_t)(w >> 42) & 0x3fff;
+}
+
+static inline unsigned mega__word_flags(uint64_t w)
+{
+    return (unsigned)(w >> 56);
+}
+
+static inline bool mega__word_is_slab(uint64_t w)
+{
+    return mega__word_kind(w) == MEGA__SLAB;
+}
+
+/* The region of a word that has one, else 0. */
+static inline uint32_t mega__word_region(uint64_t w)
+{
+    switch (mega__word_kind(w)) {
+    case MEGA__SLAB:
+    case MEGA__SLAB_INIT:
+        return (uint32_t)(w >> 10) & 0xfffff;
+    case MEGA__RUN_HEAD:
+    case MEGA__RUN_TAIL:
+    case MEGA__FREEING:
+        return (uint32_t)(w >> 22) & 0xfffff;
+    default:
+        return 0;
+    }
+}
+
+/* ---- Epochs ---- */
+
+/* 1..16383: 0 in a word means "no owner". */
+static inline uint32_t mega__epoch14(uint64_t epoch)
+{
+    return (uint32_t)(epoch % MEGA__EPOCH14_MAX) + 1;
+}
+
+static inline uint8_t mega__dead_mark(uint64_t epoch)
+{
+    return (uint8_t)(MEGA__MARK_DEAD + epoch % 254);
+}
+
+/* ---- Seal: a 48-bit value that tells damage ---- */
+
+static inline uint64_t mega__seal(uint64_t value)
+{
+    uint64_t h = (value ^ UINT64_C(0x6d65676131)) * UINT64_C(0x9e3779b97f4a7c15);
+    return (value & UINT64_C(0xffffffffffff)) | (h >> 48) << 48;
+}
+
+/* False: damaged. A word of zeroes reads as 0: never written. */
+static inline bool mega__unseal(uint64_t word, uint64_t *value_p)
+{
+    uint64_t value = word & UINT64_C(0xffffffffffff);
+    *value_p = value;
+    return word == 0 || word == mega__seal(value);
+}
+
+#endif

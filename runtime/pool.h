@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pool.h - persistent memory: pool files, flush and drain. The bottom of the
+ * runtime; pool_pmem.c (libpmemobj) implements it, and for tests
+ * test/lib/pool_lossy.c, which loses what was not fenced.
+ *
+ * ASSUMPTIONS: paths are absolute or relative to the working directory and
+ * fit; the caller holds the home's lock file.
+ */
+#ifndef MEGA__POOL_H
+#define MEGA__POOL_H
+
+#include <stdbool.h>
+
+#include "layout.h"
+
+struct mega__pool; /* one pool file, open (by its server) or only mapped */
+
+/* How a store reaches the medium. */
+enum mega__how {
+    MEGA__HOW_NONE = 0, /* nothing to do: domain process, or eADR */
+    MEGA__HOW_FLUSH,    /* a cache-line flush and a fence */
+    MEGA__HOW_MSYNC     /* msync of the pages */
+};
+
+/* What a thread has flushed and not fenced yet. Used by one thread. */
+#define MEGA__FLUSH_RANGES 16
+struct mega__flusher {
+    uint64_t flushes; /* lines, or msync ranges */
+    uint64_t fences;
+    bool unfenced; /* flush instructions since the last drain */
+    unsigned nranges;
+    struct mega__flush_range {
+        uintptr_t begin, end;
+    } ranges[MEGA__FLUSH_RANGES];
+};
+
+/* Begins to write the lines of [addr, addr+len) to the medium. */
+void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
+                      const void *addr, size_t len);
+
+/* All that f has flushed is on the medium. ERRORS: IO - msync failed: the
+ * data may not be durable. */
+mega_status_t mega__pool_drain(struct mega__flusher *f);
+
+/* Makes a pool file of size bytes under path, allocated on the medium, with
+ * an empty root whose ident is *ident (self and crc are filled in).
+ * ERRORS: EXISTS; MEDIUM_FULL; IO; TOO_BIG - size is below the least. */
+mega_status_t mega__pool_create(const char *path, uint64_t size,
+                                const struct mega__pool_ident *ident,
+                                struct mega__pool **pool_p);
+
+/* Opens a pool file as its server: libpmemobj recovers what is its own.
+ * ERRORS: ABSENT - no such file; DAMAGED; MISMATCH - not a Megalloc pool of
+ * this version; BUSY; IO. */
+mega_status_t mega__pool_open(const char *path, struct mega__pool **pool_p);
+
+/* Maps a pool file that a server of this host has open. root_off is its
+ * mega__pool_root_off there. ERRORS: ABSENT; MISMATCH - not the inode ino;
+ * IO. */
+mega_status_t mega__pool_map(const char *path, uint64_t ino, uint64_t root_off,
+                             struct mega__pool **pool_p);
+
+/* Closes or unmaps. Accepts a pointer to NULL. */
+void mega__pool_close(struct mega__pool **pool_p);
+
+struct mega__pool_root *mega__pool_root(const struct mega__pool *pool);
+uint64_t mega__pool_root_off(const struct mega__pool *pool);
+char *mega__pool_base(const struct mega__pool *pool); /* of file offset 0 */
+uint64_t mega__pool_size(const struct mega__pool *pool);
+uint64_t mega__pool_ino(const struct mega__pool *pool);
+
+/* Allocates the largest object that fits as root->oids[slot] and returns
+ * where a span may lie in it: file offset aligned to MEGA__SPAN_ALIGN, size
+ * in whole extents. Contents: anything. Only the server.
+ * ERRORS: MEDIUM_FULL - no room for min bytes. */
+mega_status_t mega__pool_add_span(struct mega__pool *pool, unsigned slot,
+                                  uint64_t min, uint64_t *base_p,
+                                  uint64_t *size_p);
+
+/* Frees the object again (creation that failed). */
+void mega__pool_drop_span(struct mega__pool *pool, unsigned slot);
+
+/* What the medium of this pool needs. */
+enum mega__how mega__pool_how(const struct mega__pool *pool);
+mega_domain_t mega__pool_domain(const struct mega__pool *pool);
+
+/* Writes all that the system still holds of the file to the medium (L7). */
+mega_status_t mega__pool_sync(struct mega__pool *pool);
+
+/* Whether stores can be flushed here by instruction at all. */
+bool mega__pool_can_flush(void);
+
+#endif
