@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * types.h - THE MAP: every volatile structure. For the bytes on media see
+ * layout.h.
+ *
+ *   space > home > span > extent > slab > chunk
+ *
+ *   space    one persistent global address space: a directory of pool files
+ *   home     one shard of it, one or more pool files, served by one rank
+ *   span     one large libpmemobj object in a pool; Megalloc manages inside
+ *   extent   the unit of coarse memory; one word says what it is
+ *   run      adjacent extents owned as one: a large chunk, or raw memory
+ *   slab     an extent cut into chunks of one class
+ *   granule  the smallest chunk; mark: its byte, the truth about the chunk
+ *   arena    a thread's allocation state; region: a named owner of memory
+ *   epoch    how often the space was opened; voids all older owners
+ *   agent    the thread of a rank that serves its homes to others
+ */
+#ifndef MEGA__TYPES_H
+#define MEGA__TYPES_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "boot.h"
+#include "conf.h"
+#include "gptr.h"
+#include "pool.h"
+
+#define MEGA__CLASSES 32
+#define MEGA__CLASS_MAX 32768u /* bytes; larger chunks are runs */
+
+struct mega__net;
+struct mega__seg;
+struct mega__seg_home;
+struct mega__agent;
+struct mega__request;
+
+/* ---- Size classes (class.c): constant after init ---- */
+
+struct mega__class {
+    uint32_t size;     /* bytes, a multiple of 16, >= MEGA__GRANULE */
+    uint32_t capacity; /* chunks in a slab */
+    uint32_t magic;    /* offset / size == offset * magic >> 32 */
+    uint32_t spare;
+    /* Bit b of word w: granule w*64+b of the extent begins a chunk. One word
+     * stands for one line of marks. */
+    uint64_t starts[MEGA__EXTENT_LINES];
+};
+
+struct mega__classes {
+    struct mega__class of[MEGA__CLASSES];
+    uint8_t by_size[MEGA__CLASS_MAX / 16 + 1]; /* of (size + 15) / 16 */
+};
+
+/* ---- Homes ---- */
+
+/* A span as this process sees it. Never freed before finalize. */
+struct mega__span {
+    char *base;
+    uint64_t size;
+    _Atomic uint64_t *words;
+    _Atomic uint8_t *marks;
+    _Atomic uint16_t *hints; /* frees in an unowned slab; may be wrong */
+    uint32_t first, extents; /* usable: [first, extents) */
+    enum mega__how how;
+    uint32_t no;
+    struct mega__home *home;
+    /* The slabs of this process, by extent; NULL: not owned here. */
+    _Atomic(struct mega__slab *) *slabs;
+};
+
+struct mega__home {
+    uint32_t no;
+    int server;   /* rank */
+    bool local;   /* this host maps it: spans and block are valid */
+    bool serving; /* this rank is the server */
+    enum mega__how how;
+    mega_domain_t domain;
+    int lock_fd;                    /* -1: not held */
+    struct mega__home_block *block; /* in span 0 */
+    struct mega__seg_home *seg;     /* what the ranks of the host share */
+    struct mega__pool **pools;      /* by pool number; under ctx->map_lock */
+    uint32_t npools, pools_room;
+    _Atomic(struct mega__span *) spans[MEGA__SPANS_MAX];
+};
+
+/* ---- Allocation ---- */
+
+/* A slab that this process owns. Per chunk (at its start granule):
+ *   in list   avail bit set
+ *   reserved  rsv bit set
+ *   live      neither: handed out; the mark tells when it was freed
+ * INVARIANTS: avail & rsv == 0; avail, rsv within starts; a chunk whose mark
+ * is LIVE has neither bit. The owner's thread alone changes avail; rsv bits
+ * are set by it and cleared by any thread of the process. */
+struct mega__slab {
+    struct mega__slab *next; /* in its bin's ring, or in the free list */
+    struct mega__span *span;
+    uint32_t extent;
+    uint16_t class;
+    uint16_t line; /* where the next chunk is looked for */
+    uint32_t region;
+    uint64_t avail[MEGA__EXTENT_LINES];
+    _Atomic uint64_t rsv[MEGA__EXTENT_LINES];
+};
+
+struct mega__bin { /* of one region, home, class */
+    struct mega__slab *cur; /* drawn from now; member of the ring */
+    uint32_t nslabs;        /* in the ring that begins at cur */
+    uint32_t fence_gen;     /* arena's when line was last changed */
+};
+
+struct mega__heap { /* an arena's part of one region on one home */
+    struct mega__heap *next;
+    uint64_t key; /* region << 32 | home */
+    struct mega__home *home;
+    uint32_t region;
+    uint32_t cursor_span, cursor; /* where the last claim succeeded */
+    struct mega__bin bins[MEGA__CLASSES];
+};
+
+/* Lines of marks that this thread has changed and not made durable: a
+ * direct-mapped set, so that a line is noted once, and what it displaced.
+ * An entry is a line's address with its enum mega__how in the low bits.
+ * Others may read it and flush the lines; only the owner removes. */
+#define MEGA__DIRTY_SLOTS 256
+#define MEGA__DIRTY_SPILL 64
+struct mega__dirty {
+    _Atomic uintptr_t slots[MEGA__DIRTY_SLOTS];
+    _Atomic uintptr_t spill[MEGA__DIRTY_SPILL]; /* flushed, not fenced */
+    _Atomic unsigned nspill;
+    unsigned nused; /* of used[]: slots that may be set */
+    uint8_t used[MEGA__DIRTY_SLOTS];
+};
+
+#define MEGA__HEAP_BUCKETS 64
+struct mega__arena {
+    struct mega__heap *last; /* most recently used */
+    uint32_t fence_gen;      /* rises at each fence of this thread */
+    uint32_t seed;           /* spreads the start positions of claims */
+    struct mega__dirty dirty;
+    struct mega__flusher flusher;
+    struct mega__heap *heaps[MEGA__HEAP_BUCKETS];
+    struct mega__slab *spare_slabs;
+    mega_counters_t count; /* all but flushes and fences */
+    struct mega__ctx *ctx;
+    struct mega__arena *next; /* in ctx->arenas */
+    pthread_t thread;
+    bool in_use; /* false: its thread has ended; under ctx->arena_lock */
+};
+
+/* ---- Regions ---- */
+
+struct mega__raw_run {
+    uint64_t start; /* region offset */
+    uint64_t bytes;
+    mega_gptr_t base;
+};
+
+struct mega_region {
+    struct mega_region *next; /* open handles of ctx */
+    struct mega__ctx *ctx;
+    uint32_t id;
+    uint32_t line; /* of its record in home 0 */
+    uint64_t bytes_per_home;
+    char name[MEGA__NAME_BYTES];
+    struct mega__raw_run *runs; /* by home, then by start */
+    uint32_t *first_run;        /* [home]: index in runs; nhomes + 1 long */
+};
+
+/* ---- The job ---- */
+
+struct mega__ctx {
+    uint64_t serial; /* never the same twice in a process */
+    struct mega__conf conf;
+    struct mega__boot *boot;
+    struct mega__boot_place place;
+    struct mega__net *net;
+    struct mega__seg *seg;
+    struct mega__agent *agent;
+
+    uint8_t uuid[16];
+    uint64_t epoch;
+    uint32_t epoch14;
+    uint8_t dead_mark;
+    uint32_t nhomes;
+    int my_home; /* preferred by MEGA_ANY_HOME; -1: none local */
+    struct mega__home *homes;
+    struct mega__classes classes;
+    mega_recovery_t recovery;
+    bool fresh; /* created by this job */
+
+    pthread_mutex_t map_lock;   /* spans, pools of a home */
+    pthread_mutex_t arena_lock; /* arenas, their in_use */
+    struct mega__arena *arenas;
+    struct mega_region *regions; /* open handles; collectives only */
+    struct mega_region def;      /* the default region */
+    _Atomic uint32_t intent_hint;
+    _Atomic uint64_t intent_seq;
+    _Atomic bool in_collective;
+    struct mega__flusher flusher; /* of collectives */
+};
+
+#endif
