@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * boot_mpi.c - start-up and collectives by MPI. MPI is used here only, never
+ * on the data path. If nobody has started MPI we do, and end it at exit; an
+ * attribute on MPI_COMM_SELF, whose delete callback MPI calls at the start of
+ * MPI_Finalize (MPI-4.0, 11.2.4), closes a space that the program left open.
+ */
+#include "boot.h"
+
+#include <limits.h>
+#include <mpi.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+struct mega__boot {
+    MPI_Comm comm; /* a duplicate: our messages meet nobody's */
+    MPI_Comm host;
+    struct mega__boot_place place;
+    bool main_thread_only;
+    void (*at_end)(void *);
+    void *at_end_arg;
+};
+
+static int end_keyval = MPI_KEYVAL_INVALID; /* of the process: MPI has one */
+static bool we_started_mpi;
+static bool spaces_closed = true;
+
+static mega_status_t mpi_status(int rc, const char *what)
+{
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int len = 0;
+    if (rc == MPI_SUCCESS)
+        return MEGA_OK;
+    MPI_Error_string(rc, text, &len);
+    return mega__fail(MEGA_ERR_IO, "%s: %.300s", what, text);
+}
+
+/* ---- Start and end ---- */
+
+/* A program that fails calls exit() in one rank only: ending MPI would then
+ * wait for the others for ever. So we end it only after mega_finalize. */
+static void end_mpi(void)
+{
+    int ended = 1;
+    MPI_Finalized(&ended);
+    if (!ended && spaces_closed)
+        MPI_Finalize();
+}
+
+static mega_status_t start_mpi(void)
+{
+    int provided, rc;
+    rc = MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided);
+    if (rc != MPI_SUCCESS)
+        return mpi_status(rc, "MPI_Init_thread");
+    we_started_mpi = true;
+    if (atexit(end_mpi) != 0)
+        return mega__fail(MEGA_ERR_NOMEM, "atexit: no memory");
+    return MEGA_OK;
+}
+
+static int on_mpi_end(MPI_Comm comm, int keyval, void *value, void *extra)
+{
+    struct mega__boot *boot = value;
+    (void)comm, (void)keyval, (void)extra;
+    if (boot->at_end)
+        boot->at_end(boot->at_end_arg);
+    return MPI_SUCCESS;
+}
+
+void mega__boot_at_end(struct mega__boot *boot, void (*fn)(void *), void *arg)
+{
+    boot->at_end = fn;
+    boot->at_end_arg = arg;
+    if (fn && end_keyval == MPI_KEYVAL_INVALID)
+        MPI_Comm_create_keyval(MPI_COMM_NULL_COPY_FN, on_mpi_end, &end_keyval,
+                               NULL);
+    if (fn)
+        MPI_Comm_set_attr(MPI_COMM_SELF, end_keyval, boot);
+}
+
+static mega_status_t check_threads(struct mega__boot *boot)
+{
+    int level, main_thread;
+    MPI_Query_thread(&level);
+    MPI_Is_thread_main(&main_thread);
+    boot->main_thread_only = level < MPI_THREAD_SERIALIZED;
+    if (level == MPI_THREAD_SINGLE)
+        mega__log(MEGA__LOG_INFO, "MPI has MPI_THREAD_SINGLE: collective calls "
+                                  "only from the main thread");
+    if (boot->main_thread_only && !main_thread)
+        return mega__fail(MEGA_ERR_THREAD,
+                          "this thread may not call MPI: start MPI with "
+                          "MPI_THREAD_SERIALIZED or MPI_THREAD_MULTIPLE");
+    return MEGA_OK;
+}
+
+/* Hosts are numbered in the order of their lowest rank. */
+static mega_status_t number_hosts(struct mega__boot *boot)
+{
+    struct mega__boot_place *p = &boot->place;
+    int leader = p->rank, rc;
+    int *leaders = calloc((size_t)p->nranks, sizeof *leaders);
+    if (!leaders)
+        return mega__fail(MEGA_ERR_NOMEM, "no memory for %d ranks", p->nranks);
+    rc = MPI_Bcast(&leader, 1, MPI_INT, 0, boot->host);
+    if (rc == MPI_SUCCESS)
+        rc = MPI_Allgather(&leader, 1, MPI_INT, leaders, 1, MPI_INT,
+                           boot->comm);
+    for (int i = 0; rc == MPI_SUCCESS && i < p->nranks; i++) {
+        if (leaders[i] == leader && i == leader)
+            p->host = p->nhosts;
+        p->nhosts += leaders[i] == i;
+    }
+    free(leaders);
+    return mpi_status(rc, "numbering the hosts");
+}
+
+mega_status_t mega__boot_start(void *comm, struct mega__boot **boot_p)
+{
+    int started = 0, ended = 0;
+    MPI_Initialized(&started);
+    MPI_Finalized(&ended);
+    if (ended)
+        return mega__fail(MEGA_ERR_STATE,
+                          "MPI_Finalize was called: no space can be opened "
+                          "in this process any more");
+    mega_status_t st = started ? MEGA_OK : start_mpi();
+    if (st)
+        return st;
+    struct mega__boot *boot = calloc(1, sizeof *boot);
+    if (!boot)
+        return mega__fail(MEGA_ERR_NOMEM, "no memory to start");
+    MPI_Comm from = comm ? *(MPI_Comm *)comm : MPI_COMM_WORLD;
+    st = check_threads(boot);
+    if (st)
+        goto err_free;
+    st = mpi_status(MPI_Comm_dup(from, &boot->comm), "MPI_Comm_dup");
+    if (st)
+        goto err_free;
+    MPI_Comm_set_errhandler(boot->comm, MPI_ERRORS_RETURN);
+    st = mpi_status(MPI_Comm_split_type(boot->comm, MPI_COMM_TYPE_SHARED, 0,
+                                        MPI_INFO_NULL, &boot->host),
+                    "MPI_Comm_split_type");
+    if (st)
+        goto err_comm;
+    MPI_Comm_set_errhandler(boot->host, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(boot->comm, &boot->place.rank);
+    MPI_Comm_size(boot->comm, &boot->place.nranks);
+    MPI_Comm_rank(boot->host, &boot->place.host_rank);
+    MPI_Comm_size(boot->host, &boot->place.host_nranks);
+    st = number_hosts(boot);
+    if (st)
+        goto err_host;
+    spaces_closed = false;
+    *boot_p = boot;
+    return MEGA_OK;
+
+err_host:
+    MPI_Comm_free(&boot->host);
+err_comm:
+    MPI_Comm_free(&boot->comm);
+err_free:
+    free(boot);
+    return st;
+}
+
+void mega__boot_stop(struct mega__boot **boot_p)
+{
+    struct mega__boot *boot = *boot_p;
+    int ended = 1;
+    if (!boot)
+        return;
+    *boot_p = NULL;
+    MPI_Finalized(&ended);
+    if (!ended) {
+        boot->at_end = NULL; /* deleting the attribute calls back */
+        void *set = NULL;
+        int found = 0;
+        if (end_keyval != MPI_KEYVAL_INVALID)
+            MPI_Comm_get_attr(MPI_COMM_SELF, end_keyval, &set, &found);
+        if (found && set == boot)
+            MPI_Comm_delete_attr(MPI_COMM_SELF, end_keyval);
+        MPI_Comm_free(&boot->host);
+        MPI_Comm_free(&boot->comm);
+    }
+    spaces_closed = true;
+    free(boot);
+}
+
+/* ---- Collectives ---- */
+
+struct mega__boot_place mega__boot_place(const struct mega__boot *boot)
+{
+    return boot->place;
+}
+
+void *mega__boot_comm(struct mega__boot *boot)
+{
+    return &boot->comm;
+}
+
+static mega_status_t may_call(const struct mega__boot *boot)
+{
+    int main_thread = 1;
+    if (!boot->main_thread_only)
+        return MEGA_OK;
+    MPI_Is_thread_main(&main_thread);
+    if (main_thread)
+        return MEGA_OK;
+    return mega__fail(MEGA_ERR_THREAD,
+                      "collective call outside the main thread: start MPI "
+                      "with MPI_THREAD_SERIALIZED or MPI_THREAD_MULTIPLE");
+}
+
+mega_status_t mega__boot_barrier(struct mega__boot *boot)
+{
+    mega_status_t st = may_call(boot);
+    return st ? st : mpi_status(MPI_Barrier(boot->comm), "MPI_Barrier");
+}
+
+mega_status_t mega__boot_host_barrier(struct mega__boot *boot)
+{
+    mega_status_t st = may_call(boot);
+    return st ? st : mpi_status(MPI_Barrier(boot->host), "MPI_Barrier");
+}
+
+/* MPI counts in int: long buffers go in pieces. */
+static mega_status_t bcast(MPI_Comm comm, void *buf, size_t n, int root)
+{
+    for (size_t at = 0; at < n;) {
+        size_t piece = n - at < INT_MAX ? n - at : (size_t)INT_MAX;
+        int rc = MPI_Bcast((char *)buf + at, (int)piece, MPI_BYTE, root, comm);
+        if (rc != MPI_SUCCESS)
+            return mpi_status(rc, "MPI_Bcast");
+        at += piece;
+    }
+    return MEGA_OK;
+}
+
+mega_status_t mega__boot_bcast(struct mega__boot *boot, void *buf, size_t n,
+                               int root)
+{
+    mega_status_t st = may_call(boot);
+    return st ? st : bcast(boot->comm, buf, n, root);
+}
+
+mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
+                                    size_t n)
+{
+    mega_status_t st = may_call(boot);
+    return st ? st : bcast(boot->host, buf, n, 0);
+}
+
+mega_status_t mega__boot_allgather(struct mega__boot *boot, const void *in,
+                                   size_t n, void *out)
+{
+    mega_status_t st = may_call(boot);
+    if (st)
+        return st;
+    if (n > INT_MAX)
+        return mega__fail(MEGA_ERR_TOO_BIG, "cannot gather %zu bytes a rank",
+                          n);
+    return mpi_status(MPI_Allgather(in, (int)n, MPI_BYTE, out, (int)n,
+                                    MPI_BYTE, boot->comm),
+                      "MPI_Allgather");
+}
