@@ -19,6 +19,7 @@ struct mega__boot {
     MPI_Comm host;
     struct mega__boot_place place;
     bool main_thread_only;
+    bool mpi_ends; /* inside the callback: the attribute is going */
     void (*at_end)(void *);
     void *at_end_arg;
 };
@@ -65,6 +66,7 @@ static int on_mpi_end(MPI_Comm comm, int keyval, void *value, void *extra)
 {
     struct mega__boot *boot = value;
     (void)comm, (void)keyval, (void)extra;
+    boot->mpi_ends = true;
     if (boot->at_end)
         boot->at_end(boot->at_end_arg);
     return MPI_SUCCESS;
@@ -179,7 +181,7 @@ void mega__boot_stop(struct mega__boot **boot_p)
         boot->at_end = NULL; /* deleting the attribute calls back */
         void *set = NULL;
         int found = 0;
-        if (end_keyval != MPI_KEYVAL_INVALID)
+        if (end_keyval != MPI_KEYVAL_INVALID && !boot->mpi_ends)
             MPI_Comm_get_attr(MPI_COMM_SELF, end_keyval, &set, &found);
         if (found && set == boot)
             MPI_Comm_delete_attr(MPI_COMM_SELF, end_keyval);

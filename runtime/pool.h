@@ -88,7 +88,5 @@ mega_domain_t mega__pool_domain(const struct mega__pool *pool);
 /* Writes all that the system still holds of the file to the medium (L7). */
 mega_status_t mega__pool_sync(struct mega__pool *pool);
 
-/* Whether stores can be flushed here by instruction at all. */
-bool mega__pool_can_flush(void);
 
 #endif

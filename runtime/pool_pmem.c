@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pool_pmem.c - persistent memory by libpmemobj and libpmem: the only file
+ * that includes them. libpmemobj makes, opens and recovers pool files and
+ * holds the spans as objects; its heap and its transactions are on no path
+ * of ours. libpmem's flush and drain choose the instructions by CPUID.
+ */
+#include "pool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libpmem.h>
+#include <libpmemobj.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "crc.h"
+#include "log.h"
+
+#define POOL_MODE 0600
+#define CHUNK_STEP (UINT64_C(256) << 10) /* libpmemobj's unit of large objects */
+#define POOL_OVERHEAD (UINT64_C(3) << 20) /* a little less than it takes */
+#define ADD_SPAN_TRIES 64
+
+struct mega__pool {
+    PMEMobjpool *pop; /* NULL: only mapped */
+    char *base;
+    uint64_t size, ino, root_off;
+    enum mega__how how;
+    mega_domain_t domain;
+    char path[];
+};
+
+_Static_assert(sizeof(PMEMoid) == sizeof(struct mega__oid), "same bytes");
+
+/* ---- Flush and drain ---- */
+
+static void note_range(struct mega__flusher *f, uintptr_t begin, uintptr_t end)
+{
+    for (unsigned i = 0; i < f->nranges; i++) {
+        struct mega__flush_range *r = &f->ranges[i];
+        if (begin <= r->end && end >= r->begin) {
+            r->begin = begin < r->begin ? begin : r->begin;
+            r->end = end > r->end ? end : r->end;
+            return;
+        }
+    }
+    if (f->nranges == MEGA__FLUSH_RANGES) { /* one wide range costs less than
+                                               losing count */
+        struct mega__flush_range *r = &f->ranges[0];
+        msync((void *)r->begin, r->end - r->begin, MS_SYNC);
+        *r = f->ranges[--f->nranges];
+    }
+    f->ranges[f->nranges++] = (struct mega__flush_range){begin, end};
+    f->flushes++;
+}
+
+void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
+                      const void *addr, size_t len)
+{
+    uintptr_t a = (uintptr_t)addr;
+    if (how == MEGA__HOW_FLUSH) {
+        f->flushes += (a + len + MEGA__LINE - 1) / MEGA__LINE - a / MEGA__LINE;
+        f->unfenced = true;
+        pmem_flush(addr, len);
+    } else if (how == MEGA__HOW_MSYNC && len > 0) {
+        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+        note_range(f, a & ~(page - 1), (a + len + page - 1) & ~(page - 1));
+    }
+}
+
+mega_status_t mega__pool_drain(struct mega__flusher *f)
+{
+    mega_status_t st = MEGA_OK;
+    if (f->unfenced) {
+        pmem_drain();
+        f->unfenced = false;
+        f->fences++;
+    }
+    for (unsigned i = 0; i < f->nranges; i++) {
+        struct mega__flush_range *r = &f->ranges[i];
+        if (msync((void *)r->begin, r->end - r->begin, MS_SYNC) != 0)
+            st = mega__fail(MEGA_ERR_IO, "msync of %zu bytes: %s",
+                            (size_t)(r->end - r->begin), strerror(errno));
+    }
+    f->fences += f->nranges > 0;
+    f->nranges = 0;
+    return st;
+}
+
+/* ---- What the medium needs ---- */
+
+static bool is_dax(int fd)
+{
+    void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+                   MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+    if (p == MAP_FAILED)
+        return false;
+    munmap(p, 4096);
+    return true;
+}
+
+static mega_status_t find_domain(struct mega__pool *pool, int fd)
+{
+    struct statfs fs;
+    struct stat sb;
+    if (fstat(fd, &sb) != 0 || fstatfs(fd, &fs) != 0)
+        return mega__fail(MEGA_ERR_IO, "stat of %s: %s", pool->path,
+                          strerror(errno));
+    pool->ino = sb.st_ino;
+    if (S_ISCHR(sb.st_mode) || is_dax(fd)) {
+        pool->domain = MEGA_DOMAIN_POWER;
+        pool->how = MEGA__HOW_FLUSH;
+    } else if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) {
+        pool->domain = MEGA_DOMAIN_PROCESS;
+        pool->how = MEGA__HOW_NONE;
+    } else {
+        pool->domain = MEGA_DOMAIN_MSYNC;
+        pool->how = MEGA__HOW_MSYNC;
+    }
+    return MEGA_OK;
+}
+
+/* ---- Create, open, map, close ---- */
+
+static struct mega__pool *new_pool(const char *path)
+{
+    struct mega__pool *pool = calloc(1, sizeof *pool + strlen(path) + 1);
+    if (pool)
+        strcpy(pool->path, path);
+    else
+        mega__fail(MEGA_ERR_NOMEM, "no memory to open %s", path);
+    return pool;
+}
+
+static mega_status_t refuse(const char *verb, const char *path)
+{
+    int err = errno;
+    const char *why = pmemobj_errormsg();
+    switch (err) {
+    case ENOSPC:
+    case EFBIG:
+    case EDQUOT:
+        return mega__fail(MEGA_ERR_MEDIUM_FULL,
+                          "%s %s: %s: free space there, or lower "
+                          "MEGALLOC_HOME_SIZE",
+                          verb, path, strerror(err));
+    case EEXIST:
+        return mega__fail(MEGA_ERR_EXISTS, "%s %s: exists already", verb,
+                          path);
+    case ENOENT:
+        return mega__fail(MEGA_ERR_ABSENT, "%s %s: no such file or directory",
+                          verb, path);
+    case EAGAIN:
+        return mega__fail(MEGA_ERR_BUSY, "%s %s: open in another process",
+                          verb, path);
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case EMFILE:
+    case ENOMEM:
+        return mega__fail(MEGA_ERR_IO, "%s %s: %s", verb, path, strerror(err));
+    default:
+        return mega__fail(MEGA_ERR_DAMAGED,
+                          "%s %s: libpmemobj refuses it: %.200s", verb, path,
+                          why);
+    }
+}
+
+/* Finds out the rest about a pool that libpmemobj has open. */
+static mega_status_t complete(struct mega__pool *pool)
+{
+    int fd = open(pool->path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return refuse("open", pool->path);
+    off_t end = lseek(fd, 0, SEEK_END);
+    pool->base = (char *)pool->pop;
+    pool->size = end > 0 ? (uint64_t)end : 0;
+    mega_status_t st = find_domain(pool, fd);
+    close(fd);
+    if (st)
+        return st;
+    PMEMoid root = pmemobj_root(pool->pop, sizeof(struct mega__pool_root));
+    if (OID_IS_NULL(root))
+        return refuse("root of", pool->path);
+    pool->root_off = root.off;
+    return MEGA_OK;
+}
+
+mega_status_t mega__pool_create(const char *path, uint64_t size,
+                                const struct mega__pool_ident *ident,
+                                struct mega__pool **pool_p)
+{
+    if (size < PMEMOBJ_MIN_POOL)
+        return mega__fail(MEGA_ERR_TOO_BIG,
+                          "a pool of %llu bytes is too small: set "
+                          "MEGALLOC_HOME_SIZE to 8M or more",
+                          (unsigned long long)size);
+    struct mega__pool *pool = new_pool(path);
+    if (!pool)
+        return MEGA_ERR_NOMEM;
+    pool->pop = pmemobj_create(path, MEGA__LAYOUT_NAME, size, POOL_MODE);
+    mega_status_t st = pool->pop ? complete(pool) : refuse("create", path);
+    if (st) {
+        int made = pool->pop != NULL;
+        mega__pool_close(&pool);
+        if (made)
+            unlink(path);
+        return st;
+    }
+    struct mega__pool_root *root = mega__pool_root(pool);
+    memset(root, 0, sizeof *root);
+    root->ident = *ident;
+    root->ident.self = pool->root_off;
+    root->ident.crc = mega__crc(&root->ident, sizeof root->ident - 4);
+    pmemobj_persist(pool->pop, root, sizeof *root);
+    *pool_p = pool;
+    return MEGA_OK;
+}
+
+mega_status_t mega__pool_open(const char *path, struct mega__pool **pool_p)
+{
+    struct mega__pool *pool = new_pool(path);
+    if (!pool)
+        return MEGA_ERR_NOMEM;
+    pool->pop = pmemobj_open(path, MEGA__LAYOUT_NAME);
+    mega_status_t st = pool->pop ? complete(pool) : refuse("open", path);
+    if (st) {
+        mega__pool_close(&pool);
+        return st;
+    }
+    *pool_p = pool;
+    return MEGA_OK;
+}
+
+mega_status_t mega__pool_map(const char *path, uint64_t ino, uint64_t root_off,
+                             struct mega__pool **pool_p)
+{
+    struct mega__pool *pool = new_pool(path);
+    if (!pool)
+        return MEGA_ERR_NOMEM;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    mega_status_t st = fd < 0 ? refuse("map", path) : find_domain(pool, fd);
+    if (st)
+        goto err_close;
+    if (pool->ino != ino) {
+        st = mega__fail(MEGA_ERR_MISMATCH,
+                        "%s is not the file that its server has open: is "
+                        "another file mounted over it here?",
+                        path);
+        goto err_close;
+    }
+    off_t end = lseek(fd, 0, SEEK_END);
+    pool->size = end > 0 ? (uint64_t)end : 0;
+    int flags = pool->domain == MEGA_DOMAIN_POWER
+                    ? MAP_SHARED_VALIDATE | MAP_SYNC
+                    : MAP_SHARED;
+    void *base = mmap(NULL, pool->size, PROT_READ | PROT_WRITE, flags, fd, 0);
+    if (base == MAP_FAILED) {
+        st = mega__fail(MEGA_ERR_IO, "map %s: %s", path, strerror(errno));
+        goto err_close;
+    }
+    close(fd);
+    pool->base = base;
+    pool->root_off = root_off;
+    *pool_p = pool;
+    return MEGA_OK;
+
+err_close:
+    if (fd >= 0)
+        close(fd);
+    free(pool);
+    return st;
+}
+
+void mega__pool_close(struct mega__pool **pool_p)
+{
+    struct mega__pool *pool = *pool_p;
+    *pool_p = NULL;
+    if (!pool)
+        return;
+    if (pool->pop)
+        pmemobj_close(pool->pop);
+    else if (pool->base)
+        munmap(pool->base, pool->size);
+    free(pool);
+}
+
+struct mega__pool_root *mega__pool_root(const struct mega__pool *pool)
+{
+    return (struct mega__pool_root *)(void *)(pool->base + pool->root_off);
+}
+
+uint64_t mega__pool_root_off(const struct mega__pool *pool)
+{
+    return pool->root_off;
+}
+
+char *mega__pool_base(const struct mega__pool *pool)
+{
+    return pool->base;
+}
+
+uint64_t mega__pool_size(const struct mega__pool *pool)
+{
+    return pool->size;
+}
+
+uint64_t mega__pool_ino(const struct mega__pool *pool)
+{
+    return pool->ino;
+}
+
+enum mega__how mega__pool_how(const struct mega__pool *pool)
+{
+    return pool->how;
+}
+
+mega_domain_t mega__pool_domain(const struct mega__pool *pool)
+{
+    return pool->domain;
+}
+
+/* ---- Spans as objects ---- */
+
+static PMEMoid *oid_of(struct mega__pool *pool, unsigned slot)
+{
+    return (PMEMoid *)(void *)&mega__pool_root(pool)->oids[slot];
+}
+
+/* What the pool's other spans leave, an upper bound. */
+static uint64_t room_in(struct mega__pool *pool)
+{
+    const struct mega__pool_root *root = mega__pool_root(pool);
+    uint64_t used = POOL_OVERHEAD;
+    for (unsigned i = 0; i < MEGA__POOL_SPANS; i++)
+        if (root->oids[i].off)
+            used += pmemobj_alloc_usable_size(*oid_of(pool, i));
+    return used < pool->size ? pool->size - used : 0;
+}
+
+mega_status_t mega__pool_add_span(struct mega__pool *pool, unsigned slot,
+                                  uint64_t min, uint64_t *base_p,
+                                  uint64_t *size_p)
+{
+    PMEMoid *oid = oid_of(pool, slot);
+    uint64_t want = room_in(pool);
+    if (want > PMEMOBJ_MAX_ALLOC_SIZE)
+        want = PMEMOBJ_MAX_ALLOC_SIZE;
+    int rc = -1;
+    for (int i = 0; rc && i < ADD_SPAN_TRIES && want >= min; i++) {
+        rc = pmemobj_alloc(pool->pop, oid, want, 0, NULL, NULL);
+        want = want > CHUNK_STEP ? want - CHUNK_STEP : 0;
+    }
+    if (rc)
+        return mega__fail(MEGA_ERR_MEDIUM_FULL,
+                          "%s has no room for a span of %llu bytes",
+                          pool->path, (unsigned long long)min);
+    uint64_t base = (oid->off + MEGA__SPAN_ALIGN - 1) & ~(MEGA__SPAN_ALIGN - 1);
+    uint64_t end = oid->off + pmemobj_alloc_usable_size(*oid);
+    uint64_t size = end > base ? (end - base) & ~(uint64_t)(MEGA__EXTENT - 1) : 0;
+    if (size < min) {
+        pmemobj_free(oid);
+        return mega__fail(MEGA_ERR_MEDIUM_FULL,
+                          "%s has no room for a span of %llu bytes",
+                          pool->path, (unsigned long long)min);
+    }
+    *base_p = base;
+    *size_p = size;
+    return MEGA_OK;
+}
+
+void mega__pool_drop_span(struct mega__pool *pool, unsigned slot)
+{
+    pmemobj_free(oid_of(pool, slot));
+}
+
+mega_status_t mega__pool_sync(struct mega__pool *pool)
+{
+    int fd = open(pool->path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return refuse("sync", pool->path);
+    int rc = fsync(fd);
+    int err = errno;
+    close(fd);
+    if (rc != 0 && err != EINVAL) /* a DAX device has no such call */
+        return mega__fail(MEGA_ERR_IO, "fsync %s: %s", pool->path,
+                          strerror(err));
+    return MEGA_OK;
+}
