@@ -1,0 +1,15 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# unit_tap.sh PROGRAM - runs a Criterion program and prints its report as TAP.
+# What the tests themselves print goes to stderr, that is, to the log.
+set -u
+report=$1.tap
+rm -f "$report"
+"$1" --tap="$report" >&2
+status=$?
+if [ ! -s "$report" ]; then
+    echo "Bail out! $1 ended with status $status and no report"
+    exit 1
+fi
+cat "$report"
+exit "$status"
