@@ -29,6 +29,7 @@ struct mega__flusher {
     uint64_t flushes; /* lines, or msync ranges */
     uint64_t fences;
     bool unfenced; /* flush instructions since the last drain */
+    bool failed;   /* an msync before the drain failed */
     unsigned nranges;
     struct mega__flush_range {
         uintptr_t begin, end;
@@ -88,5 +89,18 @@ mega_domain_t mega__pool_domain(const struct mega__pool *pool);
 /* Writes all that the system still holds of the file to the medium (L7). */
 mega_status_t mega__pool_sync(struct mega__pool *pool);
 
+/* ---- Files by name ---- */
+
+/* Calls fn for each pool file whose path matches a shell pattern (glob(7);
+ * a backslash quotes). ERRORS: IO, NOMEM. */
+mega_status_t mega__pool_find(const char *pattern,
+                              void (*fn)(const char *path, void *arg),
+                              void *arg);
+
+/* Renames within a directory; durable on return. ERRORS: IO. */
+mega_status_t mega__pool_rename(const char *from, const char *to);
+
+/* Removes a file; absent is fine. ERRORS: IO. */
+mega_status_t mega__pool_unlink(const char *path);
 
 #endif

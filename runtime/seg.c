@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * seg.c - the host's shared segment: made by its first rank in /dev/shm,
+ * unlinked as soon as all have mapped it, so no crash leaves it behind.
+ */
+#include "seg.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+
+struct invitation {
+    mega_status_t status;
+    char name[64];
+    char text[MEGA__ERRMSG_MAX];
+};
+
+static size_t homes_offset(uint32_t nranks)
+{
+    size_t end = sizeof(struct mega__seg) +
+                 nranks * sizeof(struct mega__seg_rank);
+    return (end + MEGA__LINE - 1) & ~(size_t)(MEGA__LINE - 1);
+}
+
+static mega_status_t map(const char *name, int flags, size_t bytes,
+                         struct mega__seg **seg_p)
+{
+    int fd = shm_open(name, O_RDWR | flags, 0600);
+    if (fd < 0)
+        return mega__fail(MEGA_ERR_IO, "shm_open %s: %s", name,
+                          strerror(errno));
+    void *p = MAP_FAILED;
+    if (!(flags & O_CREAT) || ftruncate(fd, (off_t)bytes) == 0)
+        p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    int err = errno;
+    close(fd);
+    if (p == MAP_FAILED)
+        return mega__fail(MEGA_ERR_IO, "shared memory of %zu bytes: %s", bytes,
+                          strerror(err));
+    *seg_p = p;
+    return MEGA_OK;
+}
+
+static void invite(struct mega__ctx *ctx, size_t bytes, uint32_t nhomes,
+                   struct invitation *inv, struct mega__seg **seg_p)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    snprintf(inv->name, sizeof inv->name, "/megalloc-%ld-%d-%lx-%lx",
+             (long)getpid(), ctx->place.host, (unsigned long)now.tv_sec,
+             (unsigned long)now.tv_nsec);
+    inv->status = map(inv->name, O_CREAT | O_EXCL, bytes, seg_p);
+    if (inv->status) {
+        memcpy(inv->text, mega__errmsg_buffer(), sizeof inv->text);
+        return;
+    }
+    (*seg_p)->bytes = bytes;
+    (*seg_p)->nhomes = nhomes;
+    (*seg_p)->nranks = (uint32_t)ctx->place.host_nranks;
+    (*seg_p)->homes_off = homes_offset((*seg_p)->nranks);
+}
+
+mega_status_t mega__seg_open(struct mega__ctx *ctx, uint32_t nhomes,
+                             struct mega__seg **seg_p)
+{
+    struct invitation inv;
+    struct mega__seg *seg = NULL;
+    bool first = ctx->place.host_rank == 0;
+    size_t bytes = homes_offset((uint32_t)ctx->place.host_nranks) +
+                   nhomes * sizeof(struct mega__seg_home);
+    memset(&inv, 0, sizeof inv);
+    if (first)
+        invite(ctx, bytes, nhomes, &inv, &seg);
+    mega_status_t st = mega__boot_host_bcast(ctx->boot, &inv, sizeof inv);
+    if (!st && inv.status)
+        st = mega__fail(inv.status, "%s", inv.text);
+    if (!st && !first)
+        st = map(inv.name, 0, bytes, &seg);
+    mega_status_t met = mega__boot_host_barrier(ctx->boot);
+    if (first && !inv.status)
+        shm_unlink(inv.name);
+    if (st || met) {
+        mega__seg_close(&seg);
+        return st ? st : met;
+    }
+    *seg_p = seg;
+    return MEGA_OK;
+}
+
+void mega__seg_close(struct mega__seg **seg_p)
+{
+    if (*seg_p)
+        munmap(*seg_p, (*seg_p)->bytes);
+    *seg_p = NULL;
+}
+
+struct mega__seg_home *mega__seg_home(struct mega__seg *seg, uint32_t index)
+{
+    struct mega__seg_home *homes =
+        (struct mega__seg_home *)(void *)((char *)seg + seg->homes_off);
+    return &homes[index];
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * seg.h - what the ranks of one host share while the job runs: a segment of
+ * volatile memory with where the spans of the host's homes lie, hints, and
+ * the mailboxes of the agents. Nothing in it is needed after a crash.
+ */
+#ifndef MEGA__SEG_H
+#define MEGA__SEG_H
+
+#include "types.h"
+
+#define MEGA__RING 64 /* power of two */
+
+struct mega__seg_span {
+    uint32_t pool;
+    uint32_t spare;
+    uint64_t base, size;    /* in the pool's file */
+    uint64_t ino, root_off; /* of the pool */
+    _Atomic int64_t free;   /* extents; about: changed after the word is */
+};
+
+struct mega__seg_home {
+    uint32_t home;
+    int32_t server, server_host_rank;
+    uint32_t how, domain;
+    _Atomic uint32_t nspans; /* release: spans[0..nspans) are set */
+    _Atomic uint32_t growing;
+    _Atomic int32_t growth; /* status of the last attempt */
+    struct mega__seg_span spans[MEGA__SPANS_MAX];
+    /* Unowned slabs in which chunks were freed, by class: word << 0 unused
+     * slots are 0. A lossy ring: an entry may be overwritten or stale. */
+    _Atomic uint64_t ring[MEGA__CLASSES][MEGA__RING];
+    _Atomic uint32_t ring_in[MEGA__CLASSES], ring_out[MEGA__CLASSES];
+    _Atomic uint32_t intent_taken[MEGA__INTENTS_MAX];
+};
+
+enum mega__mail_state { MEGA__MAIL_EMPTY, MEGA__MAIL_POSTED, MEGA__MAIL_DONE };
+
+#define MEGA__REQUEST_TEXT 512
+struct mega__request {
+    uint32_t op; /* enum mega__ask in agent.h */
+    uint32_t home;
+    uint64_t arg[2];
+    uint64_t result;
+    int32_t status;
+    char text[MEGA__REQUEST_TEXT]; /* a name there, an error back */
+};
+
+struct mega__mail { /* of the rank that asks */
+    _Atomic uint32_t state;
+    int32_t to; /* host rank of the agent */
+    struct mega__request req;
+};
+
+struct mega__seg_rank {
+    _Atomic uint32_t bell; /* rises when mail for this rank's agent comes */
+    struct mega__mail mail;
+};
+
+struct mega__seg {
+    uint64_t bytes;
+    uint32_t nhomes; /* of this host */
+    uint32_t nranks;
+    size_t homes_off;
+    struct mega__seg_rank ranks[];
+};
+
+/* Makes or joins the segment of this host. Collective over the host's ranks.
+ * nhomes: of this host. ERRORS: IO, the same on all ranks of the host. */
+mega_status_t mega__seg_open(struct mega__ctx *ctx, uint32_t nhomes,
+                             struct mega__seg **seg_p);
+void mega__seg_close(struct mega__seg **seg_p);
+
+struct mega__seg_home *mega__seg_home(struct mega__seg *seg, uint32_t index);
+
+#endif
