@@ -14,6 +14,7 @@
 #include <libpmem.h>
 #include <libpmemobj.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

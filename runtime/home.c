@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * home.c - one home: finding, locking, opening, mapping, closing its pool
+ * files. grow.c makes them.
+ *
+ * Happy path: the server locks the home, opens pool 0 by libpmemobj, reads
+ * who it is, opens the pools that the block lists, and shares where the spans
+ * lie; the other ranks of the host lock it shared and map. What can fail: any
+ * file may be missing, foreign, cut short or damaged; then the message names
+ * it, and nothing was written. Locks: ctx->map_lock for pools and spans.
+ */
+#include "home.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "crc.h"
+#include "lockfile.h"
+#include "log.h"
+#include "seg.h"
+#include "span.h"
+
+#define LOCK_PATIENCE 3 /* seconds */
+
+/* ---- Names ---- */
+
+mega_status_t mega__home_path(struct mega__ctx *ctx, uint32_t home,
+                              uint32_t pool, const char *suffix,
+                              char path[MEGA__PATH])
+{
+    mega_status_t st = mega__conf_dir(&ctx->conf, home, path, MEGA__PATH - 64);
+    if (!st) {
+        size_t n = strlen(path);
+        snprintf(path + n, MEGA__PATH - n, "/home-%u.%u.pool%s", home, pool,
+                 suffix);
+    }
+    return st;
+}
+
+struct found {
+    uint32_t *list;
+    size_t n, room;
+    mega_status_t status;
+};
+
+static void note_found(const char *path, void *arg)
+{
+    struct found *f = arg;
+    unsigned home;
+    const char *name = strrchr(path, '/');
+    if (f->status || sscanf(name ? name : path, "/home-%u.0.pool", &home) != 1)
+        return;
+    if (f->n == f->room) {
+        size_t room = f->room ? 2 * f->room : 64;
+        uint32_t *list = realloc(f->list, room * sizeof *list);
+        if (!list) {
+            f->status = mega__fail(MEGA_ERR_NOMEM, "no memory to list homes");
+            return;
+        }
+        f->list = list;
+        f->room = room;
+    }
+    f->list[f->n++] = home;
+}
+
+/* The directory as a glob pattern: what was %n becomes a star. */
+static mega_status_t dir_pattern(struct mega__ctx *ctx, char *out, size_t size)
+{
+    char low[MEGA__PATH], high[MEGA__PATH];
+    mega_status_t st = mega__conf_dir(&ctx->conf, 7, low, sizeof low - 64);
+    if (!st)
+        st = mega__conf_dir(&ctx->conf, 8, high, sizeof high - 64);
+    size_t used = 0;
+    for (size_t i = 0; !st && low[i]; i++) {
+        if (used + 4 > size)
+            return mega__fail(MEGA_ERR_CONF, "MEGALLOC_DIR is too long");
+        if (low[i] != high[i]) {
+            out[used++] = '*';
+        } else {
+            if (strchr("*?[]\\", low[i]))
+                out[used++] = '\\';
+            out[used++] = low[i];
+        }
+    }
+    out[used] = '\0';
+    return st;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+mega_status_t mega__home_find(struct mega__ctx *ctx, uint32_t **list_p,
+                              size_t *n_p)
+{
+    char pattern[2 * MEGA__PATH];
+    struct found f = {0};
+    mega_status_t st = dir_pattern(ctx, pattern, sizeof pattern - 32);
+    if (!st) {
+        strcat(pattern, "/home-*.0.pool");
+        st = mega__pool_find(pattern, note_found, &f);
+    }
+    if (!st)
+        st = f.status;
+    if (st) {
+        free(f.list);
+        return st;
+    }
+    if (f.n)
+        qsort(f.list, f.n, sizeof *f.list, by_number);
+    *list_p = f.list;
+    *n_p = f.n;
+    return MEGA_OK;
+}
+
+/* ---- Locks ---- */
+
+static mega_status_t lock_path(struct mega__ctx *ctx, uint32_t home,
+                               char path[MEGA__PATH])
+{
+    mega_status_t st = mega__conf_dir(&ctx->conf, home, path, MEGA__PATH - 64);
+    if (!st) {
+        size_t n = strlen(path);
+        snprintf(path + n, MEGA__PATH - n, "/home-%u.lock", home);
+    }
+    return st;
+}
+
+static mega_status_t make_dir(struct mega__ctx *ctx, uint32_t home)
+{
+    char dir[MEGA__PATH];
+    mega_status_t st = mega__conf_dir(&ctx->conf, home, dir, sizeof dir);
+    if (st)
+        return st;
+    for (char *slash = dir + 1;; slash++) { /* mkdir -p */
+        slash += strcspn(slash, "/");
+        char kept = *slash;
+        *slash = '\0';
+        if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+            return mega__fail(MEGA_ERR_IO,
+                              "make directory %s: %s: set MEGALLOC_DIR to a "
+                              "place that you may write",
+                              dir, strerror(errno));
+        *slash = kept;
+        if (!kept)
+            return MEGA_OK;
+    }
+}
+
+mega_status_t mega__home_lock(struct mega__ctx *ctx, struct mega__home *home,
+                              bool make)
+{
+    char path[MEGA__PATH];
+    mega_status_t st = make ? make_dir(ctx, home->no) : MEGA_OK;
+    if (!st)
+        st = lock_path(ctx, home->no, path);
+    if (!st)
+        st = mega__lockfile_exclusive(path, LOCK_PATIENCE, &home->lock_fd);
+    return st;
+}
+
+/* ---- Words of the block ---- */
+
+mega_status_t mega__home_read(const struct mega__home *home,
+                              const uint64_t *word, const char *name,
+                              uint64_t *value_p)
+{
+    uint64_t w = __atomic_load_n(word, __ATOMIC_ACQUIRE), value;
+    if (!mega__unseal(w, &value))
+        return mega__fail(MEGA_ERR_DAMAGED,
+                          "home %u: its %s word, %#llx at offset %#llx of "
+                          "span 0, is damaged: restore its files from a copy",
+                          home->no, name, (unsigned long long)w,
+                          (unsigned long long)((const char *)word -
+                                               (const char *)home->block +
+                                               MEGA__HOME_BLOCK_OFF));
+    *value_p = value;
+    return MEGA_OK;
+}
+
+void mega__home_write(const struct mega__home *home, struct mega__flusher *f,
+                      uint64_t *word, uint64_t value)
+{
+    __atomic_store_n(word, mega__seal(value), __ATOMIC_RELEASE);
+    mega__pool_flush(f, home->how, word, sizeof *word);
+}
+
+struct mega__home *mega__home_next_served(struct mega__ctx *ctx, uint32_t *i_p)
+{
+    while (*i_p < ctx->nhomes) {
+        struct mega__home *home = &ctx->homes[(*i_p)++];
+        if (home->serving)
+            return home;
+    }
+    return NULL;
+}
+
+/* ---- Opening by the server ---- */
+
+static mega_status_t keep_pool(struct mega__home *home, uint32_t k,
+                               struct mega__pool *pool)
+{
+    if (k >= home->pools_room) {
+        uint32_t room = k < 8 ? 8 : 2 * k;
+        struct mega__pool **pools =
+            realloc(home->pools, room * sizeof(struct mega__pool *));
+        if (!pools)
+            return mega__fail(MEGA_ERR_NOMEM, "no memory for %u pools", room);
+        memset(pools + home->pools_room, 0,
+               (room - home->pools_room) * sizeof(struct mega__pool *));
+        home->pools = pools;
+        home->pools_room = room;
+    }
+    home->pools[k] = pool;
+    if (k >= home->npools)
+        home->npools = k + 1;
+    return MEGA_OK;
+}
+
+static mega_status_t verify_ident(const struct mega__pool *pool,
+                                  const uint8_t *uuid, uint32_t home,
+                                  uint32_t k, const char *path)
+{
+    const struct mega__pool_ident *id = &mega__pool_root(pool)->ident;
+    if (id->magic != MEGA__POOL_MAGIC ||
+        id->crc != mega__crc(id, sizeof *id - 4))
+        return mega__fail(MEGA_ERR_DAMAGED,
+                          "%s: its root is damaged: restore the file from a "
+                          "copy",
+                          path);
+    if (id->format != MEGA__FORMAT || id->extent_shift != MEGA__EXTENT_SHIFT ||
+        id->granule_shift != MEGA__GRANULE_SHIFT)
+        return mega__fail(MEGA_ERR_MISMATCH,
+                          "%s has format %u, extents 2^%u; this library reads "
+                          "format %u, extents 2^%u",
+                          path, id->format, id->extent_shift, MEGA__FORMAT,
+                          MEGA__EXTENT_SHIFT);
+    if (id->home != home || id->pool != k)
+        return mega__fail(MEGA_ERR_MISMATCH,
+                          "%s is pool %u of home %u under another name", path,
+                          id->pool, id->home);
+    if (uuid && memcmp(id->uuid, uuid, 16) != 0)
+        return mega__fail(MEGA_ERR_MISMATCH, "%s belongs to another space",
+                          path);
+    if (id->nhomes == 0 || id->nhomes > MEGA__HOMES_MAX || home >= id->nhomes)
+        return mega__fail(MEGA_ERR_DAMAGED, "%s: home %u of %u", path, home,
+                          id->nhomes);
+    return MEGA_OK;
+}
+
+static mega_status_t open_span(struct mega__home *home,
+                               const struct mega__pool *pool,
+                               const struct mega__span_record *rec,
+                               const char *path)
+{
+    const uint8_t *uuid = mega__pool_root(pool)->ident.uuid;
+    if (rec->crc != mega__crc(rec, sizeof *rec - 4) ||
+        rec->span >= MEGA__SPANS_MAX || rec->base % MEGA__SPAN_ALIGN != 0 ||
+        !mega__span_fits(rec->span, rec->size))
+        return mega__fail(MEGA_ERR_DAMAGED,
+                          "%s: a span record in its root is damaged: restore "
+                          "the file from a copy",
+                          path);
+    if (rec->base > mega__pool_size(pool) ||
+        rec->size > mega__pool_size(pool) - rec->base)
+        return mega__fail(MEGA_ERR_DAMAGED,
+                          "%s is cut short: it has %llu bytes, its span %u "
+                          "ends at %llu: restore the file from a copy",
+                          path, (unsigned long long)mega__pool_size(pool),
+                          rec->span,
+                          (unsigned long long)(rec->base + rec->size));
+    char *base = mega__pool_base(pool) + rec->base;
+    mega_status_t st = mega__span_verify(base, uuid, home->no, rec->span,
+                                         rec->size, path);
+    if (st)
+        return st;
+    if (atomic_load(&home->spans[rec->span]))
+        return mega__fail(MEGA_ERR_DAMAGED, "%s: span %u is there twice", path,
+                          rec->span);
+    struct mega__span *span =
+        mega__span_new(home, rec->span, base, rec->size, home->how);
+    if (!span)
+        return MEGA_ERR_NOMEM;
+    atomic_store(&home->spans[rec->span], span);
+    return MEGA_OK;
+}
+
+static void choose_how(const struct mega__ctx *ctx, struct mega__home *home,
+                       const struct mega__pool *pool)
+{
+    switch (ctx->conf.durability.v.number) {
+    case MEGA__DURABLE_POWER:
+        home->how = MEGA__HOW_FLUSH;
+        home->domain = MEGA_DOMAIN_POWER;
+        break;
+    case MEGA__DURABLE_MSYNC:
+        home->how = MEGA__HOW_MSYNC;
+        home->domain = MEGA_DOMAIN_MSYNC;
+        break;
+    case MEGA__DURABLE_PROCESS:
+        home->how = MEGA__HOW_NONE;
+        home->domain = MEGA_DOMAIN_PROCESS;
+        break;
+    default:
+        home->how = mega__pool_how(pool);
+        home->domain = mega__pool_domain(pool);
+    }
+}
+
+/* Opens pool k and the spans that its root lists. */
+mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
+                                   struct mega__home *home, uint32_t k)
+{
+    const uint8_t *uuid = k ? ctx->uuid : NULL; /* pool 0 tells it */
+    char path[MEGA__PATH];
+    struct mega__pool *pool = NULL;
+    mega_status_t st = mega__home_path(ctx, home->no, k, "", path);
+    if (!st)
+        st = mega__pool_open(path, &pool);
+    if (st)
+        return st;
+    st = verify_ident(pool, uuid, home->no, k, path);
+    if (!st && k == 0)
+        choose_how(ctx, home, pool);
+    const struct mega__pool_root *root = mega__pool_root(pool);
+    for (unsigned i = 0; !st && i < MEGA__POOL_SPANS; i++)
+        if (root->spans[i].listed)
+            st = open_span(home, pool, &root->spans[i], path);
+    if (!st)
+        st = keep_pool(home, k, pool);
+    if (st)
+        mega__pool_close(&pool);
+    return st;
+}
+
+mega_status_t mega__home_open(struct mega__ctx *ctx, struct mega__home *home,
+                              struct mega__summary *s)
+{
+    mega_status_t st = mega__home_open_pool(ctx, home, 0);
+    if (st)
+        return st;
+    struct mega__span *span = atomic_load(&home->spans[0]);
+    const struct mega__pool_ident *id = &mega__pool_root(home->pools[0])->ident;
+    memset(s, 0, sizeof *s);
+    s->home = home->no;
+    s->server = ctx->place.rank;
+    s->nhomes = id->nhomes;
+    s->domain = home->domain;
+    memcpy(s->uuid, id->uuid, sizeof s->uuid);
+    if (!span) /* the last thing of a creation is missing */
+        return MEGA_OK;
+    home->block = (struct mega__home_block *)(void *)(span->base +
+                                                      MEGA__HOME_BLOCK_OFF);
+    st = mega__home_read(home, &home->block->born, "born", &s->born);
+    if (!st)
+        st = mega__home_read(home, &home->block->epoch, "epoch", &s->epoch);
+    if (!st)
+        st = mega__home_read(home, &home->block->clean, "clean", &s->clean);
+    return st;
+}
+
+struct leftovers {
+    struct mega__ctx *ctx;
+    struct mega__home *home;
+    uint64_t listed;
+    mega_status_t status;
+};
+
+/* A growth that was killed leaves a file that is half-made (.new), or whole
+ * and not listed. The lock is ours, so nobody is making it now. */
+static void remove_leftover(const char *path, void *arg)
+{
+    struct leftovers *l = arg;
+    unsigned home, k;
+    int end = 0;
+    const char *name = strrchr(path, '/');
+    sscanf(name ? name : path, "/home-%u.%u.pool%n", &home, &k, &end);
+    if (!end || home != l->home->no || (name[end] == '\0' && k < l->listed) ||
+        (name[end] != '\0' && strcmp(name + end, ".new") != 0))
+        return;
+    mega__log(MEGA__LOG_INFO, "removing %s, which was never finished", path);
+    mega_status_t st = mega__pool_unlink(path);
+    if (st)
+        l->status = st;
+}
+
+static mega_status_t remove_unlisted(struct mega__ctx *ctx,
+                                     struct mega__home *home, uint64_t listed)
+{
+    char pattern[2 * MEGA__PATH];
+    struct leftovers l = {ctx, home, listed, MEGA_OK};
+    mega_status_t st = dir_pattern(ctx, pattern, sizeof pattern - 64);
+    if (st)
+        return st;
+    size_t n = strlen(pattern);
+    snprintf(pattern + n, sizeof pattern - n, "/home-%u.*.pool*", home->no);
+    st = mega__pool_find(pattern, remove_leftover, &l);
+    return st ? st : l.status;
+}
+
+mega_status_t mega__home_open_rest(struct mega__ctx *ctx,
+                                   struct mega__home *home)
+{
+    uint64_t npools;
+    mega_status_t st =
+        mega__home_read(home, &home->block->npools, "npools", &npools);
+    if (!st && npools > MEGA__SPANS_MAX)
+        st = mega__fail(MEGA_ERR_DAMAGED, "home %u lists %llu pools", home->no,
+                        (unsigned long long)npools);
+    for (uint32_t k = 1; !st && k < npools; k++)
+        st = mega__home_open_pool(ctx, home, k);
+    return st ? st : remove_unlisted(ctx, home, npools);
+}
+
+mega_status_t mega__home_remove(struct mega__ctx *ctx, struct mega__home *home)
+{
+    int fd = home->lock_fd;
+    home->lock_fd = -1; /* keep it over the close */
+    mega__home_close(home);
+    home->lock_fd = fd;
+    return remove_unlisted(ctx, home, 0);
+}
+
+/* ---- Sharing and joining ---- */
+
+mega_status_t mega__home_join(struct mega__ctx *ctx, struct mega__home *home)
+{
+    char path[MEGA__PATH];
+    mega_status_t st = lock_path(ctx, home->no, path);
+    if (!st)
+        st = mega__lockfile_shared(path, &home->lock_fd);
+    if (st)
+        return st;
+    home->how = (enum mega__how)home->seg->how;
+    home->domain = (mega_domain_t)home->seg->domain;
+    struct mega__span *span = mega__span_meet(ctx, home->no, 0);
+    if (!span)
+        return mega__fail(MEGA_ERR_IO, "home %u: %s", home->no,
+                          mega__errmsg_buffer());
+    home->block = (struct mega__home_block *)(void *)(span->base +
+                                                      MEGA__HOME_BLOCK_OFF);
+    return MEGA_OK;
+}
+
+struct mega__span *mega__home_map_span(struct mega__ctx *ctx,
+                                       struct mega__home *home, uint32_t no)
+{
+    char path[MEGA__PATH];
+    const struct mega__seg_span *at = &home->seg->spans[no];
+    struct mega__pool *pool =
+        at->pool < home->pools_room ? home->pools[at->pool] : NULL;
+    if (!pool) {
+        if (mega__home_path(ctx, home->no, at->pool, "", path) ||
+            mega__pool_map(path, at->ino, at->root_off, &pool))
+            return NULL;
+        if (verify_ident(pool, ctx->uuid, home->no, at->pool, path) ||
+            keep_pool(home, at->pool, pool)) {
+            mega__pool_close(&pool);
+            return NULL;
+        }
+    }
+    struct mega__span *span =
+        mega__span_new(home, no, mega__pool_base(pool) + at->base, at->size,
+                       (enum mega__how)home->seg->how);
+    /* release pairs with the acquire in mega__span_of */
+    atomic_store_explicit(&home->spans[no], span, memory_order_release);
+    return span;
+}
+
+void mega__home_close(struct mega__home *home)
+{
+    for (uint32_t i = 0; i < MEGA__SPANS_MAX; i++) {
+        struct mega__span *span = atomic_load(&home->spans[i]);
+        atomic_store(&home->spans[i], NULL);
+        mega__span_delete(&span);
+    }
+    for (uint32_t k = 0; k < home->npools; k++)
+        mega__pool_close(&home->pools[k]);
+    free(home->pools);
+    home->pools = NULL;
+    home->npools = home->pools_room = 0;
+    home->block = NULL;
+    mega__lockfile_release(&home->lock_fd);
+}

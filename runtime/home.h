@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* home.h - one home: its pool files, made, opened, grown, mapped. */
+#ifndef MEGA__HOME_H
+#define MEGA__HOME_H
+
+#include "types.h"
+
+#define MEGA__PATH 4200
+
+/* What the ranks compare at open. */
+struct mega__summary {
+    uint32_t home, nhomes;
+    int32_t server;
+    uint32_t domain;
+    uint8_t uuid[16];
+    uint64_t born, epoch, clean;
+};
+
+/* The name of pool k of a home; suffix "" or ".new". ERRORS: CONF. */
+mega_status_t mega__home_path(struct mega__ctx *ctx, uint32_t home,
+                              uint32_t pool, const char *suffix,
+                              char path[MEGA__PATH]);
+
+/* Finds the homes whose first pool file this host sees: *list_p, to be freed,
+ * holds *n_p numbers, rising. */
+mega_status_t mega__home_find(struct mega__ctx *ctx, uint32_t **list_p,
+                              size_t *n_p);
+
+/* ---- By the server ---- */
+
+/* Takes the home's lock exclusively, making the directory if make. */
+mega_status_t mega__home_lock(struct mega__ctx *ctx, struct mega__home *home,
+                              bool make);
+
+/* Makes the first pool, unborn. ctx->uuid and nhomes are set. */
+mega_status_t mega__home_create(struct mega__ctx *ctx,
+                                struct mega__home *home);
+
+/* Opens the first pool and reads its summary. Writes nothing of ours. */
+mega_status_t mega__home_open(struct mega__ctx *ctx, struct mega__home *home,
+                              struct mega__summary *summary_p);
+
+/* Opens the other pools, maps all spans, removes what is not listed. */
+mega_status_t mega__home_open_rest(struct mega__ctx *ctx,
+                                   struct mega__home *home);
+
+/* Opens pool k with its spans. */
+mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
+                                   struct mega__home *home, uint32_t k);
+
+/* Removes the files of a home that was never born, or is not to be. */
+mega_status_t mega__home_remove(struct mega__ctx *ctx,
+                                struct mega__home *home);
+
+/* Fills the home's part of the segment. */
+void mega__home_share(struct mega__ctx *ctx, struct mega__home *home);
+
+/* Adds a span that has room for a run of need bytes.
+ * ERRORS: HOME_FULL - MEGALLOC_HOME_MAX; MEDIUM_FULL; TABLE_FULL; IO. */
+mega_status_t mega__home_grow(struct mega__ctx *ctx, struct mega__home *home,
+                              struct mega__flusher *f, uint64_t need);
+
+/* ---- By the others ---- */
+
+/* Locks the home shared, maps its first span. */
+mega_status_t mega__home_join(struct mega__ctx *ctx, struct mega__home *home);
+
+/* Maps span no; under ctx->map_lock. NULL: see mega_errmsg. */
+struct mega__span *mega__home_map_span(struct mega__ctx *ctx,
+                                       struct mega__home *home, uint32_t no);
+
+/* Unmaps, closes, unlocks. */
+void mega__home_close(struct mega__home *home);
+
+/* ---- Words of the block ---- */
+
+/* Reads a sealed word. ERRORS: DAMAGED - names the home and the word. */
+mega_status_t mega__home_read(const struct mega__home *home,
+                              const uint64_t *word, const char *name,
+                              uint64_t *value_p);
+
+/* Stores a sealed word and begins its flush. */
+void mega__home_write(const struct mega__home *home, struct mega__flusher *f,
+                      uint64_t *word, uint64_t value);
+
+/* The first home that this process serves from *i_p on; moves *i_p past it. */
+struct mega__home *mega__home_next_served(struct mega__ctx *ctx,
+                                          uint32_t *i_p);
+
+#endif
