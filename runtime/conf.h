@@ -12,7 +12,6 @@ enum mega__conf_durability {
     MEGA__DURABLE_MSYNC,
     MEGA__DURABLE_PROCESS
 };
-enum mega__conf_agent { MEGA__AGENT_THREAD, MEGA__AGENT_NONE };
 
 #define MEGA__CONF_TEXT 512
 

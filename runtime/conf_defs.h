@@ -17,8 +17,6 @@ CONF(open, "OPEN", ENUM, "auto",
 CONF(durability, "DURABILITY", ENUM, "auto",
      "power: flush instructions; power-msync: msync; process: nothing "
      "(survives kill -9 only); auto: what the medium needs")
-CONF(agent, "AGENT", ENUM, "thread",
-     "thread: serve requests at once; none: no requests (homes cannot grow)")
 CONF(timeout, "TIMEOUT", SECONDS, "30",
      "how long to wait for an answer before a call fails")
 CONF(check, "CHECK", ENUM, "no", "yes: verify all homes at open and finalize")

@@ -139,6 +139,7 @@ void mega__home_share(struct mega__ctx *ctx, struct mega__home *home)
 {
     struct mega__seg_home *seg = home->seg;
     uint32_t n = count_spans(home);
+    uint32_t known = atomic_load_explicit(&seg->nspans, memory_order_relaxed);
     seg->home = home->no;
     seg->server = ctx->place.rank;
     seg->server_host_rank = ctx->place.host_rank;
@@ -147,7 +148,7 @@ void mega__home_share(struct mega__ctx *ctx, struct mega__home *home)
     for (uint32_t k = 0; k < home->npools; k++) {
         const struct mega__pool_root *root = mega__pool_root(home->pools[k]);
         for (unsigned i = 0; i < MEGA__POOL_SPANS; i++)
-            if (root->spans[i].listed)
+            if (root->spans[i].listed && root->spans[i].span >= known)
                 share_span(home, home->pools[k], k, root->spans[i].span);
     }
     /* release pairs with the acquire in mega__span_meet */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * directory.h - the records in home blocks: regions and roots (home 0), raw
+ * runs (every home). Changed by the home's server only, one thread at a time:
+ * its collectives, or its agent for roots. State words read by anyone.
+ * Every change is durable on return.
+ */
+#ifndef MEGA__DIRECTORY_H
+#define MEGA__DIRECTORY_H
+
+#include "types.h"
+
+/* Regions whose memory counts. */
+struct mega__live {
+    uint32_t n;
+    uint32_t ids[MEGA_REGIONS_MAX + 1];
+};
+bool mega__live_has(const struct mega__live *live, uint32_t id);
+
+/* A state word as its parts. False: damaged, or no such state. */
+bool mega__record_state(uint64_t word, enum mega__record_state *state_p,
+                        uint32_t *id_p);
+
+/* ---- Regions ---- */
+
+/* Verifies all region and root records. ERRORS: DAMAGED. */
+mega_status_t mega__dir_verify(const struct mega__home *home0);
+
+/* The live region of this name: its line. ERRORS: NOT_FOUND. */
+mega_status_t mega__dir_region_find(const struct mega__home *home0,
+                                    const char *name, uint32_t *line_p);
+
+/* A CREATING record with a fresh id. ERRORS: EXISTS, TABLE_FULL. */
+mega_status_t mega__dir_region_add(const struct mega__home *home0,
+                                   struct mega__flusher *f, const char *name,
+                                   uint32_t *line_p, uint32_t *id_p);
+
+mega_status_t mega__dir_region_set(const struct mega__home *home0,
+                                   struct mega__flusher *f, uint32_t line,
+                                   enum mega__record_state state);
+mega_status_t mega__dir_region_bytes(const struct mega__home *home0,
+                                     struct mega__flusher *f, uint32_t line,
+                                     uint64_t bytes_per_home);
+
+/* Live regions, the default among them; *ended_p: CREATING or DYING ones. */
+void mega__dir_live(const struct mega__home *home0, struct mega__live *live_p,
+                    uint32_t *ended_p);
+
+/* Regions that are not live and their roots are gone. Their memory has been
+ * given back on all homes, durably. */
+mega_status_t mega__dir_bury(const struct mega__home *home0,
+                             struct mega__flusher *f);
+
+/* ---- Roots ---- */
+
+/* The record of a root, or NULL. Any rank of the host. */
+struct mega__root_record *mega__dir_root_find(const struct mega__home *home0,
+                                              uint32_t region,
+                                              const char *name);
+
+/* Finds or makes it, value null. ERRORS: TABLE_FULL. */
+mega_status_t mega__dir_root_make(const struct mega__home *home0,
+                                  struct mega__flusher *f, uint32_t region,
+                                  const char *name, uint32_t *line_p);
+mega_status_t mega__dir_root_remove(const struct mega__home *home0,
+                                    struct mega__flusher *f, uint32_t region,
+                                    const char *name);
+
+/* The slot of a root as a pointer. */
+mega_gptr_t mega__dir_root_slot(uint32_t line);
+
+/* ---- Raw runs of one home ---- */
+
+/* ERRORS: TABLE_FULL. */
+mega_status_t mega__dir_run_add(const struct mega__home *home,
+                                struct mega__flusher *f, uint32_t region,
+                                uint64_t base, uint64_t start,
+                                uint32_t extents);
+
+/* Whether a raw run is recorded that begins at span << 34 | offset. */
+bool mega__dir_run_known(const struct mega__home *home, uint32_t region,
+                         uint64_t base);
+
+/* Forgets runs of regions that are not live, and those of live ones that begin at
+ * or beyond their bytes_per_home (a grow that was not finished): whatever
+ * keep says. ERRORS: DAMAGED. */
+mega_status_t mega__dir_run_prune(const struct mega__home *home,
+                                  struct mega__flusher *f,
+                                  bool (*keep)(uint32_t region, uint64_t start,
+                                               void *arg),
+                                  void *arg);
+
+#endif
