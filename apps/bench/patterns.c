@@ -10,8 +10,8 @@
  *               Memory allocation for long-running server applications, 1998
  *   threadtest  the threads share 100000 chunks of 64 bytes: allocate all,
  *               free all. E. Berger et al., Hoard, 2000
- *   prodcons    one allocates 64 bytes and hands it over, the other frees it
- *               (one thread: by turns)
+ *   prodcons    one allocates 64 bytes and hands them over, 32 at a time, the
+ *               other frees them (one thread: by turns)
  *
  * In the last three the first word of each chunk is written. Sizes are those
  * of W. Cai et al., Understanding and optimizing persistent memory
@@ -29,8 +29,9 @@
 #define PAIRS 50000
 #define GENERATION 50000
 #define BATCH 100000
-#define HANDED 50000
+#define HANDED 51200 /* whole bunches */
 #define RING 1024
+#define BUNCH 32
 
 struct worker {
     pthread_t thread;
@@ -180,47 +181,44 @@ static double threadtest(int threads)
 
 /* ---- prodcons ---- */
 
-static int try_produce(void)
+static int produce(void)
 {
     uint64_t head = atomic_load_explicit(&ring.head, memory_order_relaxed);
-    /* pairs with the release in try_consume: the place is empty */
+    /* pairs with the release in consume: the places are empty */
     uint64_t tail = atomic_load_explicit(&ring.tail, memory_order_acquire);
-    if (head - tail == RING) {
+    if (head + BUNCH - tail > RING) {
         return 0;
     }
-    make_and_touch(&ring.at[head % RING], 64);
+    for (uint64_t i = 0; i < BUNCH; i++) {
+        make_and_touch(&ring.at[(head + i) % RING], 64);
+    }
     shim_hand_over();
-    /* pairs with the acquire in try_consume: the place is full */
-    atomic_store_explicit(&ring.head, head + 1, memory_order_release);
-    return 1;
+    /* pairs with the acquire in consume: the places are full */
+    atomic_store_explicit(&ring.head, head + BUNCH, memory_order_release);
+    return BUNCH;
 }
 
-static int try_consume(void)
+static int consume(void)
 {
     uint64_t tail = atomic_load_explicit(&ring.tail, memory_order_relaxed);
     if (atomic_load_explicit(&ring.head, memory_order_acquire) == tail) {
         return 0;
     }
-    shim_free(&ring.at[tail % RING]);
-    atomic_store_explicit(&ring.tail, tail + 1, memory_order_release);
-    return 1;
+    for (uint64_t i = 0; i < BUNCH; i++) {
+        shim_free(&ring.at[(tail + i) % RING]);
+    }
+    atomic_store_explicit(&ring.tail, tail + BUNCH, memory_order_release);
+    return BUNCH;
 }
 
+/** The first thread produces, the last consumes; one alone does both. */
 static void *produce_or_consume(void *arg)
 {
     struct worker *w = arg;
-    int consumer = w->index == w->threads - 1;
-    int producer = w->index == 0;
     for (int left = HANDED * SHIM_SCALE; left > 0;) {
-        int did = 0;
-        if (producer && consumer) {
-            for (did = 0; did < RING && did < left && try_produce(); did++) {
-            }
-            for (int i = 0; i < did; i++) {
-                try_consume();
-            }
-        } else {
-            did = producer ? try_produce() : try_consume();
+        int did = w->index == 0 ? produce() : 0;
+        if (w->index == w->threads - 1) {
+            did = consume();
         }
         left -= did;
         if (did == 0) {

@@ -5,9 +5,9 @@
  *   one by one    mega_alloc_to, mega_free_from
  *                 pmemobj_alloc, pmemobj_free with the oid in the pool
  *   in groups     mega_reserve and mega_publish, and the group's end
- *                 pmemobj_reserve, pmemobj_set_value of the oid's two words,
- *                 pmemobj_publish, and the group's end by pmemobj_defer_free;
- *                 also without pmemobj_set_value ("bare": no links at all)
+ *                 pmemobj_reserve and pmemobj_publish, and the group's end by
+ *                 pmemobj_defer_free: no links at all, the peer's best case;
+ *                 and linked: with pmemobj_set_value of the oid's two words
  * Times are for one chunk.
  */
 #include "bench.h"
@@ -17,13 +17,13 @@
 #define GROUP 32
 #define BYTES 64
 
-enum side { MEGA, PMEMOBJ, BARE, SIDES };
+enum side { MEGA, PMEMOBJ, LINKED, SIDES };
 
 static PMEMobjpool *pool;
 static mega_gptr_t slots; /* SLOTS words of a raw run */
 static uint64_t *words;   /* their addresses */
 static PMEMoid *oids;     /* SLOTS of them in the pool */
-static PMEMoid bare[SLOTS];
+static PMEMoid unlinked[SLOTS];
 
 static double seconds[SIDES][2][BENCH_REPS]; /* of making, of ending */
 
@@ -91,7 +91,7 @@ static void mega_end_groups(void)
     }
 }
 
-static void pmemobj_make_groups(void)
+static void linked_make_groups(void)
 {
     struct pobj_action action[3 * GROUP];
     for (int i = 0; i < SLOTS; i += GROUP) {
@@ -107,7 +107,7 @@ static void pmemobj_make_groups(void)
     }
 }
 
-static void pmemobj_end_groups(void)
+static void linked_end_groups(void)
 {
     struct pobj_action action[3 * GROUP];
     for (int i = 0; i < SLOTS; i += GROUP) {
@@ -123,24 +123,24 @@ static void pmemobj_end_groups(void)
     }
 }
 
-static void bare_make_groups(void)
+static void pmemobj_make_groups(void)
 {
     struct pobj_action action[GROUP];
     for (int i = 0; i < SLOTS; i += GROUP) {
         for (int j = 0; j < GROUP; j++) {
-            bare[i + j] = pmemobj_reserve(pool, &action[j], BYTES, 0);
+            unlinked[i + j] = pmemobj_reserve(pool, &action[j], BYTES, 0);
         }
         bench_check(pmemobj_publish(pool, action, GROUP) == 0,
                     "pmemobj_publish");
     }
 }
 
-static void bare_end_groups(void)
+static void pmemobj_end_groups(void)
 {
     struct pobj_action action[GROUP];
     for (int i = 0; i < SLOTS; i += GROUP) {
         for (int j = 0; j < GROUP; j++) {
-            pmemobj_defer_free(pool, bare[i + j], &action[j]);
+            pmemobj_defer_free(pool, unlinked[i + j], &action[j]);
         }
         bench_check(pmemobj_publish(pool, action, GROUP) == 0,
                     "pmemobj_publish");
@@ -205,16 +205,16 @@ static void compare_groups(void)
 {
     const step_fn fn[][2] = {{mega_make_groups, mega_end_groups},
                              {pmemobj_make_groups, pmemobj_end_groups},
-                             {bare_make_groups, bare_end_groups}};
+                             {linked_make_groups, linked_end_groups}};
     by_turns(3, fn);
     print_ns("publish32.mega", MEGA, 0);
     print_ns("publish32.pmemobj", PMEMOBJ, 0);
-    print_ns("publish32.pmemobj_bare", BARE, 0);
+    print_ns("publish32.pmemobj_linked", LINKED, 0);
     print_ns("unpublish32.mega", MEGA, 1);
     print_ns("unpublish32.pmemobj", PMEMOBJ, 1);
-    print_ns("unpublish32.pmemobj_bare", BARE, 1);
+    print_ns("unpublish32.pmemobj_linked", LINKED, 1);
     bench_row("ratio.publish32.vs_pmemobj", pair_ratio(PMEMOBJ), "x");
-    bench_row("ratio.publish32.vs_pmemobj_bare", pair_ratio(BARE), "x");
+    bench_row("ratio.publish32.vs_pmemobj_linked", pair_ratio(LINKED), "x");
 }
 
 /** Flushed lines and fences of one chunk that is published in a group. */
