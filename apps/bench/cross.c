@@ -105,8 +105,8 @@ static int by_both(double *local, double *cross, double *used, long *kb)
 
 static void allocator(void)
 {
-    double local[64], cross[64], used[2];
-    long kb[2];
+    double local[64], cross[64], used[2] = {0};
+    long kb[2] = {0};
     double begin = bench_now();
     alloc_batch(0), free_batch();
     int n = by_both(local, cross, used, kb);
