@@ -43,7 +43,6 @@ struct def {
 #define words_home_size NULL
 #define words_home_max NULL
 #define words_timeout NULL
-#define words_crash NULL
 
 static const struct def defs[] = {
 #define CONF(field, name, kind, def, help)                                     \

@@ -23,5 +23,3 @@ CONF(check, "CHECK", ENUM, "no", "yes: verify all homes at open and finalize")
 CONF(info, "INFO", ENUM, "0", "1: print the settings and homes to stderr")
 CONF(log, "LOG", ENUM, "warn", "error, warn, info or debug; to stderr")
 CONF(stats, "STATS", ENUM, "0", "1: print counters to stderr at finalize")
-CONF(crash, "CRASH", PATH, "",
-     "POINT[:COUNT]: raise SIGKILL there (only in builds for tests)")

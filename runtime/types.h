@@ -96,7 +96,7 @@ struct mega__home {
  * is LIVE has neither bit. The owner's thread alone changes avail; rsv bits
  * are set by it and cleared by any thread of the process. */
 struct mega__slab {
-    struct mega__slab *next; /* in its bin's ring, or in the free list */
+    struct mega__slab *next; /* in the arena's spare list */
     struct mega__span *span;
     uint32_t extent;
     uint16_t class;
@@ -106,10 +106,12 @@ struct mega__slab {
     _Atomic uint64_t rsv[MEGA__EXTENT_LINES];
 };
 
-struct mega__bin { /* of one region, home, class */
-    struct mega__slab *cur; /* drawn from now; member of the ring */
-    uint32_t nslabs;        /* in the ring that begins at cur */
-    uint32_t fence_gen;     /* arena's when line was last changed */
+#define MEGA__BIN_KEEP 8
+struct mega__bin { /* the slabs an arena owns of one region, home, class */
+    struct mega__slab *cur; /* drawn from now: kept[at], or NULL */
+    uint32_t fence_gen;     /* arena's when cur's line was last changed */
+    uint16_t n, at;
+    struct mega__slab *kept[MEGA__BIN_KEEP];
 };
 
 struct mega__heap { /* an arena's part of one region on one home */
@@ -131,8 +133,7 @@ struct mega__dirty {
     _Atomic uintptr_t slots[MEGA__DIRTY_SLOTS];
     _Atomic uintptr_t spill[MEGA__DIRTY_SPILL]; /* flushed, not fenced */
     _Atomic unsigned nspill;
-    unsigned nused; /* of used[]: slots that may be set */
-    uint8_t used[MEGA__DIRTY_SLOTS];
+    uint64_t used[MEGA__DIRTY_SLOTS / 64]; /* bit: slot is set; the owner's */
 };
 
 #define MEGA__HEAP_BUCKETS 64

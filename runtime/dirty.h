@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * dirty.h - the lines of marks that a thread has changed and not yet made
+ * durable (struct mega__dirty in types.h). Bounded: a line is noted once, and
+ * a displaced one is flushed at once, its fence coming with a later drain.
+ */
+#ifndef MEGA__DIRTY_H
+#define MEGA__DIRTY_H
+
+#include "types.h"
+
+#define MEGA__DIRTY_HOW ((uintptr_t)(MEGA__LINE - 1))
+
+static inline unsigned mega__dirty_slot(uintptr_t entry)
+{
+    return (unsigned)(entry / MEGA__LINE ^ entry / MEGA__LINE / 251) %
+           MEGA__DIRTY_SLOTS;
+}
+
+void mega__dirty_add(struct mega__arena *a, unsigned slot, uintptr_t entry);
+
+/* The mark has been stored. ASSUMPTION: how is not MEGA__HOW_NONE. */
+static inline void mega__dirty_note(struct mega__arena *a, enum mega__how how,
+                                    const _Atomic uint8_t *mark)
+{
+    uintptr_t entry = ((uintptr_t)mark & ~MEGA__DIRTY_HOW) | (uintptr_t)how;
+    unsigned slot = mega__dirty_slot(entry);
+    if (atomic_load_explicit(&a->dirty.slots[slot], memory_order_relaxed) !=
+        entry)
+        mega__dirty_add(a, slot, entry);
+}
+
+/* The line of a mark is being flushed by this thread, and will be fenced
+ * before anything is told: it need not be noted any more. */
+void mega__dirty_forget(struct mega__arena *a, enum mega__how how,
+                        const _Atomic uint8_t *mark);
+
+/* All that this thread has flushed is durable. */
+mega_status_t mega__dirty_fence(struct mega__arena *a);
+
+/* All marks that this thread has changed are durable. */
+mega_status_t mega__dirty_drain(struct mega__arena *a);
+
+/* Begins the flush of what another thread has noted, with f. */
+void mega__dirty_flush_of(const struct mega__arena *a,
+                          struct mega__flusher *f);
+
+#endif
