@@ -116,7 +116,7 @@ struct mega__span_header { /* one record, written once */
  *   FREE -> SLAB_INIT -> SLAB           claim (slab.c)
  *   SLAB(owned) <-> SLAB(no owner)      disown, adopt (slab.c)
  *   SLAB(owned, seen empty) -> FREE     release (slab.c)
- *   FREE -> RUN_TAIL.., FREE -> RUN_HEAD  tails first (run.c)
+ *   FREE -> RUN_TAIL.., then FREE -> SLAB_INIT -> RUN_HEAD  claim (run.c)
  *   RUN_HEAD -> FREEING -> FREE         tails first to FREE (run.c)
  *   whatever is dead -> FREE            by the server only (sweep.c)
  * An owner counts only if the epoch is the current one; 0 is nobody's. */

@@ -70,9 +70,8 @@ static bool take_hole(struct mega__ctx *ctx, struct mega__span *span,
                                    flags);
     if (!take_tails(ctx, span, region, start, n, lost_p))
         return false;
-    /* The head's mark is cleared before the head counts (5); nobody else may
-     * touch it: the head is still FREE, and if we lose it we stored what its
-     * claimer stores too, before it hands anything out. */
+    /* The head's mark is cleared before the head counts (5). The extent must
+     * be ours for that: a slab's claimer may be handing out its chunks. */
     if (n > 1)
         mega__pool_flush(f, span->how, (const void *)&span->words[start + 1],
                          8 * (size_t)(n - 1));

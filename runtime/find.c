@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * find.c - where the next slab comes from, in this order:
+ *   1 an unowned slab that was offered, since chunks were freed in it;
+ *   2 a FREE extent, looked for from where the last one was found;
+ *   3 a search of the whole home: empty slabs are freed, others adopted;
+ *   4 growth of the home by its server.
+ * Everything is a hint but the word: whoever wins its CAS has the slab.
+ */
+#include "find.h"
+
+#include "agent.h"
+#include "log.h"
+#include "seg.h"
+
+#define OFFERS_TRIED 8
+
+/* ---- 1: offers ---- */
+
+void mega__find_offer(struct mega__span *span, uint32_t extent, unsigned class)
+{
+    struct mega__seg_home *seg = span->home->seg;
+    uint32_t i = atomic_fetch_add_explicit(&seg->ring_in[class], 1,
+                                           memory_order_relaxed);
+    uint64_t at = mega__span_gptr(span, (uint64_t)extent << MEGA__EXTENT_SHIFT)
+                      .v;
+    atomic_store_explicit(&seg->ring[class][i % MEGA__RING], at,
+                          memory_order_release);
+}
+
+static struct mega__slab *try_adopt(struct mega__arena *a, mega_gptr_t at,
+                                    unsigned class, uint32_t region)
+{
+    struct mega__span *span = mega__span_of(a->ctx, at);
+    uint32_t extent = (uint32_t)(mega_offset(at) >> MEGA__EXTENT_SHIFT);
+    if (!span || extent >= span->extents)
+        return NULL;
+    uint64_t w = mega__span_word(span, extent);
+    if (!mega__word_is_slab(w) || mega__slab_owned(a->ctx, w) ||
+        mega__word_class(w) != class || mega__word_region(w) != region)
+        return NULL;
+    return mega__slab_adopt(a, span, extent, w);
+}
+
+static struct mega__slab *take_offer(struct mega__arena *a,
+                                     struct mega__heap *heap, unsigned class)
+{
+    struct mega__seg_home *seg = heap->home->seg;
+    for (int i = 0; i < OFFERS_TRIED; i++) {
+        uint32_t out = atomic_load_explicit(&seg->ring_out[class],
+                                            memory_order_relaxed);
+        if (out == atomic_load_explicit(&seg->ring_in[class],
+                                        memory_order_relaxed))
+            return NULL;
+        if (!atomic_compare_exchange_weak_explicit(
+                &seg->ring_out[class], &out, out + 1, memory_order_relaxed,
+                memory_order_relaxed))
+            continue;
+        uint64_t at = atomic_exchange_explicit(
+            &seg->ring[class][out % MEGA__RING], 0, memory_order_acquire);
+        struct mega__slab *slab =
+            at ? try_adopt(a, mega_from_bits(at), class, heap->region) : NULL;
+        if (slab)
+            return slab;
+    }
+    return NULL;
+}
+
+/* ---- 2: free extents ---- */
+
+/* In one span from cursor on, around. A small spread of the start positions
+ * keeps claimers apart without scattering slabs over the span. */
+static struct mega__slab *claim_in(struct mega__arena *a,
+                                   struct mega__heap *heap, unsigned class,
+                                   struct mega__span *span)
+{
+    uint32_t n = span->extents - span->first;
+    if (atomic_load_explicit(&heap->home->seg->spans[span->no].free,
+                             memory_order_relaxed) <= 0)
+        return NULL;
+    uint32_t from = heap->cursor_span == span->no ? heap->cursor
+                                                  : a->seed % 64;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t e = span->first + (from + i) % n;
+        if (mega__span_word(span, e) != MEGA__FREE)
+            continue;
+        struct mega__slab *slab =
+            mega__slab_claim(a, span, e, class, heap->region);
+        if (slab) {
+            heap->cursor_span = span->no;
+            heap->cursor = e - span->first + 1;
+            return slab;
+        }
+    }
+    return NULL;
+}
+
+static struct mega__slab *take_free(struct mega__arena *a,
+                                    struct mega__heap *heap, unsigned class)
+{
+    uint32_t nspans = atomic_load_explicit(&heap->home->seg->nspans,
+                                           memory_order_acquire);
+    for (uint32_t i = 0; i < nspans; i++) {
+        uint32_t no = (heap->cursor_span + i) % nspans;
+        struct mega__span *span =
+            mega__span_of(a->ctx, mega__gptr(heap->home->no, no, 0));
+        struct mega__slab *slab =
+            span ? claim_in(a, heap, class, span) : NULL;
+        if (slab)
+            return slab;
+    }
+    return NULL;
+}
+
+/* ---- 3: search ---- */
+
+/* An unowned slab of the heap's region and class with a chunk to spare. */
+static struct mega__slab *adopt_any(struct mega__arena *a,
+                                    struct mega__heap *heap, unsigned class)
+{
+    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
+        struct mega__span *span =
+            mega__span_of(a->ctx, mega__gptr(heap->home->no, no, 0));
+        if (!span)
+            return NULL;
+        for (uint32_t e = span->first; e < span->extents; e++) {
+            if (atomic_load_explicit(&span->hints[e], memory_order_relaxed) ==
+                0)
+                continue;
+            mega_gptr_t at =
+                mega__span_gptr(span, (uint64_t)e << MEGA__EXTENT_SHIFT);
+            struct mega__slab *slab = try_adopt(a, at, class, heap->region);
+            if (slab && mega__slab_available(slab) > 0)
+                return slab;
+            if (slab)
+                mega__slab_give_up(a, slab);
+        }
+    }
+    return NULL;
+}
+
+/* ---- 4: growth ---- */
+
+mega_status_t mega__slab_grow(struct mega__ctx *ctx, struct mega__home *home,
+                              uint32_t seen_spans, uint64_t need)
+{
+    struct mega__request req = {.op = MEGA__ASK_GROW,
+                                .home = home->no,
+                                .arg = {seen_spans, need}};
+    return mega__agent_ask(ctx, home, &req);
+}
+
+mega_status_t mega__slab_get(struct mega__arena *a, struct mega__heap *heap,
+                             unsigned class, struct mega__slab **slab_p)
+{
+    for (;;) {
+        uint32_t seen = atomic_load_explicit(&heap->home->seg->nspans,
+                                             memory_order_acquire);
+        struct mega__slab *slab = take_offer(a, heap, class);
+        if (!slab)
+            slab = take_free(a, heap, class);
+        if (!slab && mega__slab_reclaim(a, heap->home) > 0)
+            slab = take_free(a, heap, class);
+        if (!slab)
+            slab = adopt_any(a, heap, class);
+        if (slab) {
+            *slab_p = slab;
+            return MEGA_OK;
+        }
+        mega_status_t st =
+            mega__slab_grow(a->ctx, heap->home, seen, MEGA__EXTENT);
+        if (st)
+            return st;
+    }
+}

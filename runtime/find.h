@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* find.h - where the next slab comes from. slab.c does the rest. */
+#ifndef MEGA__FIND_H
+#define MEGA__FIND_H
+
+#include "slab.h"
+
+/* A slab is worth adopting from so many free chunks on. */
+static inline uint32_t mega__find_worth(uint32_t capacity)
+{
+    return capacity < 8 ? 1 : capacity / 8;
+}
+
+/* An unowned slab has become worth adopting. */
+void mega__find_offer(struct mega__span *span, uint32_t extent,
+                      unsigned class);
+
+/* ---- slab.c, for find.c: NULL if another was faster, or without memory ---- */
+
+struct mega__slab *mega__slab_claim(struct mega__arena *a,
+                                    struct mega__span *span, uint32_t extent,
+                                    unsigned class, uint32_t region);
+struct mega__slab *mega__slab_adopt(struct mega__arena *a,
+                                    struct mega__span *span, uint32_t extent,
+                                    uint64_t w);
+
+#endif

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * slab.c - claims, adopts, sweeps and gives up slabs. find.c chooses which.
+ *
+ * Claim: FREE -> SLAB_INIT, marks zeroed and durable, then SLAB durable, and
+ * only then chunks (layout.h, 5). Adopt: a CAS of the owner; the word and the
+ * marks are flushed, for what we build on must not hang on a cache. Give up:
+ * seen empty under ownership -> FREE, else no owner. No locks: the CAS on the
+ * word decides; the slab structure belongs to the arena that owns it.
+ */
+#include "slab.h"
+
+#include <emmintrin.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "find.h"
+#include "log.h"
+#include "seg.h"
+
+#define MARK_BYTES MEGA__EXTENT_GRANULES
+
+/* ---- Marks, 64 at a time ---- */
+
+/* Bit i: mark i of the line equals value. acquire: what was written to a
+ * chunk before it was freed is over. */
+static uint64_t line_equals(const _Atomic uint8_t *line, uint8_t value)
+{
+    uint64_t bits = 0;
+#ifdef __SANITIZE_THREAD__ /* it does not know that vector loads are bytes */
+    for (unsigned i = 0; i < MEGA__LINE; i++)
+        bits |= (uint64_t)(atomic_load_explicit(&line[i],
+                                                memory_order_acquire) == value)
+                << i;
+#else
+    __m128i want = _mm_set1_epi8((char)value);
+    for (unsigned i = 0; i < 4; i++) {
+        __m128i have = _mm_load_si128((const __m128i *)(const void *)line + i);
+        uint32_t mask = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(have, want));
+        bits |= (uint64_t)mask << 16 * i;
+    }
+    atomic_thread_fence(memory_order_acquire);
+#endif
+    return bits;
+}
+
+/* Chunks of the line that nobody uses: FREE, or DEAD of an older epoch. */
+static uint64_t line_unused(const struct mega__ctx *ctx,
+                            const _Atomic uint8_t *line, uint64_t starts)
+{
+    uint64_t unused = starts & line_equals(line, MEGA__MARK_FREE);
+    uint64_t others =
+        starts & ~unused & ~line_equals(line, MEGA__MARK_LIVE);
+    for (; others; others &= others - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(others);
+        if (atomic_load_explicit(&line[i], memory_order_relaxed) !=
+            ctx->dead_mark)
+            unused |= UINT64_C(1) << i;
+    }
+    return unused;
+}
+
+static bool extent_empty(const struct mega__ctx *ctx,
+                         const struct mega__span *span, uint32_t extent,
+                         unsigned class)
+{
+    const struct mega__class *c = &ctx->classes.of[class];
+    const _Atomic uint8_t *marks = mega__slab_marks(span, extent);
+    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
+        if (line_unused(ctx, marks + i * MEGA__LINE, c->starts[i]) !=
+            c->starts[i])
+            return false;
+    return true;
+}
+
+/* ---- The structure ---- */
+
+static struct mega__slab *slab_new(struct mega__arena *a,
+                                   struct mega__span *span, uint32_t extent,
+                                   unsigned class, uint32_t region)
+{
+    struct mega__slab *slab = a->spare_slabs;
+    if (slab)
+        a->spare_slabs = slab->next;
+    else
+        slab = malloc(sizeof *slab);
+    if (!slab)
+        return NULL;
+    memset(slab, 0, sizeof *slab);
+    slab->span = span;
+    slab->extent = extent;
+    slab->class = (uint16_t)class;
+    slab->region = region;
+    /* release: publish finds rsv by this table */
+    atomic_store_explicit(&span->slabs[extent], slab, memory_order_release);
+    return slab;
+}
+
+static void slab_delete(struct mega__arena *a, struct mega__slab *slab)
+{
+    atomic_store_explicit(&slab->span->slabs[slab->extent], NULL,
+                          memory_order_release);
+    slab->next = a->spare_slabs;
+    a->spare_slabs = slab;
+}
+
+unsigned mega__slab_available(const struct mega__slab *slab)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
+        n += (unsigned)__builtin_popcountll(slab->avail[i]);
+    return n;
+}
+
+bool mega__slab_reserved(const struct mega__slab *slab)
+{
+    uint64_t any = 0;
+    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
+        any |= atomic_load_explicit(&slab->rsv[i], memory_order_acquire);
+    return any != 0;
+}
+
+unsigned mega__slab_sweep(struct mega__ctx *ctx, struct mega__slab *slab)
+{
+    const struct mega__class *c = &ctx->classes.of[slab->class];
+    const _Atomic uint8_t *marks = mega__slab_marks(slab->span, slab->extent);
+    unsigned gained = 0;
+    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++) {
+        /* rsv before the marks: publish stores LIVE, then clears rsv */
+        uint64_t rsv =
+            atomic_load_explicit(&slab->rsv[i], memory_order_acquire);
+        uint64_t live = c->starts[i] & ~slab->avail[i] & ~rsv;
+        if (!live)
+            continue;
+        uint64_t freed =
+            live & line_equals(marks + i * MEGA__LINE, MEGA__MARK_FREE);
+        slab->avail[i] |= freed;
+        gained += (unsigned)__builtin_popcountll(freed);
+    }
+    return gained;
+}
+
+/* ---- Claim and adopt ---- */
+
+static uint64_t owned_word(const struct mega__ctx *ctx, enum mega__kind kind,
+                           unsigned class, uint32_t region)
+{
+    return mega__word_slab(kind, class, region, (uint32_t)ctx->place.rank,
+                           ctx->epoch14);
+}
+
+struct mega__slab *mega__slab_claim(struct mega__arena *a,
+                                    struct mega__span *span, uint32_t extent,
+                                    unsigned class, uint32_t region)
+{
+    struct mega__ctx *ctx = a->ctx;
+    _Atomic uint8_t *marks = mega__slab_marks(span, extent);
+    uint64_t init = owned_word(ctx, MEGA__SLAB_INIT, class, region);
+    a->count.claim_cas++;
+    if (!mega__span_cas(span, extent, MEGA__FREE, init))
+        return NULL;
+    struct mega__slab *slab = slab_new(a, span, extent, class, region);
+    if (!slab) {
+        mega__span_cas(span, extent, init, MEGA__FREE);
+        return NULL;
+    }
+    memset((void *)marks, MEGA__MARK_FREE, MARK_BYTES);
+    mega__pool_flush(&a->flusher, span->how, (const void *)marks, MARK_BYTES);
+    bool failed = mega__dirty_fence(a) != MEGA_OK;
+    mega__span_cas(span, extent, init,
+                   owned_word(ctx, MEGA__SLAB, class, region));
+    mega__pool_flush(&a->flusher, span->how, (const void *)&span->words[extent],
+                     8);
+    failed |= mega__dirty_fence(a) != MEGA_OK;
+    a->flusher.failed |= failed;
+    atomic_store_explicit(&span->hints[extent], 0, memory_order_relaxed);
+    memcpy(slab->avail, ctx->classes.of[class].starts, sizeof slab->avail);
+    atomic_fetch_sub_explicit(&span->home->seg->spans[span->no].free, 1,
+                              memory_order_relaxed);
+    a->count.claims++;
+    return slab;
+}
+
+struct mega__slab *mega__slab_adopt(struct mega__arena *a,
+                                    struct mega__span *span, uint32_t extent,
+                                    uint64_t w)
+{
+    struct mega__ctx *ctx = a->ctx;
+    unsigned class = mega__word_class(w);
+    uint32_t region = mega__word_region(w);
+    const _Atomic uint8_t *marks = mega__slab_marks(span, extent);
+    a->count.claim_cas++;
+    if (!mega__span_cas(span, extent, w,
+                        owned_word(ctx, MEGA__SLAB, class, region)))
+        return NULL;
+    struct mega__slab *slab = slab_new(a, span, extent, class, region);
+    if (!slab) {
+        mega__span_cas(span, extent, owned_word(ctx, MEGA__SLAB, class, region),
+                       mega__word_slab(MEGA__SLAB, class, region, 0, 0));
+        return NULL;
+    }
+    mega__pool_flush(&a->flusher, span->how, (const void *)&span->words[extent],
+                     8);
+    mega__pool_flush(&a->flusher, span->how, (const void *)marks, MARK_BYTES);
+    a->flusher.failed |= mega__dirty_fence(a) != MEGA_OK;
+    atomic_store_explicit(&span->hints[extent], 0, memory_order_relaxed);
+    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
+        slab->avail[i] = line_unused(ctx, marks + i * MEGA__LINE,
+                                     ctx->classes.of[class].starts[i]);
+    a->count.adoptions++;
+    return slab;
+}
+
+/* ---- Give up, reclaim ---- */
+
+void mega__slab_give_up(struct mega__arena *a, struct mega__slab *slab)
+{
+    struct mega__ctx *ctx = a->ctx;
+    struct mega__span *span = slab->span;
+    uint32_t extent = slab->extent;
+    uint64_t owned =
+        owned_word(ctx, MEGA__SLAB, slab->class, slab->region);
+    mega__slab_sweep(ctx, slab);
+    unsigned available = mega__slab_available(slab);
+    bool empty = available == ctx->classes.of[slab->class].capacity;
+    uint64_t next =
+        empty ? MEGA__FREE
+              : mega__word_slab(MEGA__SLAB, slab->class, slab->region, 0, 0);
+    slab_delete(a, slab);
+    atomic_store_explicit(&span->hints[extent], (uint16_t)available,
+                          memory_order_relaxed);
+    /* Fails only if the region is gone meanwhile, and then rightly. */
+    if (mega__span_cas(span, extent, owned, next) && empty)
+        atomic_fetch_add_explicit(&span->home->seg->spans[span->no].free, 1,
+                                  memory_order_relaxed);
+    a->count.disowned += !empty;
+    a->count.extents_released += empty;
+}
+
+/* Frees the extent of an unowned slab if it is empty: owned while we look. */
+static bool release_if_empty(struct mega__arena *a, struct mega__span *span,
+                             uint32_t extent, uint64_t w)
+{
+    struct mega__ctx *ctx = a->ctx;
+    unsigned class = mega__word_class(w);
+    uint64_t owned = owned_word(ctx, MEGA__SLAB, class, mega__word_region(w));
+    if (class >= MEGA__CLASSES || !extent_empty(ctx, span, extent, class) ||
+        !mega__span_cas(span, extent, w, owned))
+        return false;
+    bool empty = extent_empty(ctx, span, extent, class);
+    uint64_t next = empty ? MEGA__FREE
+                          : mega__word_slab(MEGA__SLAB, class,
+                                            mega__word_region(w), 0, 0);
+    if (mega__span_cas(span, extent, owned, next) && empty) {
+        atomic_fetch_add_explicit(&span->home->seg->spans[span->no].free, 1,
+                                  memory_order_relaxed);
+        a->count.extents_released++;
+    }
+    return empty;
+}
+
+unsigned mega__slab_reclaim(struct mega__arena *a, struct mega__home *home)
+{
+    unsigned freed = 0;
+    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
+        struct mega__span *span =
+            mega__span_of(a->ctx, mega__gptr(home->no, no, 0));
+        if (!span)
+            break;
+        for (uint32_t e = span->first; e < span->extents; e++) {
+            uint64_t w = mega__span_word(span, e);
+            if (mega__word_is_slab(w) && !mega__slab_owned(a->ctx, w))
+                freed += release_if_empty(a, span, e, w);
+        }
+    }
+    return freed;
+}
+
+void mega__slab_hint(struct mega__arena *a, struct mega__span *span,
+                     uint32_t extent, uint64_t w)
+{
+    unsigned class = mega__word_class(w);
+    uint32_t capacity = a->ctx->classes.of[class].capacity;
+    /* Not atomic: a lost count is found by the search before a growth. */
+    uint16_t n = (uint16_t)(atomic_load_explicit(&span->hints[extent],
+                                                 memory_order_relaxed) +
+                            1);
+    atomic_store_explicit(&span->hints[extent], n, memory_order_relaxed);
+    if (n == capacity)
+        release_if_empty(a, span, extent, w);
+    else if (n == mega__find_worth(capacity))
+        mega__find_offer(span, extent, class);
+}

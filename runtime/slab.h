@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* slab.h - an extent cut into chunks of one class, owned by an arena. */
+#ifndef MEGA__SLAB_H
+#define MEGA__SLAB_H
+
+#include "class.h"
+#include "span.h"
+
+static inline _Atomic uint8_t *mega__slab_marks(const struct mega__span *span,
+                                                uint32_t extent)
+{
+    return &span->marks[(uint64_t)extent * MEGA__EXTENT_GRANULES];
+}
+
+/* Whether a slab has an owner in this epoch. */
+static inline bool mega__slab_owned(const struct mega__ctx *ctx, uint64_t w)
+{
+    return mega__word_slab_epoch(w) == ctx->epoch14;
+}
+
+/* Gets a slab for a bin of the heap: one that others have freed chunks in, a
+ * free extent, or the home made larger; durable.
+ * ERRORS: HOME_FULL, MEDIUM_FULL, TABLE_FULL, TIMEOUT. */
+mega_status_t mega__slab_get(struct mega__arena *a, struct mega__heap *heap,
+                             unsigned class, struct mega__slab **slab_p);
+
+/* Puts back in the list what was freed; returns how many chunks. */
+unsigned mega__slab_sweep(struct mega__ctx *ctx, struct mega__slab *slab);
+
+unsigned mega__slab_available(const struct mega__slab *slab);
+bool mega__slab_reserved(const struct mega__slab *slab);
+
+/* Gives the slab up: its extent becomes FREE if no chunk of it is in use, else
+ * anyone of the region may adopt it. slab is no more.
+ * ASSUMPTION: it has no reserved chunk. */
+void mega__slab_give_up(struct mega__arena *a, struct mega__slab *slab);
+
+/* Frees the extents of all unowned empty slabs of a home; how many. */
+unsigned mega__slab_reclaim(struct mega__arena *a, struct mega__home *home);
+
+/* A chunk of an unowned slab has been freed: tells those who look for one. */
+void mega__slab_hint(struct mega__arena *a, struct mega__span *span,
+                     uint32_t extent, uint64_t w);
+
+/* Adds at least need bytes of room to a home that is full; about a run if
+ * extents > 1. Errors as slab_get. */
+mega_status_t mega__slab_grow(struct mega__ctx *ctx, struct mega__home *home,
+                              uint32_t seen_spans, uint64_t need);
+
+#endif
