@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * batch.c - some files' words on their way into the index.
+ *
+ * The order is what makes a crash harmless; format.h has the invariants:
+ *   1 write the postings, chained per word; find each word's node or write a
+ *     new one; read the heads that will be swapped
+ *   2 persist all these chunks                       (2)
+ *   3 swap the heads; who loses a race writes the new next, persists it, and
+ *     tries again                                    (2)
+ *   4 persist the heads                              (3)
+ *   5 set the files' states, persist them            (4)
+ * A file's postings count from 5 on, all at once.
+ *
+ * Nothing is unlinked during a build, so a head never returns to a former
+ * value and compare-and-swap needs no counter against ABA.
+ */
+#include "batch.h"
+
+#include <stdlib.h>
+
+#include "job.h"
+
+#define RECORDS 8192
+#define RECORDS_MSYNC 262144 /* an msync costs milliseconds */
+
+void ti_batch_open(struct ti_batch *b, struct ti_index *ix,
+                   struct ti_tally *tally, uint64_t gap)
+{
+    *b = (struct ti_batch){.ix = ix, .tally = tally, .gap = gap};
+}
+
+void ti_batch_close(struct ti_batch *b)
+{
+    free(b->record);
+    free(b->touched);
+    free(b->settled);
+    free(b->posting);
+    free(b->buf.bytes);
+    ti_ranges_free(&b->fresh);
+    ti_ranges_free(&b->links);
+    *b = (struct ti_batch){0};
+}
+
+static void settle(struct ti_batch *b, uint32_t file, enum ti_state state)
+{
+    b->settled = ti_room(b->settled, &b->settled_cap, b->nsettled + 1,
+                         sizeof *b->settled);
+    b->settled[b->nsettled++] = (struct ti_settled){file, state};
+}
+
+void ti_batch_add(struct ti_batch *b, uint32_t file)
+{
+    const struct ti_tally *t = b->tally;
+
+    b->record = ti_room(b->record, &b->record_cap, b->nrecords + t->count,
+                        sizeof *b->record);
+    for (size_t i = 0; i < t->count; i++)
+        b->record[b->nrecords++] = (struct ti_record){
+            t->ref[i], file, ti_dict_at(&t->dict, t->ref[i])->count};
+    b->bytes += t->bytes;
+    settle(b, file, TI_DONE);
+}
+
+void ti_batch_skip(struct ti_batch *b, uint32_t file)
+{
+    settle(b, file, TI_SKIPPED);
+}
+
+bool ti_batch_full(const struct ti_batch *b)
+{
+    size_t most = b->gap > 4096 ? RECORDS_MSYNC : RECORDS;
+
+    return b->nrecords >= most || b->nsettled >= most;
+}
+
+/* ---- 1: write ---- */
+
+/* The word's place in the batch; entries say where, the place says whether. */
+static struct ti_touched *touch(struct ti_batch *b, uint32_t ref)
+{
+    struct ti_entry *e = ti_dict_at(&b->tally->dict, ref);
+
+    if (e->touch < b->ntouched && b->touched[e->touch].ref == ref)
+        return &b->touched[e->touch];
+    b->touched = ti_room(b->touched, &b->touched_cap, b->ntouched + 1,
+                         sizeof *b->touched);
+    e->touch = (uint32_t)b->ntouched;
+    struct ti_touched *t = &b->touched[b->ntouched++];
+    *t = (struct ti_touched){.ref = ref};
+    return t;
+}
+
+static mega_status_t write_posting(struct ti_batch *b, size_t i)
+{
+    const struct ti_record *r = &b->record[i];
+    struct ti_touched *t = touch(b, r->ref);
+    struct ti_posting posting = {t->first, r->count, r->file, b->ix->attempt};
+
+    t->first = b->posting[i].v;
+    if (t->last == 0)
+        t->last = t->first;
+    ti_ranges_add(&b->fresh, b->posting[i], sizeof posting);
+    return ti_write(b->posting[i], &posting, sizeof posting);
+}
+
+/* A word's node goes to the home of its bucket, or where there is room. */
+static mega_status_t alloc_node(struct ti_batch *b, int home, size_t size,
+                                mega_gptr_t *p_p)
+{
+    mega_status_t st = mega_alloc(b->ix->region, home, size, p_p);
+
+    if (st == MEGA_ERR_HOME_FULL || st == MEGA_ERR_MEDIUM_FULL)
+        st = mega_alloc(b->ix->region, MEGA_ANY_HOME, size, p_p);
+    return st ? ti_failed("alloc", st) : MEGA_OK;
+}
+
+static mega_status_t write_node(struct ti_batch *b, struct ti_touched *t,
+                                const struct ti_entry *e, uint64_t hash,
+                                int home)
+{
+    struct ti_word word = {t->expect, t->first, (uint32_t)(hash >> 32), e->len};
+    mega_gptr_t p;
+    mega_status_t st = alloc_node(b, home, sizeof word + e->len, &p);
+
+    if (st)
+        return st;
+    t->node = p.v;
+    ti_ranges_add(&b->fresh, p, sizeof word + e->len);
+    st = ti_write(p, &word, sizeof word);
+    if (st)
+        return st;
+    return ti_write(mega_add(p, sizeof word), e->text, e->len);
+}
+
+/* Makes the list as found the end of the new postings. */
+static mega_status_t chain_to(struct ti_touched *t, uint64_t node)
+{
+    mega_gptr_t postings =
+        mega_from_bits(node + offsetof(struct ti_word, postings));
+    mega_status_t st = ti_load(postings, &t->expect);
+
+    return st ? st
+              : ti_write(mega_from_bits(t->last), &t->expect, sizeof t->expect);
+}
+
+static mega_status_t prepare(struct ti_batch *b, struct ti_touched *t)
+{
+    struct ti_entry *e = ti_dict_at(&b->tally->dict, t->ref);
+
+    if (e->node)
+        return chain_to(t, e->node);
+
+    uint64_t hash = ti_hash(e->text, e->len);
+    mega_gptr_t head = ti_head(b->ix, ti_bucket(b->ix, hash));
+    mega_status_t st = ti_load(head, &t->expect);
+    if (!st)
+        st = ti_chain_find(t->expect, 0, e->text, e->len, hash, &b->buf,
+                           &e->node);
+    if (st)
+        return st;
+    if (!e->node)
+        return write_node(b, t, e, hash, mega_home(head));
+    /* Another rank's link: it may not be durable yet (3). */
+    ti_ranges_add(&b->links, head, sizeof(uint64_t));
+    return chain_to(t, e->node);
+}
+
+static mega_status_t write_all(struct ti_batch *b)
+{
+    mega_status_t st = MEGA_OK;
+
+    for (size_t i = 0; i < b->nrecords && !st; i++)
+        st = write_posting(b, i);
+    for (size_t i = 0; i < b->ntouched && !st; i++)
+        st = prepare(b, &b->touched[i]);
+    return st ? st : ti_ranges_persist(&b->fresh, b->gap);
+}
+
+/* ---- 3: link ---- */
+
+static mega_status_t persist_word(mega_gptr_t p)
+{
+    mega_status_t st = mega_persist(p, sizeof(uint64_t));
+
+    return st ? ti_failed("persist", st) : MEGA_OK;
+}
+
+/* Swaps the head for first. If others were quicker, the new next is written
+ * to the word at tail, durably, and *won_p is false. */
+static mega_status_t try_swap(mega_gptr_t head, uint64_t first,
+                              uint64_t *expect, mega_gptr_t tail, bool *won_p)
+{
+    uint64_t old;
+    mega_status_t st = mega_cswap64(head, *expect, first, &old);
+
+    if (st)
+        return ti_failed("compare and swap", st);
+    *won_p = old == *expect;
+    if (*won_p)
+        return MEGA_OK;
+    *expect = old;
+    st = ti_write(tail, &old, sizeof old);
+    return st ? st : persist_word(tail);
+}
+
+static mega_status_t link_postings(struct ti_batch *b, struct ti_touched *t,
+                                   uint64_t node)
+{
+    mega_gptr_t head =
+        mega_from_bits(node + offsetof(struct ti_word, postings));
+    bool won = false;
+
+    ti_ranges_add(&b->links, head, sizeof(uint64_t));
+    while (!won) {
+        mega_status_t st =
+            try_swap(head, t->first, &t->expect, mega_from_bits(t->last), &won);
+        if (st)
+            return st;
+    }
+    return MEGA_OK;
+}
+
+/* Another rank has linked the same word first: ours was never seen. */
+static mega_status_t use_theirs(struct ti_batch *b, struct ti_touched *t,
+                                uint64_t node)
+{
+    mega_status_t st = mega_free(mega_from_bits(t->node));
+
+    if (st)
+        return ti_failed("free", st);
+    t->node = 0;
+    st = chain_to(t, node);
+    if (!st)
+        st = persist_word(mega_from_bits(t->last));
+    return st ? st : link_postings(b, t, node);
+}
+
+static mega_status_t link_node(struct ti_batch *b, struct ti_touched *t)
+{
+    struct ti_entry *e = ti_dict_at(&b->tally->dict, t->ref);
+    uint64_t hash = ti_hash(e->text, e->len);
+    mega_gptr_t head = ti_head(b->ix, ti_bucket(b->ix, hash));
+
+    ti_ranges_add(&b->links, head, sizeof(uint64_t));
+    for (;;) {
+        uint64_t before = t->expect;
+        bool won;
+        mega_status_t st =
+            try_swap(head, t->node, &t->expect, mega_from_bits(t->node), &won);
+        if (!st && won)
+            e->node = t->node;
+        if (st || won)
+            return st;
+        st = ti_chain_find(t->expect, before, e->text, e->len, hash, &b->buf,
+                           &e->node);
+        if (st)
+            return st;
+        if (e->node)
+            return use_theirs(b, t, e->node);
+    }
+}
+
+static mega_status_t link_all(struct ti_batch *b)
+{
+    mega_status_t st = MEGA_OK;
+
+    for (size_t i = 0; i < b->ntouched && !st; i++) {
+        struct ti_touched *t = &b->touched[i];
+        st = t->node ? link_node(b, t)
+                     : link_postings(b, t,
+                                     ti_dict_at(&b->tally->dict, t->ref)->node);
+    }
+    return st ? st : ti_ranges_persist(&b->links, b->gap);
+}
+
+/* ---- 5: settle ---- */
+
+static mega_status_t settle_all(struct ti_batch *b)
+{
+    struct ti_index *ix = b->ix;
+
+    for (size_t i = 0; i < b->nsettled; i++) {
+        struct ti_listed *f = &ix->file[b->settled[i].file];
+        uint64_t state = ti_state_word(b->settled[i].state, ix->attempt);
+        mega_status_t st = ti_store(f->at, state);
+        if (st)
+            return st;
+        f->state = state;
+        ti_ranges_add(&b->links, f->at, sizeof state);
+    }
+    return ti_ranges_persist(&b->links, b->gap);
+}
+
+/* Nothing is linked yet: no chunk may stay behind. */
+static void give_back(struct ti_batch *b)
+{
+    for (size_t i = 0; i < b->nrecords; i++)
+        mega_free(b->posting[i]);
+    for (size_t i = 0; i < b->ntouched; i++)
+        mega_free(mega_from_bits(b->touched[i].node));
+}
+
+static mega_status_t count_up(struct ti_batch *b)
+{
+    mega_gptr_t meta = b->ix->meta;
+    mega_status_t st = mega_fetch_add64(
+        mega_add(meta, offsetof(struct ti_meta, finished)), b->nsettled, NULL);
+
+    if (!st)
+        st = mega_fetch_add64(mega_add(meta, offsetof(struct ti_meta, bytes)),
+                              b->bytes, NULL);
+    return st ? ti_failed("count", st) : MEGA_OK;
+}
+
+mega_status_t ti_batch_commit(struct ti_batch *b)
+{
+    mega_status_t st = MEGA_OK;
+
+    b->posting =
+        ti_room(b->posting, &b->posting_cap, b->nrecords, sizeof *b->posting);
+    if (b->nrecords > 0)
+        st = mega_alloc_n(b->ix->region, MEGA_ANY_HOME,
+                          sizeof(struct ti_posting), b->nrecords, b->posting);
+    if (st)
+        return ti_failed("alloc", st);
+    st = write_all(b);
+    if (st)
+        give_back(b);
+    if (!st)
+        st = link_all(b);
+    if (!st)
+        st = settle_all(b);
+    if (!st)
+        st = count_up(b);
+    b->nrecords = b->ntouched = b->nsettled = 0;
+    b->bytes = 0;
+    return st;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * main.c - textindex: a persistent inverted index over text files, built by
+ * all ranks of a job in the global space, and finished by a later job if this
+ * one is killed. See textindex(1).
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "job.h"
+
+static const char usage_text[] =
+    "usage: mpirun -n N textindex COMMAND ...\n"
+    "  build [--resume | --force] [--progress] PATH...\n"
+    "                  index the files under PATHs; --resume: go on with an\n"
+    "                  index that a killed build has left; --force: drop it\n"
+    "  query WORD...   the files that have a word, and how often\n"
+    "  stats           what the index consists of, and leaked chunks\n"
+    "  dump            all words and how often each occurs\n"
+    "  verify PATH...  count again and compare\n"
+    "The index lies in the space named by MEGALLOC_DIR. Exit status: 0 done,\n"
+    "1 verify found a difference, 2 wrong use, 3 megalloc or the system\n"
+    "refused something.\n";
+
+struct command {
+    const char *name;
+    int (*run)(const struct ti_options *opt);
+    size_t least, most; /* arguments */
+};
+
+static const struct command commands[] = {
+    {"build", ti_build, 0, SIZE_MAX},   {"query", ti_query, 1, SIZE_MAX},
+    {"stats", ti_stats, 0, 0},          {"dump", ti_dump, 0, 0},
+    {"verify", ti_verify, 1, SIZE_MAX},
+};
+
+static int usage(void)
+{
+    fputs(usage_text, stderr);
+    return TI_USAGE;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (name && strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* Carries out the command between init and finalize. */
+static int run(const struct command *cmd, const struct ti_options *opt)
+{
+    mega_status_t st = mega_init();
+
+    if (st) {
+        ti_say("%s", mega_errmsg());
+        return TI_FAILED;
+    }
+    int code = cmd->run(opt);
+    st = mega_finalize();
+    if (st) {
+        ti_failed("finalize", st);
+        return TI_FAILED;
+    }
+    return code;
+}
+
+/* Reads the options; -1 or, if the program is to end now, its exit status. */
+static int parse_options(int argc, char **argv, struct ti_options *opt)
+{
+    static const struct option options[] = {
+        {"resume", no_argument, NULL, 'r'},   {"force", no_argument, NULL, 'f'},
+        {"progress", no_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},  {NULL, 0, NULL, 0},
+    };
+
+    for (;;) {
+        switch (getopt_long(argc, argv, "", options, NULL)) {
+        case -1:
+            return -1;
+        case 'r':
+            opt->resume = true;
+            break;
+        case 'f':
+            opt->force = true;
+            break;
+        case 'p':
+            opt->progress = true;
+            break;
+        case 'h':
+            fputs(usage_text, stdout);
+            return TI_OK;
+        case 'v':
+            printf("textindex (megalloc %s)\n", mega_version());
+            return TI_OK;
+        default:
+            return usage();
+        }
+    }
+}
+
+static bool sensible(const struct command *cmd, const struct ti_options *opt)
+{
+    if (opt->nargs < cmd->least || opt->nargs > cmd->most)
+        return false;
+    if (cmd->run != ti_build)
+        return !opt->resume && !opt->force && !opt->progress;
+    return opt->resume ? !opt->force : opt->nargs > 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct ti_options opt = {0};
+    int code = parse_options(argc, argv, &opt);
+
+    if (code >= 0)
+        return code;
+    const struct command *cmd = find_command(argv[optind]);
+    if (!cmd)
+        return usage();
+    opt.arg = argv + optind + 1;
+    opt.nargs = (size_t)(argc - optind - 1);
+    return sensible(cmd, &opt) ? run(cmd, &opt) : usage();
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * prune.c - taking what a crash left half done out of the index.
+ *
+ * A link is rewritten past a row of dead chunks at once, so in any image of a
+ * crash in here each link still leads to every posting that counts. Dead
+ * chunks are freed only after the links around them are durable (law L4);
+ * between the two a crash leaks them, no more. What decides, the states, is
+ * made durable first: after kill -9 a state may be visible and yet not be on
+ * the medium (law L7 in our own chunks).
+ */
+#include "prune.h"
+
+#include <stdlib.h>
+
+#include "job.h"
+#include "ranges.h"
+
+#define DEAD_MAX 8192 /* chunks that wait for the links to be durable */
+
+struct pruner {
+    struct ti_index *ix;
+    uint64_t gap;
+    struct ti_ranges links; /* rewritten */
+    uint64_t *dead;         /* bits of unlinked chunks */
+    size_t ndead, dead_cap;
+    uint64_t freed;
+    struct ti_buf buf;
+};
+
+static void bury(struct pruner *pr, uint64_t bits)
+{
+    pr->dead =
+        ti_room(pr->dead, &pr->dead_cap, pr->ndead + 1, sizeof *pr->dead);
+    pr->dead[pr->ndead++] = bits;
+}
+
+static mega_status_t free_dead(struct pruner *pr)
+{
+    mega_status_t st = ti_ranges_persist(&pr->links, pr->gap);
+
+    for (size_t i = 0; i < pr->ndead && !st; i++) {
+        st = mega_free(mega_from_bits(pr->dead[i]));
+        if (st)
+            ti_failed("free", st);
+    }
+    pr->freed += pr->ndead;
+    pr->ndead = 0;
+    return st;
+}
+
+/* Writes a link if it changes. */
+static mega_status_t relink(struct pruner *pr, mega_gptr_t link, uint64_t was,
+                            uint64_t now)
+{
+    if (was == now)
+        return MEGA_OK;
+    ti_ranges_add(&pr->links, link, sizeof now);
+    return ti_store(link, now);
+}
+
+/* Takes the dead out of the list at link. *left_p: whether any is left. */
+static mega_status_t prune_postings(struct pruner *pr, mega_gptr_t link,
+                                    bool *left_p)
+{
+    uint64_t was, at;
+    mega_status_t st = ti_load(link, &was);
+
+    *left_p = false;
+    if (st)
+        return st;
+    for (at = was; at;) {
+        mega_gptr_t p = mega_from_bits(at);
+        const struct ti_posting *posting =
+            ti_view(p, sizeof *posting, &pr->buf);
+        if (!posting)
+            return MEGA_ERR_IO;
+        uint64_t next = posting->next;
+        if (ti_counts(pr->ix, posting)) {
+            st = relink(pr, link, was, at);
+            if (st)
+                return st;
+            link = mega_add(p, offsetof(struct ti_posting, next));
+            was = next;
+            *left_p = true;
+        } else {
+            bury(pr, at);
+        }
+        at = next;
+    }
+    return relink(pr, link, was, 0);
+}
+
+static mega_status_t prune_bucket(struct pruner *pr, mega_gptr_t link)
+{
+    uint64_t was, at;
+    mega_status_t st = ti_load(link, &was);
+
+    if (st)
+        return st;
+    for (at = was; at;) {
+        mega_gptr_t p = mega_from_bits(at);
+        uint64_t next;
+        bool left;
+        st = ti_load(mega_add(p, offsetof(struct ti_word, next)), &next);
+        if (!st)
+            st = prune_postings(
+                pr, mega_add(p, offsetof(struct ti_word, postings)), &left);
+        if (!st && left) {
+            st = relink(pr, link, was, at);
+            link = mega_add(p, offsetof(struct ti_word, next));
+            was = next;
+        } else if (!st) {
+            bury(pr, at);
+        }
+        if (st)
+            return st;
+        at = next;
+    }
+    return relink(pr, link, was, 0);
+}
+
+static mega_status_t prune_share(struct pruner *pr)
+{
+    uint64_t buckets = pr->ix->nhomes * pr->ix->heads_per_home;
+    uint64_t nranks = (uint64_t)mega_nranks();
+    uint64_t rank = (uint64_t)mega_rank();
+    mega_status_t st = MEGA_OK;
+
+    for (uint64_t b = buckets * rank / nranks;
+         b < buckets * (rank + 1) / nranks && !st; b++) {
+        st = prune_bucket(pr, ti_head(pr->ix, b));
+        if (!st && pr->ndead >= DEAD_MAX)
+            st = free_dead(pr);
+    }
+    if (!st)
+        st = free_dead(pr);
+    if (!st) {
+        st = mega_drain();
+        if (st)
+            ti_failed("drain", st);
+    }
+    return st;
+}
+
+static mega_status_t persist_states(struct pruner *pr)
+{
+    for (size_t i = 0; i < pr->ix->nfiles; i++)
+        ti_ranges_add(&pr->links, pr->ix->file[i].at, sizeof(uint64_t));
+    return ti_ranges_persist(&pr->links, pr->gap);
+}
+
+int ti_prune(struct ti_index *ix, uint64_t gap)
+{
+    struct pruner pr = {.ix = ix, .gap = gap};
+    uint64_t freed = 0;
+    mega_status_t st = mega_rank() == 0 ? persist_states(&pr) : MEGA_OK;
+    int code = ti_agree(st ? TI_FAILED : TI_OK);
+
+    if (code == TI_OK) {
+        st = prune_share(&pr);
+        code = ti_agree(st ? TI_FAILED : TI_OK);
+    }
+    if (code == TI_OK && ti_sum(pr.freed, &freed))
+        code = TI_FAILED;
+    if (code == TI_OK && freed > 0 && mega_rank() == 0)
+        ti_say("freed %llu chunks that the former build left half done",
+               (unsigned long long)freed);
+    ti_ranges_free(&pr.links);
+    free(pr.dead);
+    free(pr.buf.bytes);
+    return code;
+}

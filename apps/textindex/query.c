@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * query.c - textindex query: "count<TAB>file" for each file that has a word,
+ * the largest first (then by name), and "total<TAB>count". Several words:
+ * each has a line "word:" before.
+ */
+#include "commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+#include "job.h"
+#include "walk.h"
+
+struct hit {
+    uint64_t count;
+    const char *path;
+};
+
+struct querier {
+    const struct ti_index *ix;
+    struct hit *hit;
+    size_t nhits, cap;
+    uint64_t total;
+    struct ti_buf buf;
+};
+
+static void on_posting(void *arg, mega_gptr_t at, const struct ti_posting *p)
+{
+    struct querier *q = arg;
+
+    (void)at;
+    if (!ti_counts(q->ix, p))
+        return;
+    q->hit = ti_room(q->hit, &q->cap, q->nhits + 1, sizeof *q->hit);
+    q->hit[q->nhits++] = (struct hit){p->count, q->ix->file[p->file].path};
+    q->total += p->count;
+}
+
+static mega_status_t find(struct querier *q, const char *word)
+{
+    struct ti_visitor v = {NULL, on_posting, q};
+    uint64_t hash = ti_hash(word, strlen(word));
+    uint64_t first, node;
+    mega_status_t st = ti_load(ti_head(q->ix, ti_bucket(q->ix, hash)), &first);
+
+    q->nhits = 0;
+    q->total = 0;
+    if (!st)
+        st = ti_chain_find(first, 0, word, (uint32_t)strlen(word), hash,
+                           &q->buf, &node);
+    if (!st && node)
+        st = ti_walk_postings(mega_from_bits(node), &v, &q->buf);
+    return st;
+}
+
+static int by_count(const void *a, const void *b)
+{
+    const struct hit *x = a, *y = b;
+
+    if (x->count != y->count)
+        return x->count < y->count ? 1 : -1;
+    return strcmp(x->path, y->path);
+}
+
+static void print(const struct querier *q)
+{
+    if (q->nhits > 0)
+        qsort(q->hit, q->nhits, sizeof *q->hit, by_count);
+    for (size_t i = 0; i < q->nhits; i++)
+        printf("%llu\t%s\n", (unsigned long long)q->hit[i].count,
+               q->hit[i].path);
+    printf("total\t%llu\n", (unsigned long long)q->total);
+}
+
+static int query(const struct ti_index *ix, const struct ti_options *opt)
+{
+    struct querier q = {.ix = ix};
+    int code = TI_OK;
+
+    for (size_t i = 0; i < opt->nargs && code == TI_OK; i++) {
+        if (opt->nargs > 1)
+            printf("%s:\n", opt->arg[i]);
+        if (find(&q, opt->arg[i]))
+            code = TI_FAILED;
+        else
+            print(&q);
+    }
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        ti_say("cannot write to standard output");
+        code = TI_FAILED;
+    }
+    free(q.hit);
+    free(q.buf.bytes);
+    return code;
+}
+
+int ti_query(const struct ti_options *opt)
+{
+    struct ti_index ix;
+    int code = ti_index_open(&ix);
+
+    if (code == TI_OK && mega_rank() == 0)
+        code = query(&ix, opt);
+    ti_index_close(&ix);
+    return ti_agree(code);
+}
