@@ -28,6 +28,8 @@ void mega__find_offer(struct mega__span *span, uint32_t extent, unsigned class)
                           memory_order_release);
 }
 
+/* The slab at a place, if it is unowned, of the region and class, and has a
+ * chunk to spare. */
 static struct mega__slab *try_adopt(struct mega__arena *a, mega_gptr_t at,
                                     unsigned class, uint32_t region)
 {
@@ -39,7 +41,11 @@ static struct mega__slab *try_adopt(struct mega__arena *a, mega_gptr_t at,
     if (!mega__word_is_slab(w) || mega__slab_owned(a->ctx, w) ||
         mega__word_class(w) != class || mega__word_region(w) != region)
         return NULL;
-    return mega__slab_adopt(a, span, extent, w);
+    struct mega__slab *slab = mega__slab_adopt(a, span, extent, w);
+    if (!slab || mega__slab_available(slab) > 0)
+        return slab;
+    mega__slab_give_up(a, slab);
+    return NULL;
 }
 
 static struct mega__slab *take_offer(struct mega__arena *a,
@@ -114,7 +120,6 @@ static struct mega__slab *take_free(struct mega__arena *a,
 
 /* ---- 3: search ---- */
 
-/* An unowned slab of the heap's region and class with a chunk to spare. */
 static struct mega__slab *adopt_any(struct mega__arena *a,
                                     struct mega__heap *heap, unsigned class)
 {
@@ -130,10 +135,8 @@ static struct mega__slab *adopt_any(struct mega__arena *a,
             mega_gptr_t at =
                 mega__span_gptr(span, (uint64_t)e << MEGA__EXTENT_SHIFT);
             struct mega__slab *slab = try_adopt(a, at, class, heap->region);
-            if (slab && mega__slab_available(slab) > 0)
-                return slab;
             if (slab)
-                mega__slab_give_up(a, slab);
+                return slab;
         }
     }
     return NULL;

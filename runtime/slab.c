@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dirty.h"
 #include "find.h"
 #include "log.h"
 #include "seg.h"

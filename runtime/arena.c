@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * arena.c - makes, finds and ends the arenas of threads.
+ *
+ * An arena belongs to one thread and is used without a lock. When the thread
+ * ends its slabs are given up and its marks made durable; the arena waits for
+ * the next thread. ctx->arena_lock guards the list. The serial number of jobs
+ * is the one thing that outlives a job: it tells a stale arena of this
+ * thread from one of a job whose context happens to lie at the same address.
+ */
+#include "arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dirty.h"
+#include "log.h"
+#include "slab.h"
+
+_Thread_local struct mega__arena_tls mega__arena_mine;
+static _Atomic uint64_t serials = 1;
+static _Atomic uint64_t open_serial; /* the last job whose arenas may end */
+static pthread_key_t exit_key;
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+
+uint64_t mega__arena_serial(void)
+{
+    return atomic_fetch_add(&serials, 1);
+}
+
+/* ---- Slabs of an arena ---- */
+
+/* Gives up what it can: slabs with reserved chunks stay, for a reservation
+ * outlives its thread. */
+static void give_up_bins(struct mega__arena *a, struct mega__heap *heap)
+{
+    for (unsigned c = 0; c < MEGA__CLASSES; c++) {
+        struct mega__bin *bin = &heap->bins[c];
+        uint16_t kept = 0;
+        for (uint16_t i = 0; i < bin->n; i++) {
+            if (mega__slab_reserved(bin->kept[i]))
+                bin->kept[kept++] = bin->kept[i];
+            else
+                mega__slab_give_up(a, bin->kept[i]);
+        }
+        bin->n = kept;
+        bin->at = 0;
+        bin->cur = kept ? bin->kept[0] : NULL;
+    }
+}
+
+static void give_up_heaps(struct mega__arena *a)
+{
+    for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
+        for (struct mega__heap *h = a->heaps[i]; h; h = h->next)
+            give_up_bins(a, h);
+}
+
+/* ---- Threads ---- */
+
+static void at_thread_exit(void *arg)
+{
+    struct mega__arena *a = arg;
+    /* The job may be over: then the arena is gone already. */
+    if (mega__arena_mine.serial != atomic_load(&open_serial) ||
+        mega__arena_mine.arena != a)
+        return;
+    mega__arena_mine.serial = 0;
+    give_up_heaps(a);
+    if (mega__dirty_drain(a) != MEGA_OK)
+        a->flusher.failed = true;
+    pthread_mutex_lock(&a->ctx->arena_lock);
+    a->in_use = false;
+    pthread_mutex_unlock(&a->ctx->arena_lock);
+}
+
+static void make_exit_key(void)
+{
+    pthread_key_create(&exit_key, at_thread_exit);
+}
+
+static struct mega__arena *arena_new(struct mega__ctx *ctx)
+{
+    static _Atomic uint32_t seeds;
+    struct mega__arena *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->ctx = ctx;
+    a->seed = (uint32_t)ctx->place.rank * 17 + atomic_fetch_add(&seeds, 1) * 5;
+    a->next = ctx->arenas;
+    ctx->arenas = a;
+    return a;
+}
+
+struct mega__arena *mega__arena_find(struct mega__ctx *ctx)
+{
+    struct mega__arena *a, *idle = NULL;
+    pthread_once(&exit_once, make_exit_key);
+    pthread_mutex_lock(&ctx->arena_lock);
+    for (a = ctx->arenas; a; a = a->next) {
+        if (a->in_use && pthread_equal(a->thread, pthread_self()))
+            break;
+        if (!a->in_use)
+            idle = a;
+    }
+    if (!a)
+        a = idle ? idle : arena_new(ctx);
+    if (a) {
+        a->thread = pthread_self();
+        a->in_use = true;
+    }
+    pthread_mutex_unlock(&ctx->arena_lock);
+    if (!a) {
+        mega__fail(MEGA_ERR_NOMEM, "no memory for this thread's arena");
+        return NULL;
+    }
+    atomic_store(&open_serial, ctx->serial);
+    mega__arena_mine = (struct mega__arena_tls){ctx->serial, a};
+    pthread_setspecific(exit_key, a);
+    return a;
+}
+
+struct mega__heap *mega__arena_heap_find(struct mega__arena *a,
+                                         uint32_t region,
+                                         struct mega__home *home)
+{
+    uint64_t key = (uint64_t)region << 32 | home->no;
+    struct mega__heap **bucket =
+        &a->heaps[(region * 31 + home->no) % MEGA__HEAP_BUCKETS];
+    struct mega__heap *heap = *bucket;
+    while (heap && heap->key != key)
+        heap = heap->next;
+    if (!heap) {
+        heap = calloc(1, sizeof *heap);
+        if (!heap) {
+            mega__fail(MEGA_ERR_NOMEM, "no memory for a heap");
+            return NULL;
+        }
+        heap->key = key;
+        heap->home = home;
+        heap->region = region;
+        heap->cursor_span = UINT32_MAX;
+        /* others walk the list only while this thread rests */
+        heap->next = *bucket;
+        *bucket = heap;
+    }
+    a->last = heap;
+    return heap;
+}
+
+/* ---- Over all arenas ---- */
+
+void mega__arena_drop_region(struct mega__ctx *ctx, uint32_t region)
+{
+    pthread_mutex_lock(&ctx->arena_lock);
+    for (struct mega__arena *a = ctx->arenas; a; a = a->next)
+        for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
+            for (struct mega__heap *h = a->heaps[i]; h; h = h->next) {
+                if (h->region != region)
+                    continue;
+                for (unsigned c = 0; c < MEGA__CLASSES; c++) {
+                    struct mega__bin *bin = &h->bins[c];
+                    for (uint16_t k = 0; k < bin->n; k++) {
+                        struct mega__slab *s = bin->kept[k];
+                        atomic_store(&s->span->slabs[s->extent], NULL);
+                        s->next = a->spare_slabs;
+                        a->spare_slabs = s;
+                    }
+                    memset(bin, 0, sizeof *bin);
+                }
+            }
+    pthread_mutex_unlock(&ctx->arena_lock);
+}
+
+void mega__arena_give_up_all(struct mega__ctx *ctx)
+{
+    pthread_mutex_lock(&ctx->arena_lock);
+    for (struct mega__arena *a = ctx->arenas; a; a = a->next)
+        give_up_heaps(a);
+    pthread_mutex_unlock(&ctx->arena_lock);
+}
+
+mega_status_t mega__arena_drain_all(struct mega__ctx *ctx,
+                                    struct mega__flusher *f)
+{
+    pthread_mutex_lock(&ctx->arena_lock);
+    for (struct mega__arena *a = ctx->arenas; a; a = a->next)
+        mega__dirty_flush_of(a, f);
+    pthread_mutex_unlock(&ctx->arena_lock);
+    return mega__pool_drain(f);
+}
+
+void mega__arena_count_all(struct mega__ctx *ctx, mega_counters_t *sum)
+{
+    memset(sum, 0, sizeof *sum);
+    pthread_mutex_lock(&ctx->arena_lock);
+    for (struct mega__arena *a = ctx->arenas; a; a = a->next) {
+        sum->flushes += a->flusher.flushes;
+        sum->fences += a->flusher.fences;
+        sum->claims += a->count.claims;
+        sum->claim_cas += a->count.claim_cas;
+        sum->adoptions += a->count.adoptions;
+        sum->disowned += a->count.disowned;
+        sum->extents_released += a->count.extents_released;
+        sum->sweeps += a->count.sweeps;
+        sum->grown += a->count.grown;
+    }
+    pthread_mutex_unlock(&ctx->arena_lock);
+    sum->flushes += ctx->flusher.flushes;
+    sum->fences += ctx->flusher.fences;
+}
+
+static void free_slabs(struct mega__arena *a)
+{
+    for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
+        for (struct mega__heap *h = a->heaps[i], *next; h; h = next) {
+            next = h->next;
+            for (unsigned c = 0; c < MEGA__CLASSES; c++)
+                for (uint16_t k = 0; k < h->bins[c].n; k++)
+                    free(h->bins[c].kept[k]);
+            free(h);
+        }
+    for (struct mega__slab *s = a->spare_slabs, *next; s; s = next) {
+        next = s->next;
+        free(s);
+    }
+}
+
+void mega__arena_free_all(struct mega__ctx *ctx)
+{
+    for (struct mega__arena *a = ctx->arenas, *next; a; a = next) {
+        next = a->next;
+        free_slabs(a);
+        free(a);
+    }
+    ctx->arenas = NULL;
+    atomic_store(&open_serial, 0);
+}
