@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * boot_threads.c - boot.h for tests: threads of one process are the ranks.
+ *
+ * Every collective is: show my buffers, meet, read those of the others, meet
+ * again. Happy path: all ranks call the same collective with the same length.
+ * What can fail: a rank died (boot_team_break), then all calls give PEER; a
+ * rank calls something else, then all get DIFFERS and the test sees it.
+ * Locks: one mutex per meeting point, held for no call of ours.
+ */
+#include "boot_threads.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+enum call { BARRIER = 1, BCAST, ALLGATHER };
+
+struct shown { /* by one rank, for the time of one collective */
+    enum call call;
+    size_t n;
+    int root;
+    const void *in;
+};
+
+/* Where count ranks meet. */
+struct meeting {
+    pthread_mutex_t mutex;
+    pthread_cond_t all_here;
+    int count, arrived;
+    unsigned generation;
+    bool broken;
+    struct shown *shown; /* [count] */
+};
+
+struct mega__boot {
+    struct boot_team *team;
+    struct mega__boot_place place;
+    struct meeting *host;
+    void (*at_end)(void *);
+    void *at_end_arg;
+    bool alone; /* its team is its own */
+};
+
+struct boot_team {
+    int nranks, nhosts;
+    struct meeting all;
+    struct meeting *hosts; /* [nhosts] */
+    struct mega__boot *ranks;
+    void **transports;
+};
+
+/* ---- Meetings ---- */
+
+static void meeting_init(struct meeting *m, int count)
+{
+    memset(m, 0, sizeof *m);
+    pthread_mutex_init(&m->mutex, NULL);
+    pthread_cond_init(&m->all_here, NULL);
+    m->count = count;
+    m->shown = calloc((size_t)count, sizeof *m->shown);
+}
+
+static void meeting_end(struct meeting *m)
+{
+    pthread_mutex_destroy(&m->mutex);
+    pthread_cond_destroy(&m->all_here);
+    free(m->shown);
+}
+
+static void meeting_break(struct meeting *m)
+{
+    pthread_mutex_lock(&m->mutex);
+    m->broken = true;
+    pthread_cond_broadcast(&m->all_here);
+    pthread_mutex_unlock(&m->mutex);
+}
+
+/* Returns when all are here, or false when one never will be. */
+static bool meet(struct meeting *m)
+{
+    pthread_mutex_lock(&m->mutex);
+    unsigned generation = m->generation;
+    if (!m->broken && ++m->arrived == m->count) {
+        m->arrived = 0;
+        m->generation++;
+        pthread_cond_broadcast(&m->all_here);
+    }
+    while (!m->broken && generation == m->generation)
+        pthread_cond_wait(&m->all_here, &m->mutex);
+    bool met = generation != m->generation;
+    pthread_mutex_unlock(&m->mutex);
+    return met;
+}
+
+static bool all_agree(const struct meeting *m)
+{
+    for (int i = 1; i < m->count; i++)
+        if (m->shown[i].call != m->shown[0].call ||
+            m->shown[i].n != m->shown[0].n ||
+            m->shown[i].root != m->shown[0].root)
+            return false;
+    return true;
+}
+
+static mega_status_t peer_died(void)
+{
+    return mega__fail(MEGA_ERR_PEER, "a rank of the team has died");
+}
+
+/* One collective: out gets what the call's kind says. */
+static mega_status_t together(struct meeting *m, int me, struct shown mine,
+                              void *out)
+{
+    m->shown[me] = mine;
+    if (!meet(m))
+        return peer_died();
+    bool agreed = all_agree(m);
+    if (agreed && mine.call == BCAST && me != mine.root)
+        memcpy(out, m->shown[mine.root].in, mine.n);
+    if (agreed && mine.call == ALLGATHER)
+        for (int i = 0; i < m->count; i++)
+            memcpy((char *)out + (size_t)i * mine.n, m->shown[i].in, mine.n);
+    if (!meet(m))
+        return peer_died();
+    if (!agreed)
+        return mega__fail(MEGA_ERR_DIFFERS,
+                          "ranks are in different collective calls");
+    return MEGA_OK;
+}
+
+/* ---- The team ---- */
+
+static void place_rank(struct boot_team *team, int rank, const int *hosts)
+{
+    struct mega__boot_place *p = &team->ranks[rank].place;
+    memset(p, 0, sizeof *p);
+    p->rank = rank;
+    p->nranks = team->nranks;
+    for (int i = 0; i < team->nranks; i++) {
+        bool first_of_its_host = true;
+        for (int j = 0; hosts && j < i; j++)
+            first_of_its_host &= hosts[j] != hosts[i];
+        first_of_its_host &= hosts || i == 0;
+        bool mine = !hosts || hosts[i] == hosts[rank];
+        if (mine && first_of_its_host)
+            p->host = p->nhosts; /* numbered in order of lowest rank */
+        p->nhosts += first_of_its_host;
+        p->host_nranks += mine;
+        p->host_rank += mine && i < rank;
+    }
+}
+
+struct boot_team *boot_team_new(int nranks, const int *hosts)
+{
+    struct boot_team *team = calloc(1, sizeof *team);
+    team->nranks = nranks;
+    team->ranks = calloc((size_t)nranks, sizeof *team->ranks);
+    team->transports = calloc((size_t)nranks, sizeof *team->transports);
+    meeting_init(&team->all, nranks);
+    for (int r = 0; r < nranks; r++)
+        place_rank(team, r, hosts);
+    team->nhosts = team->ranks[0].place.nhosts;
+    team->hosts = calloc((size_t)team->nhosts, sizeof *team->hosts);
+    for (int r = 0; r < nranks; r++) {
+        struct mega__boot *boot = &team->ranks[r];
+        boot->team = team;
+        boot->host = &team->hosts[boot->place.host];
+        if (boot->place.host_rank == 0)
+            meeting_init(boot->host, boot->place.host_nranks);
+    }
+    return team;
+}
+
+void boot_team_free(struct boot_team **team_p)
+{
+    struct boot_team *team = *team_p;
+    if (!team)
+        return;
+    *team_p = NULL; /* may lie in what is freed now */
+    for (int h = 0; h < team->nhosts; h++)
+        meeting_end(&team->hosts[h]);
+    meeting_end(&team->all);
+    free(team->hosts);
+    free(team->ranks);
+    free(team->transports);
+    free(team);
+}
+
+void *boot_team_comm(struct boot_team *team, int rank)
+{
+    return &team->ranks[rank];
+}
+
+void boot_team_break(struct boot_team *team)
+{
+    meeting_break(&team->all);
+    for (int h = 0; h < team->nhosts; h++)
+        meeting_break(&team->hosts[h]);
+}
+
+void boot_team_end(struct boot_team *team, int rank)
+{
+    struct mega__boot *boot = &team->ranks[rank];
+    if (boot->at_end)
+        boot->at_end(boot->at_end_arg);
+}
+
+void **boot_team_transport(struct boot_team *team, int rank)
+{
+    return &team->transports[rank];
+}
+
+struct boot_team *boot_team_of(struct mega__boot *boot)
+{
+    return boot->team;
+}
+
+/* ---- boot.h ---- */
+
+mega_status_t mega__boot_start(void *comm, struct mega__boot **boot_p)
+{
+    struct mega__boot *boot = comm;
+    if (!boot) { /* "all processes": this one alone */
+        struct boot_team *alone = boot_team_new(1, NULL);
+        boot = &alone->ranks[0];
+        boot->alone = true;
+    }
+    boot->at_end = NULL;
+    *boot_p = boot;
+    return MEGA_OK;
+}
+
+void mega__boot_stop(struct mega__boot **boot_p)
+{
+    struct mega__boot *boot = *boot_p;
+    *boot_p = NULL;
+    if (boot)
+        boot->at_end = NULL;
+    if (boot && boot->alone)
+        boot_team_free(&boot->team);
+}
+
+struct mega__boot_place mega__boot_place(const struct mega__boot *boot)
+{
+    return boot->place;
+}
+
+void *mega__boot_comm(struct mega__boot *boot)
+{
+    return boot;
+}
+
+void mega__boot_at_end(struct mega__boot *boot, void (*fn)(void *), void *arg)
+{
+    boot->at_end = fn;
+    boot->at_end_arg = arg;
+}
+
+mega_status_t mega__boot_barrier(struct mega__boot *boot)
+{
+    return together(&boot->team->all, boot->place.rank,
+                    (struct shown){.call = BARRIER}, NULL);
+}
+
+mega_status_t mega__boot_bcast(struct mega__boot *boot, void *buf, size_t n,
+                               int root)
+{
+    return together(&boot->team->all, boot->place.rank,
+                    (struct shown){BCAST, n, root, buf}, buf);
+}
+
+mega_status_t mega__boot_allgather(struct mega__boot *boot, const void *in,
+                                   size_t n, void *out)
+{
+    return together(&boot->team->all, boot->place.rank,
+                    (struct shown){ALLGATHER, n, 0, in}, out);
+}
+
+mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
+                                    size_t n)
+{
+    return together(boot->host, boot->place.host_rank,
+                    (struct shown){BCAST, n, 0, buf}, buf);
+}
+
+mega_status_t mega__boot_host_barrier(struct mega__boot *boot)
+{
+    return together(boot->host, boot->place.host_rank,
+                    (struct shown){.call = BARRIER}, NULL);
+}

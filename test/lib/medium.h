@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * medium.h - persistent memory that can lose power, in memory: named files,
+ * each with two images.
+ *
+ *   cpu     what loads and stores see: one mapping, shared by all openers
+ *   media   what a power loss leaves
+ *   dirty   a line of 64 bytes in which they differ
+ *
+ * pool_lossy.c implements pool.h on the medium in use. A flush notes the
+ * value of its lines; the drain of the same flusher moves what it noted to
+ * media, unless something newer is there. At every flush and drain, and at
+ * what changes files, a *point*, the medium calls on_point.
+ *
+ * THE MODEL: an aligned 8-byte word reaches the medium whole, or not at all;
+ * a line may arrive in part, any words of it; in marks, which are written by
+ * bytes, any bytes of it. A dirty line may arrive at any time.
+ *
+ * A file's bytes from MEDIUM_HEAD to MEDIUM_DATA are never used, never copied.
+ */
+#ifndef TEST_MEDIUM_H
+#define TEST_MEDIUM_H
+
+#include <pthread.h>
+#include <stddef.h>
+
+#include "pool.h"
+
+#define MEDIUM_HEAD (UINT64_C(64) << 10)
+#define MEDIUM_DATA MEGA__SPAN_ALIGN
+#define MEDIUM_ROOT_OFF UINT64_C(4096)
+#define MEDIUM_POOL_LEAST (MEDIUM_DATA + (UINT64_C(1) << 20))
+#define MEDIUM_NEVER UINT64_MAX
+
+struct medium_file {
+    char *name;
+    uint64_t size;
+    uint64_t made; /* the size it was made with: another is damage */
+    uint64_t ino;
+    int host;    /* only this imitated host sees it */
+    bool served; /* a server has it open */
+    unsigned opens;
+    char *cpu, *media;
+    uint32_t *seq; /* per line: the flush whose value is on media */
+};
+
+struct medium_pending { /* a line flushed and not drained */
+    const void *owner;  /* the flusher */
+    struct medium_file *file;
+    uint64_t off;
+    uint32_t seq;
+    bool late; /* msync: the value at the drain counts */
+    unsigned char bytes[MEGA__LINE];
+};
+
+struct medium;
+typedef void (*medium_point_fn)(struct medium *m, const char *what,
+                                const void *addr, size_t len, void *arg);
+
+struct medium {
+    pthread_mutex_t mutex; /* recursive; of all below */
+    struct medium_file **files;
+    size_t nfiles;
+    struct medium_pending *pending;
+    size_t npending, pending_room;
+    uint32_t next_seq;
+    uint64_t next_ino;
+
+    uint64_t capacity;  /* bytes of all files; the medium is full beyond */
+    enum mega__how how; /* MEGA__HOW_FLUSH unless the test says otherwise */
+    unsigned char fill; /* of new files: "contents: anything" */
+
+    medium_point_fn on_point; /* NULL: none; called with the mutex held */
+    void *on_point_arg;
+    uint64_t flushes, drains;        /* calls so far */
+    uint64_t drop_flush, drop_drain; /* this call has no effect; or NEVER */
+    uint64_t fail_drain;             /* this call reports IO; or NEVER */
+};
+
+struct medium *medium_new(void);
+void medium_free(struct medium **m_p);
+
+/* pool.h works on m from now on, in the whole process. NULL: on none. */
+void medium_use(struct medium *m);
+struct medium *medium_in_use(void);
+
+/* The host on which the calling thread is imagined to be. */
+void medium_set_host(int host);
+int medium_host(void);
+
+void medium_lock(struct medium *m);
+void medium_unlock(struct medium *m);
+
+struct medium_file *medium_find(struct medium *m, const char *name);
+struct medium_file *medium_find_addr(struct medium *m, const void *addr);
+
+/* A new file of size bytes, both images filled. */
+struct medium_file *medium_add(struct medium *m, const char *name,
+                               uint64_t size);
+void medium_remove(struct medium *m, struct medium_file *file);
+
+/* Copies media and cpu of all files, no pending flushes. to is emptied. */
+void medium_copy(struct medium *to, const struct medium *from);
+
+/* The power fails: cpu becomes media, nothing is pending, nothing is open. */
+void medium_power_loss(struct medium *m);
+
+/* A line arrives on the medium as it is now. */
+void medium_write_back(struct medium *m, struct medium_file *file,
+                       uint64_t off);
+
+/* Each dirty line arrives, with probability 1/2. */
+void medium_evict(struct medium *m, uint64_t *seed);
+
+/* Damage, in both images. */
+void medium_flip(struct medium_file *file, uint64_t off, unsigned char mask);
+void medium_cut(struct medium_file *file, uint64_t size);
+
+/* A line is copied or compared although others may store to it. */
+void medium_copy_line(void *to, const void *from);
+bool medium_same_line(const void *a, const void *b);
+
+/* Calls fn for each line in which cpu and media differ. */
+void medium_each_dirty(struct medium *m,
+                       void (*fn)(struct medium_file *file, uint64_t off,
+                                  void *arg),
+                       void *arg);
+
+/* The two used ranges of a file: i 0 and 1. */
+uint64_t medium_range(const struct medium_file *file, int i, uint64_t *begin_p);
+
+/* Is this byte of the file one of a span's marks? */
+bool medium_is_mark(const struct medium_file *file, uint64_t off);
+
+/* In words, where an address of the cpu image lies on the media. */
+void medium_describe(struct medium *m, const void *addr, char *text,
+                     size_t size);
+
+/* xorshift: *seed is never 0. */
+uint64_t medium_random(uint64_t *seed);
+
+#endif

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pool_lossy.c - pool.h on the medium in use (medium.h). Stricter than any
+ * real medium: what was not flushed and drained is lost or torn, in the worst
+ * way; what libpmemobj does by itself (make a file, give it a root, allocate
+ * the object of a span) is one step that a crash cannot split. Paths are
+ * names only, in no directory. Locks: the medium's mutex.
+ */
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crc.h"
+#include "log.h"
+#include "medium.h"
+
+struct mega__pool {
+    struct medium *medium;
+    struct medium_file *file;
+    bool server;
+};
+
+static void point(struct medium *m, const char *what, const void *addr,
+                  size_t len)
+{
+    if (m->on_point)
+        m->on_point(m, what, addr, len, m->on_point_arg);
+}
+
+/* ---- Flush and drain ---- */
+
+static void note_line(struct medium *m, const struct mega__flusher *f,
+                      struct medium_file *file, uint64_t off, bool late)
+{
+    if (m->npending == m->pending_room) {
+        m->pending_room = m->pending_room ? 2 * m->pending_room : 64;
+        m->pending = realloc(m->pending, m->pending_room * sizeof *m->pending);
+    }
+    struct medium_pending *p = &m->pending[m->npending++];
+    p->owner = f;
+    p->file = file;
+    p->off = off;
+    p->seq = m->next_seq++;
+    p->late = late;
+    medium_copy_line(p->bytes, file->cpu + off);
+}
+
+static void forget_owner(struct medium *m, const struct mega__flusher *f)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < m->npending; i++)
+        if (m->pending[i].owner != f)
+            m->pending[kept++] = m->pending[i];
+    m->npending = kept;
+}
+
+static void flush_outside(const void *addr, size_t len)
+{
+    fprintf(stderr, "pool_lossy: flush of %zu bytes at %p, in no file\n", len,
+            addr);
+    abort();
+}
+
+void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
+                      const void *addr, size_t len)
+{
+    struct medium *m = medium_in_use();
+    if (how == MEGA__HOW_NONE || len == 0)
+        return;
+    medium_lock(m);
+    struct medium_file *file = medium_find_addr(m, addr);
+    uint64_t off = file ? (uint64_t)((const char *)addr - file->cpu) : 0;
+    if (!file || off + len > file->size)
+        flush_outside(addr, len);
+    uint64_t end = off + len;
+    off &= ~(uint64_t)(MEGA__LINE - 1);
+    point(m, "flush", addr, len);
+    if (!f->unfenced) /* a new flusher at the address of an old one */
+        forget_owner(m, f);
+    f->unfenced = true;
+    bool dropped = m->flushes++ == m->drop_flush;
+    for (; off < end; off += MEGA__LINE) {
+        f->flushes++;
+        if (!dropped)
+            note_line(m, f, file, off, how == MEGA__HOW_MSYNC);
+    }
+    medium_unlock(m);
+}
+
+static void settle(struct medium_pending *p)
+{
+    uint32_t *seq = &p->file->seq[p->off / MEGA__LINE];
+    if (*seq > p->seq)
+        return; /* a later flush of another thread is there already */
+    *seq = p->seq;
+    if (p->late)
+        medium_copy_line(p->file->media + p->off, p->file->cpu + p->off);
+    else
+        memcpy(p->file->media + p->off, p->bytes, MEGA__LINE);
+}
+
+mega_status_t mega__pool_drain(struct mega__flusher *f)
+{
+    struct medium *m = medium_in_use();
+    if (!f->unfenced)
+        return MEGA_OK;
+    medium_lock(m);
+    point(m, "drain", NULL, 0);
+    uint64_t number = m->drains++;
+    f->fences++;
+    f->unfenced = false;
+    if (number == m->drop_drain) {
+        f->unfenced = true; /* its lines wait for the next */
+    } else {
+        for (size_t i = 0; i < m->npending; i++)
+            if (m->pending[i].owner == f)
+                settle(&m->pending[i]);
+        forget_owner(m, f);
+    }
+    point(m, "drained", NULL, 0);
+    medium_unlock(m);
+    if (number == m->fail_drain)
+        return mega__fail(MEGA_ERR_IO, "msync: the test says so");
+    return MEGA_OK;
+}
+
+/* ---- Create, open, map, close ---- */
+
+static uint64_t bytes_in_use(const struct medium *m)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < m->nfiles; i++)
+        sum += m->files[i]->size;
+    return sum;
+}
+
+static struct mega__pool *new_pool(struct medium *m, struct medium_file *file,
+                                   bool server)
+{
+    struct mega__pool *pool = calloc(1, sizeof *pool);
+    pool->medium = m;
+    pool->file = file;
+    pool->server = server;
+    file->opens++;
+    file->served |= server;
+    return pool;
+}
+
+static void write_both(struct medium_file *file, uint64_t off, const void *data,
+                       size_t n)
+{
+    memcpy(file->cpu + off, data, n);
+    memcpy(file->media + off, data, n);
+}
+
+mega_status_t mega__pool_create(const char *path, uint64_t size,
+                                const struct mega__pool_ident *ident,
+                                struct mega__pool **pool_p)
+{
+    struct medium *m = medium_in_use();
+    struct mega__pool_root root;
+    mega_status_t st = MEGA_OK;
+    medium_lock(m);
+    point(m, "create", NULL, 0);
+    size &= ~(uint64_t)4095;
+    if (size < MEDIUM_POOL_LEAST)
+        st = mega__fail(MEGA_ERR_TOO_BIG, "a pool of %llu bytes is too small",
+                        (unsigned long long)size);
+    else if (medium_find(m, path))
+        st = mega__fail(MEGA_ERR_EXISTS, "create %s: exists already", path);
+    else if (size > m->capacity || bytes_in_use(m) > m->capacity - size)
+        st = mega__fail(MEGA_ERR_MEDIUM_FULL, "create %s: no space left", path);
+    if (!st) {
+        struct medium_file *file = medium_add(m, path, size);
+        memset(&root, 0, sizeof root);
+        write_both(file, MEDIUM_ROOT_OFF, &root, sizeof root);
+        point(m, "created", NULL, 0);
+        root.ident = *ident;
+        root.ident.self = MEDIUM_ROOT_OFF;
+        root.ident.crc = mega__crc(&root.ident, sizeof root.ident - 4);
+        write_both(file, MEDIUM_ROOT_OFF, &root, sizeof root);
+        *pool_p = new_pool(m, file, true);
+        point(m, "identified", NULL, 0);
+    }
+    medium_unlock(m);
+    return st;
+}
+
+mega_status_t mega__pool_open(const char *path, struct mega__pool **pool_p)
+{
+    struct medium *m = medium_in_use();
+    mega_status_t st = MEGA_OK;
+    medium_lock(m);
+    struct medium_file *file = medium_find(m, path);
+    if (!file)
+        st = mega__fail(MEGA_ERR_ABSENT, "open %s: no such file", path);
+    else if (file->served)
+        st = mega__fail(MEGA_ERR_BUSY, "open %s: open already", path);
+    else if (file->size != file->made)
+        st = mega__fail(MEGA_ERR_DAMAGED, "open %s: it was cut short", path);
+    else
+        *pool_p = new_pool(m, file, true);
+    medium_unlock(m);
+    return st;
+}
+
+mega_status_t mega__pool_map(const char *path, uint64_t ino, uint64_t root_off,
+                             struct mega__pool **pool_p)
+{
+    struct medium *m = medium_in_use();
+    mega_status_t st = MEGA_OK;
+    medium_lock(m);
+    struct medium_file *file = medium_find(m, path);
+    if (!file)
+        st = mega__fail(MEGA_ERR_ABSENT, "map %s: no such file", path);
+    else if (file->ino != ino || root_off != MEDIUM_ROOT_OFF)
+        st = mega__fail(MEGA_ERR_MISMATCH, "map %s: another file", path);
+    else
+        *pool_p = new_pool(m, file, false);
+    medium_unlock(m);
+    return st;
+}
+
+void mega__pool_close(struct mega__pool **pool_p)
+{
+    struct mega__pool *pool = *pool_p;
+    *pool_p = NULL;
+    if (!pool)
+        return;
+    medium_lock(pool->medium);
+    if (pool->server)
+        pool->file->served = false;
+    pool->file->opens--;
+    medium_unlock(pool->medium);
+    free(pool);
+}
+
+struct mega__pool_root *mega__pool_root(const struct mega__pool *pool)
+{
+    return (struct mega__pool_root *)(void *)(pool->file->cpu +
+                                              MEDIUM_ROOT_OFF);
+}
+
+uint64_t mega__pool_root_off(const struct mega__pool *pool)
+{
+    (void)pool;
+    return MEDIUM_ROOT_OFF;
+}
+
+char *mega__pool_base(const struct mega__pool *pool)
+{
+    return pool->file->cpu;
+}
+
+uint64_t mega__pool_size(const struct mega__pool *pool)
+{
+    return pool->file->size;
+}
+
+uint64_t mega__pool_ino(const struct mega__pool *pool)
+{
+    return pool->file->ino;
+}
+
+enum mega__how mega__pool_how(const struct mega__pool *pool)
+{
+    return pool->medium->how;
+}
+
+mega_domain_t mega__pool_domain(const struct mega__pool *pool)
+{
+    static const mega_domain_t domains[] = {
+        [MEGA__HOW_NONE] = MEGA_DOMAIN_PROCESS,
+        [MEGA__HOW_FLUSH] = MEGA_DOMAIN_POWER,
+        [MEGA__HOW_MSYNC] = MEGA_DOMAIN_MSYNC};
+    return domains[pool->medium->how];
+}
+
+/* ---- Spans as objects: one of them takes all there is ---- */
+
+static void set_oid(struct mega__pool *pool, unsigned slot, uint64_t off)
+{
+    struct mega__oid oid = {off ? pool->file->ino : 0, off};
+    write_both(pool->file,
+               MEDIUM_ROOT_OFF + offsetof(struct mega__pool_root, oids) +
+                   slot * sizeof oid,
+               &oid, sizeof oid);
+}
+
+mega_status_t mega__pool_add_span(struct mega__pool *pool, unsigned slot,
+                                  uint64_t min, uint64_t *base_p,
+                                  uint64_t *size_p)
+{
+    const struct mega__pool_root *root = mega__pool_root(pool);
+    uint64_t room = pool->file->size - MEDIUM_DATA;
+    for (unsigned i = 0; i < MEGA__POOL_SPANS; i++)
+        if (root->oids[i].off)
+            room = 0;
+    room &= ~(uint64_t)(MEGA__EXTENT - 1);
+    if (room < min)
+        return mega__fail(MEGA_ERR_MEDIUM_FULL, "%s has no room for a span",
+                          pool->file->name);
+    medium_lock(pool->medium);
+    point(pool->medium, "add span", NULL, 0);
+    set_oid(pool, slot, MEDIUM_DATA);
+    point(pool->medium, "added span", NULL, 0);
+    medium_unlock(pool->medium);
+    *base_p = MEDIUM_DATA;
+    *size_p = room;
+    return MEGA_OK;
+}
+
+void mega__pool_drop_span(struct mega__pool *pool, unsigned slot)
+{
+    medium_lock(pool->medium);
+    set_oid(pool, slot, 0);
+    medium_unlock(pool->medium);
+}
+
+static void sync_line(struct medium_file *file, uint64_t off, void *arg)
+{
+    const struct mega__pool *pool = arg;
+    if (file == pool->file)
+        medium_write_back(pool->medium, file, off);
+}
+
+mega_status_t mega__pool_sync(struct mega__pool *pool)
+{
+    struct medium *m = pool->medium;
+    medium_lock(m);
+    point(m, "sync", NULL, 0);
+    if (m->drains++ != m->drop_drain)
+        medium_each_dirty(m, sync_line, pool);
+    point(m, "synced", NULL, 0);
+    medium_unlock(m);
+    return MEGA_OK;
+}
+
+/* ---- Files by name ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+mega_status_t mega__pool_find(const char *pattern,
+                              void (*fn)(const char *path, void *arg),
+                              void *arg)
+{
+    struct medium *m = medium_in_use();
+    size_t n = 0;
+    medium_lock(m);
+    char **names = calloc(m->nfiles + 1, sizeof *names);
+    for (size_t i = 0; i < m->nfiles; i++)
+        if (m->files[i]->host == medium_host() &&
+            fnmatch(pattern, m->files[i]->name, FNM_PATHNAME | FNM_PERIOD) == 0)
+            names[n++] = strdup(m->files[i]->name);
+    medium_unlock(m);
+    qsort(names, n, sizeof *names, by_name);
+    for (size_t i = 0; i < n; i++) {
+        fn(names[i], arg);
+        free(names[i]);
+    }
+    free(names);
+    return MEGA_OK;
+}
+
+mega_status_t mega__pool_rename(const char *from, const char *to)
+{
+    struct medium *m = medium_in_use();
+    mega_status_t st = MEGA_OK;
+    medium_lock(m);
+    point(m, "rename", NULL, 0);
+    struct medium_file *file = medium_find(m, from);
+    struct medium_file *old = medium_find(m, to);
+    if (!file) {
+        st = mega__fail(MEGA_ERR_IO, "rename %s: no such file", from);
+    } else {
+        if (old)
+            medium_remove(m, old);
+        free(file->name);
+        file->name = strdup(to);
+        point(m, "renamed", NULL, 0);
+    }
+    medium_unlock(m);
+    return st;
+}
+
+mega_status_t mega__pool_unlink(const char *path)
+{
+    struct medium *m = medium_in_use();
+    medium_lock(m);
+    struct medium_file *file = medium_find(m, path);
+    if (file) {
+        point(m, "unlink", NULL, 0);
+        medium_remove(m, file);
+        point(m, "unlinked", NULL, 0);
+    }
+    medium_unlock(m);
+    return MEGA_OK;
+}
