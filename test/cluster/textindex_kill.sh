@@ -1,0 +1,188 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# textindex_kill.sh - builds that are killed with SIGKILL at random moments,
+# one rank, all ranks or mpirun, are resumed with another number of ranks, and
+# end with the index of an undisturbed build.
+#   TEXTINDEX_KILLS  how many kills (5)
+#   TEXTINDEX_SEED   of the random numbers (from the clock; it is printed)
+set -u
+cd "${MEGA_SRCDIR:-$(dirname "$0")/../..}" || exit 1
+. test/lib/tap.sh
+export LC_ALL=C
+
+build=${MEGA_BUILDDIR:-.}
+program=$build/apps/textindex/textindex
+megarun=$build/launchers/megarun
+kills=${TEXTINDEX_KILLS:-5}
+seed=${TEXTINDEX_SEED:-$((EPOCHSECONDS % 32768))}
+RANDOM=$seed
+echo "# TEXTINDEX_SEED=$seed TEXTINDEX_KILLS=$kills"
+
+scratch=$(mktemp -d /dev/shm/megalloc-textindex-kill.XXXXXX) || exit 1
+victims=() # processes of the present job
+trap 'kill -KILL "${victims[@]}" 2>/dev/null; rm -rf "$scratch"' EXIT
+export MEGALLOC_DIR=$scratch/space
+mkdir "$MEGALLOC_DIR"
+
+# ---- Helpers ----
+
+textindex() { # RANKS ARGS...
+    local ranks=$1
+    shift
+    "$megarun" -n "$ranks" "$program" "$@"
+}
+
+# make_corpus BYTES: real text, at least so much of it if there is.
+make_corpus() {
+    mkdir "$scratch/text"
+    find /usr/include -type f -size -512k -print0 | sort -z |
+        xargs -0 stat -c '%s %n' |
+        awk -v most="$1" '{ if ((sum += $1) > most) exit
+            sub(/^[0-9]+ /, ""); printf "%s%c", $0, 0 }' |
+        xargs -0 cp --parents -t "$scratch/text"
+}
+
+new_space() {
+    rm -rf "$MEGALLOC_DIR"
+    mkdir "$MEGALLOC_DIR"
+}
+
+# facts: stats of the index that an undisturbed build must share; the chunks
+# that the index consists of are those that are live and not leaked.
+facts() {
+    awk -F '\t' '/^(files|files_todo|files_skipped|words|postings)\t/ ||
+            /^(stale_postings|lost_chunks|chunks_used_twice)\t/
+        /^live_chunks\t/ { live = $2 }
+        /^leaked_chunks\t/ { print "chunks\t" live - $2 }'
+}
+
+# descendants PID: the processes below it.
+descendants() {
+    local child
+    for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
+        echo "$child"
+        descendants "$child"
+    done
+}
+
+alive() { # PID...: whether one of them still runs (zombies do not)
+    local pid state
+    for pid in "$@"; do
+        state=$(sed 's/.*) //; s/ .*//' "/proc/$pid/stat" 2>/dev/null)
+        case $state in '' | Z | X) ;; *) return 0 ;; esac
+    done
+    return 1
+}
+
+# ranks_of PID: the ranks of the job that mpirun PID runs.
+ranks_of() {
+    local pid
+    for pid in $(descendants "$1"); do
+        [ "$(readlink "/proc/$pid/exe")" != "$(readlink -f "$program")" ] ||
+            echo "$pid"
+    done
+}
+
+# strike PID: kills of job PID one rank, all ranks, mpirun, or everything.
+strike() {
+    local ranks
+    mapfile -t ranks < <(ranks_of "$1")
+    victims=("$1" "${ranks[@]}")
+    case $((RANDOM % 4)):${#ranks[@]} in
+    *:0 | 2:*) struck=mpirun; kill -KILL "$1" ;;
+    0:*) struck=rank; kill -KILL "${ranks[RANDOM % ${#ranks[@]}]}" ;;
+    1:*) struck=ranks; kill -KILL "${ranks[@]}" ;;
+    3:*) struck=all; kill -KILL "$1" "${ranks[@]}" ;;
+    esac 2>/dev/null
+}
+
+# bury: waits until nothing is left of the job; what outlives mpirun for more
+# than five seconds is killed, too.
+bury() {
+    local turn
+    for ((turn = 0; turn < 200; turn++)); do
+        alive "${victims[@]}" || break
+        ((turn != 50)) || kill -KILL "${victims[@]}" 2>/dev/null
+        sleep 0.1
+    done
+    victims=()
+}
+
+# build_and_kill RANKS: a build that is struck at a random moment up to a bit
+# after its usual end. Succeeds if it was done before.
+build_and_kill() {
+    local pid status
+    textindex "$1" build --resume "$scratch/text" 2>"$scratch/log" &
+    pid=$!
+    victims=("$pid")
+    sleep "$(awk -v t="$usual" -v r=$RANDOM \
+        'BEGIN { printf "%.3f", t * (0.1 + r / 32768) }')"
+    strike "$pid"
+    wait "$pid" 2>/dev/null
+    status=$?
+    bury
+    # Its own status may be lost with mpirun, but the message is not.
+    [ $status -eq 0 ] || grep -q ' files indexed, ' "$scratch/log"
+}
+
+# ---- The undisturbed build ----
+
+make_corpus 12000000
+start=$EPOCHREALTIME
+textindex 2 build "$scratch/text" 2>"$scratch/log" || cat "$scratch/log" >&2
+usual=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
+textindex 1 dump >"$scratch/dump"
+textindex 1 stats >"$scratch/stats"
+facts <"$scratch/stats" >"$scratch/facts"
+tap_try "an undisturbed build leaves no chunk unlinked" \
+    grep -qx "leaked_chunks	0" "$scratch/stats"
+tap_try "the index has words" test -s "$scratch/dump"
+
+# ---- Killed ones ----
+
+# resumed_round: kills in a row, up to what is left, then the end of the build.
+killed_round() {
+    local ranks status
+    new_space
+    history=
+    while ((kills > 0)); do
+        ranks=$((RANDOM % 4 + 1))
+        if build_and_kill "$ranks"; then
+            history+=" $ranks:done"
+            break
+        fi
+        history+=" $ranks:$struck"
+        kills=$((kills - 1))
+        killed=$((killed + 1))
+        ((RANDOM % 3)) || break
+    done
+    ranks=$((RANDOM % 4 + 1))
+    history+=" $ranks"
+    textindex "$ranks" build --resume "$scratch/text" >"$scratch/log" 2>&1
+    status=$?
+    [ $status -eq 0 ] || { echo "resume: status $status"; cat "$scratch/log"; }
+}
+
+# compare_index: prints what differs from the undisturbed index.
+compare_index() {
+    textindex $((RANDOM % 4 + 1)) verify "$scratch/text" >"$scratch/log" 2>&1 ||
+        cat "$scratch/log"
+    textindex 1 dump | cmp "$scratch/dump" - 2>&1
+    textindex 1 stats >"$scratch/stats" || echo "stats: status $?"
+    facts <"$scratch/stats" | diff "$scratch/facts" - | head -n 20
+}
+
+round=0 killed=0 leaks=0
+while ((kills > 0 && round < 200)); do
+    round=$((round + 1))
+    # Every other round with the flushes of persistent memory.
+    export MEGALLOC_DURABILITY=$( ((round % 2)) && echo auto || echo power)
+    killed_round >"$scratch/faults" 2>&1
+    compare_index >>"$scratch/faults" 2>&1
+    leaks=$((leaks + $(awk '/^leaked_chunks/ { print $2 }' "$scratch/stats")))
+    tap_empty "round $round, ranks$history: the same index" \
+        "$(cat "$scratch/faults")"
+done
+echo "# $killed kills in $round rounds, $leaks chunks leaked"
+tap_try "builds were killed" test "$killed" -gt 0
+tap_end
