@@ -1,0 +1,180 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# megarun.sh - the launcher script: arguments, environment, status, signals,
+# restarts. By the real launcher where ranks matter, else by a stand-in that
+# runs one rank, in which every status and death can be arranged.
+set -u
+. "${MEGA_SRCDIR:?}/test/lib/tap.sh"
+megarun=${MEGA_BUILDDIR:?}/launchers/megarun
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+unset "${!MEGALLOC_@}"
+
+cat >"$scratch/one" <<'END'
+#!/bin/sh
+# A launcher of one rank: ONE [ARGUMENT]... -n N PROGRAM ...
+[ "$1" != --version ] || { echo "one 1.0"; exit 0; }
+while [ "$1" != -n ]; do shift; done
+shift 2
+exec "$@"
+END
+chmod +x "$scratch/one"
+
+one() { # ARGUMENT...: megarun by the stand-in; leaves $status, $output
+    output=$("$megarun" --launcher "$scratch/one" -n 1 "$@" 2>&1)
+    status=$?
+}
+
+is() { # NAME STATUS TEXT: what the last call gave
+    if [[ $status == "$2" && $output == *"$3"* ]]; then
+        tap_ok "$1"
+    else
+        tap_fail "$1" "status $status instead of $2, output: $output"
+    fi
+}
+
+# ---- Arguments ----
+
+nonsense() { # ARGUMENT...
+    output=$("$megarun" "$@" 2>&1)
+    status=$?
+    [[ $output == *usage:* ]] || status="$status, no usage"
+    is "refused: megarun $*" 2 megarun:
+}
+nonsense
+nonsense -n
+nonsense -n 0 true
+nonsense -n two true
+nonsense -n -1 true
+nonsense -n 2
+nonsense -n 2 --restarts x true
+nonsense -n 2 --home-size 5X true
+nonsense -n 2 --dir '' true
+nonsense -n 2 --frobnicate true
+nonsense -n 2 "$scratch/absent"
+
+output=$("$megarun" --help 2>&1) status=$?
+is "--help is not an error" 0 usage:
+output=$("$megarun" --version 2>&1) status=$?
+is "--version is not an error" 0 megarun
+output=$("$megarun" --launcher "$scratch/absent" -n 1 true 2>&1) status=$?
+is "a launcher that is not there" 127 "no launcher"
+export MEGALLOC_LAUNCHER="$scratch/one --some-option"
+output=$("$megarun" -n 1 env 2>&1) status=$?
+is "MEGALLOC_LAUNCHER is obeyed" 0 PATH=
+[[ $output != *MEGALLOC_LAUNCHER* ]] || status=given
+is "and kept from the ranks, which would not know it" 0 ''
+unset MEGALLOC_LAUNCHER
+
+# ---- Environment and status ----
+
+one --dir /a%n --home-size 8M sh -c 'echo "$MEGALLOC_DIR $MEGALLOC_HOME_SIZE"'
+is "--dir and --home-size" 0 "/a%n 8M"
+one --dir=/b -- sh -c 'echo "$MEGALLOC_DIR"'
+is "--dir=, and --" 0 /b
+one sh -c 'exit 3'
+is "exit status" 3 ''
+one sh -c 'printf "%s|" "$@"' sh 'a b' '' '*'
+is "arguments arrive as they are" 0 'a b||*|'
+
+if command -v mpirun >/dev/null || command -v mpiexec >/dev/null; then
+    output=$(MEGALLOC_TIMEOUT=17 "$megarun" -n 3 \
+        sh -c 'echo "rank has $MEGALLOC_TIMEOUT"' 2>&1)
+    status=$?
+    [[ $(grep -c 'rank has 17' <<<"$output") == 3 ]] || status="wrong count"
+    is "three ranks, more than cores, each with MEGALLOC_*" 0 ''
+    output=$("$megarun" -n 2 sh -c 'exit 5' 2>&1) status=$?
+    is "exit status through the launcher" 5 ''
+else
+    tap_skip "three ranks" "no mpirun or mpiexec here"
+    tap_skip "exit status through the launcher" "no mpirun or mpiexec here"
+fi
+
+# ---- Signals ----
+
+cat >"$scratch/waits" <<'END'
+#!/bin/sh
+# Ends with 40 on SIGTERM, says that it is ready.
+trap 'exit 40' TERM
+echo $$ >"$1.new" && mv "$1.new" "$1"
+while :; do sleep 0.05; done
+END
+chmod +x "$scratch/waits"
+
+terminate() { # NAME OPTION...
+    local name=$1 turn
+    shift
+    rm -f "$scratch/ready"
+    "$megarun" --launcher "$scratch/one" -n 1 "$@" \
+        "$scratch/waits" "$scratch/ready" >"$scratch/out" 2>&1 &
+    local pid=$!
+    for ((turn = 0; turn < 1000; turn++)); do
+        [[ ! -e $scratch/ready ]] || break
+        sleep 0.01
+    done
+    kill -s TERM "$pid"
+    wait "$pid"
+    status=$?
+    output=$(<"$scratch/out")
+    is "$name" 40 ''
+}
+terminate "SIGTERM reaches the program"
+terminate "SIGTERM reaches the program, and ends restarts" --restarts 5
+
+# ---- Restarts ----
+
+cat >"$scratch/dies" <<'END'
+#!/bin/sh
+# dies FILE COUNT SIGNAL: is killed in its first COUNT runs.
+echo run >>"$1"
+[ "$(wc -l <"$1")" -gt "$2" ] || kill -s "$3" $$
+echo "alive at last"
+END
+chmod +x "$scratch/dies"
+
+runs() { # NAME COUNT: how often the program has been started
+    local n
+    n=$(wc -l <"$scratch/runs")
+    if ((n == $2)); then tap_ok "$1"; else tap_fail "$1" "$n starts"; fi
+    rm -f "$scratch/runs"
+}
+
+one --restarts 3 "$scratch/dies" "$scratch/runs" 2 KILL
+is "two crashes, three restarts allowed: it gets through" 0 "alive at last"
+[[ $output == *"restart 1 of 3"*"restart 2 of 3"* ]] || status=silent
+is "each restart is told" 0 ''
+runs "three starts" 3
+one --restarts 1 "$scratch/dies" "$scratch/runs" 9 SEGV
+is "gives up after K restarts, with the status of the last" 139 "giving up"
+runs "two starts" 2
+one "$scratch/dies" "$scratch/runs" 1 KILL
+is "no restart without --restarts" 137 ''
+runs "one start" 1
+one --restarts 5 sh -c 'echo run >>"$1"; exit 1' sh "$scratch/runs"
+is "no restart after an ordinary failure" 1 ''
+runs "one start" 1
+output=$(echo text | "$megarun" --launcher "$scratch/one" -n 1 --restarts 1 cat)
+status=$?
+is "stdin arrives with --restarts" 0 text
+
+# ---- The ranks of a launcher that was killed ----
+
+cat >"$scratch/orphans" <<'END'
+#!/bin/sh
+# orphans FILE: the first run leaves a process behind for half a second and is
+# killed; the second says whether that process still runs (a zombie, which
+# nobody may have reaped, has no arguments any more).
+if [ -e "$1" ]; then
+    args=$(tr -d '\0' 2>/dev/null <"/proc/$(cat "$1")/cmdline")
+    [ -n "$args" ] && echo "still there" || echo "gone"
+    exit 0
+fi
+sleep 0.5 &
+echo $! >"$1"
+kill -s KILL $$
+END
+chmod +x "$scratch/orphans"
+one --restarts 1 "$scratch/orphans" "$scratch/orphan" </dev/null
+is "a restart waits for what the crashed job has left" 0 gone
+
+tap_end
