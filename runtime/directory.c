@@ -20,6 +20,15 @@ bool mega__live_has(const struct mega__live *live, uint32_t id)
     return false;
 }
 
+bool mega__live_keeps_run(uint32_t region, uint64_t start, void *arg)
+{
+    const struct mega__live *live = arg;
+    for (uint32_t i = 0; i < live->n; i++)
+        if (live->ids[i] == region)
+            return start < live->bytes_per_home[i];
+    return false;
+}
+
 bool mega__record_state(uint64_t word, enum mega__record_state *state_p,
                         uint32_t *id_p)
 {
@@ -177,11 +186,14 @@ void mega__dir_live(const struct mega__home *home0, struct mega__live *live,
 {
     live->n = 1;
     live->ids[0] = MEGA__REGION_DEFAULT;
+    live->bytes_per_home[0] = 0;
     *ended_p = 0;
     for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++) {
+        const struct mega__region_record *r = &home0->block->regions[i];
         uint32_t id;
-        switch (state_of(&home0->block->regions[i].state, &id)) {
+        switch (state_of(&r->state, &id)) {
         case MEGA__REC_LIVE:
+            mega__unseal(r->bytes_per_home, &live->bytes_per_home[live->n]);
             live->ids[live->n++] = id;
             break;
         case MEGA__REC_CREATING:

@@ -14,8 +14,13 @@
 struct mega__live {
     uint32_t n;
     uint32_t ids[MEGA_REGIONS_MAX + 1];
+    uint64_t bytes_per_home[MEGA_REGIONS_MAX + 1];
 };
 bool mega__live_has(const struct mega__live *live, uint32_t id);
+
+/* Whether a raw run that begins at this offset of a region counts: the keep
+ * of mega__dir_run_prune; live is a struct mega__live. */
+bool mega__live_keeps_run(uint32_t region, uint64_t start, void *live);
 
 /* A state word as its parts. False: damaged, or no such state. */
 bool mega__record_state(uint64_t word, enum mega__record_state *state_p,

@@ -259,7 +259,7 @@ static mega_status_t open_span(struct mega__home *home,
                                const char *path)
 {
     const uint8_t *uuid = mega__pool_root(pool)->ident.uuid;
-    if (rec->crc != mega__crc(rec, sizeof *rec - 4) ||
+    if (rec->listed != 1 || rec->crc != mega__crc(rec, sizeof *rec - 4) ||
         rec->span >= MEGA__SPANS_MAX || rec->base % MEGA__SPAN_ALIGN != 0 ||
         !mega__span_fits(rec->span, rec->size))
         return mega__fail(MEGA_ERR_DAMAGED,
@@ -316,6 +316,7 @@ static void choose_how(const struct mega__ctx *ctx, struct mega__home *home,
 mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
                                    struct mega__home *home, uint32_t k)
 {
+    static const struct mega__span_record never;
     const uint8_t *uuid = k ? ctx->uuid : NULL; /* pool 0 tells it */
     char path[MEGA__PATH];
     struct mega__pool *pool = NULL;
@@ -329,7 +330,7 @@ mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
         choose_how(ctx, home, pool);
     const struct mega__pool_root *root = mega__pool_root(pool);
     for (unsigned i = 0; !st && i < MEGA__POOL_SPANS; i++)
-        if (root->spans[i].listed)
+        if (memcmp(&root->spans[i], &never, sizeof never) != 0)
             st = open_span(home, pool, &root->spans[i], path);
     if (!st)
         st = keep_pool(home, k, pool);

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * chunk.c - the fine level of allocation.
+ *
+ * alloc: one bit from the bin's slab, one byte stored, the mark LIVE. No
+ * lock, no atomic instruction, no flush, no fence: the mark becomes durable
+ * with the data, by persist, or by drain. free: one byte stored, whoever's
+ * slab it is; the owner's next sweep finds it. Chunks above MEGA__CLASS_MAX
+ * are runs (run.c).
+ */
+#include "chunk.h"
+
+#include <stdio.h>
+
+#include "arena.h"
+#include "dirty.h"
+#include "log.h"
+#include "run.h"
+#include "seg.h"
+#include "slab.h"
+#include "stat.h"
+
+/* ---- Where to allocate ---- */
+
+static mega_status_t full(struct mega__ctx *ctx, struct mega__home *home,
+                          size_t size, mega_status_t why)
+{
+    char reason[MEGA__ERRMSG_MAX];
+    uint64_t free, hole;
+    snprintf(reason, sizeof reason, "%s", mega__errmsg_buffer());
+    mega__stat_room(ctx, home, &free, &hole);
+    return mega__fail(why,
+                      "%zu bytes on home %u: %llu are free, the largest hole "
+                      "has %llu; %.300s",
+                      size, home->no, (unsigned long long)free,
+                      (unsigned long long)hole, reason);
+}
+
+/* ---- Small chunks ---- */
+
+static void use(struct mega__bin *bin, uint16_t i)
+{
+    bin->at = i;
+    bin->cur = bin->kept[i];
+}
+
+/* Makes room for one more slab: the one after the current is given up. A slab
+ * with reserved chunks cannot be. False: none can. */
+static bool make_room(struct mega__arena *a, struct mega__bin *bin)
+{
+    for (uint16_t k = 0; bin->n == MEGA__BIN_KEEP && k < MEGA__BIN_KEEP; k++) {
+        uint16_t i = (uint16_t)((bin->at + 1 + k) % bin->n);
+        if (mega__slab_reserved(bin->kept[i]))
+            continue;
+        mega__slab_give_up(a, bin->kept[i]);
+        bin->kept[i] = bin->kept[--bin->n];
+    }
+    return bin->n < MEGA__BIN_KEEP;
+}
+
+/* Finds a slab of the bin with room: the oldest whose sweep pays, else a new
+ * one, else whichever has a chunk at all. */
+static mega_status_t refill(struct mega__arena *a, struct mega__heap *heap,
+                            unsigned class)
+{
+    struct mega__bin *bin = &heap->bins[class];
+    uint32_t capacity = a->ctx->classes.of[class].capacity;
+    uint32_t worth = capacity < 16 ? 1 : capacity / 16;
+    bool any = false;
+    for (uint16_t k = 0; k < bin->n; k++) {
+        uint16_t i = (uint16_t)((bin->at + 1 + k) % bin->n);
+        mega__slab_sweep(a->ctx, bin->kept[i]);
+        unsigned n = mega__slab_available(bin->kept[i]);
+        a->count.sweeps++;
+        if (n >= worth) {
+            use(bin, i);
+            return MEGA_OK;
+        }
+        any |= n > 0;
+    }
+    struct mega__slab *slab = NULL;
+    mega_status_t st = MEGA_ERR_HOME_FULL;
+    if (make_room(a, bin)) {
+        st = mega__slab_get(a, heap, class, &slab);
+    } else if (!any) {
+        return mega__fail(MEGA_ERR_TABLE_FULL,
+                          "all %d slabs of this thread and class hold "
+                          "reserved chunks: publish or cancel some",
+                          MEGA__BIN_KEEP);
+    }
+    if (!st) {
+        bin->kept[bin->n] = slab;
+        use(bin, bin->n++);
+        return MEGA_OK;
+    }
+    for (uint16_t i = 0; any && i < bin->n; i++) /* make_room has moved them */
+        if (mega__slab_available(bin->kept[i]) > 0) {
+            use(bin, i);
+            return MEGA_OK;
+        }
+    return st;
+}
+
+/* Moves cur's line to the next one that has a chunk. False: cur has none. */
+static bool next_line(struct mega__bin *bin)
+{
+    struct mega__slab *slab = bin->cur;
+    if (!slab)
+        return false;
+    for (unsigned k = 0; k < MEGA__EXTENT_LINES; k++) {
+        unsigned line = (slab->line + k) % MEGA__EXTENT_LINES;
+        if (slab->avail[line]) {
+            slab->line = (uint16_t)line;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes a chunk out of the list: its slab and granule in the extent. */
+static inline mega_status_t take_small(struct mega__arena *a,
+                                       struct mega__heap *heap, unsigned class,
+                                       struct mega__slab **slab_p,
+                                       uint32_t *g_p)
+{
+    struct mega__bin *bin = &heap->bins[class];
+    struct mega__slab *slab = bin->cur;
+    /* A line of marks that was flushed is dear to flush again: after a fence
+     * chunks come from the next line, until then from the same. */
+    if (slab && bin->fence_gen != a->fence_gen) {
+        bin->fence_gen = a->fence_gen;
+        slab->line = (uint16_t)((slab->line + 1) % MEGA__EXTENT_LINES);
+    }
+    if (__builtin_expect(!slab || !slab->avail[slab->line], 0)) {
+        while (!next_line(bin)) {
+            mega_status_t st = refill(a, heap, class);
+            if (st)
+                return st;
+        }
+        slab = bin->cur;
+    }
+    uint64_t bits = slab->avail[slab->line];
+    slab->avail[slab->line] = bits & (bits - 1);
+    *g_p = slab->line * 64u + (unsigned)__builtin_ctzll(bits);
+    *slab_p = slab;
+    return MEGA_OK;
+}
+
+static inline mega_gptr_t small_gptr(const struct mega__ctx *ctx,
+                                     const struct mega__slab *slab, uint32_t g)
+{
+    return mega__span_gptr(
+        slab->span, ((uint64_t)slab->extent << MEGA__EXTENT_SHIFT) +
+                        mega__class_chunk_at(&ctx->classes.of[slab->class], g));
+}
+
+/* ---- Large chunks ---- */
+
+static mega_status_t take_large(struct mega__ctx *ctx, struct mega__arena *a,
+                                uint32_t region, struct mega__home *home,
+                                size_t size, mega_gptr_t *p_p)
+{
+    uint64_t extents = mega__run_extents(size);
+    if (extents > (UINT64_C(1) << (MEGA_OFFSET_BITS - MEGA__EXTENT_SHIFT)) - 64)
+        return mega__fail(MEGA_ERR_TOO_BIG,
+                          "%zu bytes fit in no span: a chunk has less than "
+                          "15.9 GiB",
+                          size);
+    for (;;) {
+        uint32_t seen =
+            atomic_load_explicit(&home->seg->nspans, memory_order_acquire);
+        mega_status_t st =
+            mega__run_claim(ctx, home, region, (uint32_t)extents, 0,
+                            &a->flusher, p_p);
+        if (st == MEGA_ERR_HOME_FULL && mega__slab_reclaim(a, home) > 0)
+            st = mega__run_claim(ctx, home, region, (uint32_t)extents, 0,
+                                 &a->flusher, p_p);
+        if (st != MEGA_ERR_HOME_FULL)
+            return st;
+        st = mega__slab_grow(ctx, home, seen, extents << MEGA__EXTENT_SHIFT);
+        if (st)
+            return st;
+    }
+}
+
+/* ---- Allocation ---- */
+
+static mega_status_t alloc_on(struct mega__ctx *ctx, struct mega__arena *a,
+                              uint32_t region, struct mega__home *home,
+                              size_t size, bool live, mega_gptr_t *p_p)
+{
+    _Atomic uint8_t *mark;
+    struct mega__slab *slab;
+    uint32_t g;
+    mega_gptr_t p;
+    enum mega__how how = home->how;
+    if (__builtin_expect(size <= MEGA__CLASS_MAX, 1)) {
+        struct mega__heap *heap = mega__arena_heap(a, region, home);
+        if (!heap)
+            return MEGA_ERR_NOMEM;
+        mega_status_t st = take_small(
+            a, heap, mega__class_of(&ctx->classes, size), &slab, &g);
+        if (__builtin_expect(st != MEGA_OK, 0))
+            return st;
+        mark = mega__slab_marks(slab->span, slab->extent) + g;
+        p = small_gptr(ctx, slab, g);
+        if (!live)
+            atomic_fetch_or_explicit(&slab->rsv[g / 64], UINT64_C(1) << g % 64,
+                                     memory_order_release);
+    } else {
+        mega_status_t st = take_large(ctx, a, region, home, size, &p);
+        if (st)
+            return st;
+        struct mega__span *span = mega__span_of(ctx, p);
+        mark = mega__run_mark(
+            span, (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT));
+    }
+    if (live) {
+        atomic_store_explicit(mark, MEGA__MARK_LIVE, memory_order_release);
+        if (how != MEGA__HOW_NONE)
+            mega__dirty_note(a, how, mark);
+    }
+    *p_p = p;
+    return MEGA_OK;
+}
+
+static mega_status_t alloc_any(struct mega__ctx *ctx, struct mega__arena *a,
+                               uint32_t region, size_t size, bool live,
+                               mega_gptr_t *p_p)
+{
+    mega_status_t st = mega__fail(
+        MEGA_ERR_ABSENT, "this host has no home of the space to allocate on");
+    for (uint32_t i = 0; ctx->my_home >= 0 && i < ctx->nhomes; i++) {
+        struct mega__home *home =
+            &ctx->homes[((uint32_t)ctx->my_home + i) % ctx->nhomes];
+        if (!home->local)
+            continue;
+        st = alloc_on(ctx, a, region, home, size, live, p_p);
+        if (st != MEGA_ERR_HOME_FULL && st != MEGA_ERR_MEDIUM_FULL &&
+            st != MEGA_ERR_TABLE_FULL)
+            break;
+    }
+    return st;
+}
+
+static mega_status_t allocate(struct mega__ctx *ctx, uint32_t region, int home,
+                              size_t size, bool live, mega_gptr_t *p_p)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st;
+    struct mega__home *on = &ctx->homes[home < 0 ? 0 : home];
+    if (home == MEGA_ANY_HOME) {
+        if (ctx->my_home >= 0)
+            on = &ctx->homes[ctx->my_home];
+        st = alloc_any(ctx, a, region, size, live, p_p);
+    } else if (home < 0 || (uint32_t)home >= ctx->nhomes) {
+        return mega__fail(MEGA_ERR_ARG, "home %d: the space has homes 0 to %u",
+                          home, ctx->nhomes - 1);
+    } else if (!on->local) {
+        return mega__fail(MEGA_ERR_UNSUPPORTED,
+                          "home %d is on another host: this build allocates "
+                          "only on the homes of its own",
+                          home);
+    } else {
+        st = alloc_on(ctx, a, region, on, size, live, p_p);
+    }
+    if (__builtin_expect(st == MEGA_ERR_HOME_FULL ||
+                             st == MEGA_ERR_MEDIUM_FULL,
+                         0))
+        return full(ctx, on, size, st);
+    return st;
+}
+
+mega_status_t mega__chunk_alloc(struct mega__ctx *ctx, uint32_t region,
+                                int home, size_t size, mega_gptr_t *p_p)
+{
+    return allocate(ctx, region, home, size, true, p_p);
+}
+
+mega_status_t mega__chunk_reserve(struct mega__ctx *ctx, uint32_t region,
+                                  int home, size_t size, mega_gptr_t *p_p)
+{
+    return allocate(ctx, region, home, size, false, p_p);
+}

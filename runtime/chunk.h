@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* chunk.h - chunks: taken, freed, looked up. The fine level of allocation. */
+#ifndef MEGA__CHUNK_H
+#define MEGA__CHUNK_H
+
+#include "types.h"
+
+/* What lies around a pointer. */
+struct mega__place {
+    struct mega__span *span;
+    uint32_t extent;        /* of the chunk's slab, or the run's head */
+    uint64_t word;          /* SLAB or RUN_HEAD */
+    uint64_t start, size;   /* of the chunk or run, in the span */
+    _Atomic uint8_t *mark;  /* NULL: a raw run has none */
+};
+
+/* Finds the chunk or run that p lies in, whatever its mark says. False: p is
+ * in none, or not on this host. */
+bool mega__chunk_place(struct mega__ctx *ctx, mega_gptr_t p,
+                       struct mega__place *place_p);
+
+/* A chunk for this thread: marked LIVE, or (reserve) only taken.
+ * ASSUMPTION: size >= 1; region is live. Errors as mega_alloc. */
+mega_status_t mega__chunk_alloc(struct mega__ctx *ctx, uint32_t region,
+                                int home, size_t size, mega_gptr_t *p_p);
+mega_status_t mega__chunk_reserve(struct mega__ctx *ctx, uint32_t region,
+                                  int home, size_t size, mega_gptr_t *p_p);
+
+/* ERRORS: NOT_LIVE, ARG. */
+mega_status_t mega__chunk_free(struct mega__ctx *ctx, mega_gptr_t p);
+mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p);
+mega_status_t mega__chunk_usable(struct mega__ctx *ctx, mega_gptr_t p,
+                                 size_t *size_p);
+
+/* Whether p is the start of a chunk that this process has reserved. */
+bool mega__chunk_is_reserved(struct mega__ctx *ctx,
+                             const struct mega__place *place, mega_gptr_t p);
+
+/* The chunk is LIVE: it is no reservation any more. */
+void mega__chunk_unreserve(const struct mega__place *place);
+
+/* Begins the flush of the range's bytes and of the marks of all chunks that
+ * meet it (L1). ERRORS: ARG - not in one span of this host. */
+mega_status_t mega__chunk_flush(struct mega__ctx *ctx, struct mega__arena *a,
+                                mega_gptr_t p, size_t n);
+
+/* As chunk_flush, the marks only. */
+void mega__chunk_flush_marks(struct mega__arena *a, struct mega__span *span,
+                             uint64_t off, size_t n);
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * free.c - from a pointer to its chunk: free, cancel, usable size, and the
+ * marks that a range needs to be durable (L1). See chunk.h; chunk.c is the
+ * other direction.
+ */
+#include "arena.h"
+#include "chunk.h"
+#include "dirty.h"
+#include "log.h"
+#include "run.h"
+#include "slab.h"
+
+#define IN_EXTENT ((uint32_t)MEGA__EXTENT - 1)
+
+/* ---- What lies around a pointer ---- */
+
+static bool place_in_slab(const struct mega__ctx *ctx, struct mega__place *at,
+                          uint32_t in)
+{
+    unsigned class = mega__word_class(at->word);
+    if (class >= MEGA__CLASSES)
+        return false;
+    const struct mega__class *c = &ctx->classes.of[class];
+    uint32_t i = mega__class_index(c, in);
+    if (i >= c->capacity)
+        return false; /* behind the last chunk */
+    uint32_t start = i * c->size;
+    at->start = ((uint64_t)at->extent << MEGA__EXTENT_SHIFT) + start;
+    at->size = c->size;
+    at->mark = mega__slab_marks(at->span, at->extent) +
+               (start >> MEGA__GRANULE_SHIFT);
+    return true;
+}
+
+bool mega__chunk_place(struct mega__ctx *ctx, mega_gptr_t p,
+                       struct mega__place *at)
+{
+    uint64_t off = mega_offset(p);
+    at->span = mega__span_of(ctx, p);
+    if (!at->span || off >= at->span->size)
+        return false;
+    at->extent = (uint32_t)(off >> MEGA__EXTENT_SHIFT);
+    at->word = mega__span_word(at->span, at->extent);
+    switch (mega__word_kind(at->word)) {
+    case MEGA__SLAB:
+        return place_in_slab(ctx, at, (uint32_t)off & IN_EXTENT);
+    case MEGA__RUN_TAIL:
+        if (!mega__run_covers(at->span, at->extent, at->word))
+            return false;
+        at->extent -= mega__word_len(at->word);
+        at->word = mega__span_word(at->span, at->extent);
+        if (mega__word_kind(at->word) != MEGA__RUN_HEAD)
+            return false;
+        break;
+    case MEGA__RUN_HEAD:
+        break;
+    default:
+        return false;
+    }
+    at->start = (uint64_t)at->extent << MEGA__EXTENT_SHIFT;
+    at->size = (uint64_t)mega__word_len(at->word) << MEGA__EXTENT_SHIFT;
+    at->mark = mega__word_flags(at->word) & MEGA__RUN_RAW
+                   ? NULL
+                   : mega__run_mark(at->span, at->extent);
+    return true;
+}
+
+static mega_status_t not_live(mega_gptr_t p, const char *why)
+{
+    return mega__fail(MEGA_ERR_NOT_LIVE, "%#llx (home %d, offset %#llx): %s",
+                      (unsigned long long)p.v, mega_home(p),
+                      (unsigned long long)mega_offset(p), why);
+}
+
+static mega_status_t find_live(struct mega__ctx *ctx, mega_gptr_t p,
+                               struct mega__place *at)
+{
+    if (mega__gptr_home(p) >= ctx->nhomes)
+        return mega__fail(MEGA_ERR_ARG, "%#llx is no pointer of this space",
+                          (unsigned long long)p.v);
+    if (!ctx->homes[mega__gptr_home(p)].local)
+        return mega__fail(MEGA_ERR_UNSUPPORTED,
+                          "home %d is on another host: this build allocates "
+                          "and frees only on the homes of its own",
+                          mega_home(p));
+    if (!mega__chunk_place(ctx, p, at) || at->start != mega_offset(p) ||
+        !at->mark)
+        return not_live(p, "no chunk begins there");
+    uint8_t mark = atomic_load_explicit(at->mark, memory_order_acquire);
+    if (mark == MEGA__MARK_LIVE)
+        return MEGA_OK;
+    return not_live(p, mega__chunk_is_reserved(ctx, at, p)
+                           ? "it is reserved: publish or cancel it"
+                           : "it is not allocated, or was freed before");
+}
+
+/* ---- Free ---- */
+
+mega_status_t mega__chunk_free(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    struct mega__place at;
+    mega_status_t st = find_live(ctx, p, &at);
+    if (__builtin_expect(st != MEGA_OK, 0))
+        return st;
+    enum mega__how how = at.span->how;
+    if (__builtin_expect(!mega__word_is_slab(at.word), 0)) {
+        struct mega__arena *a = mega__arena(ctx);
+        return a ? mega__run_free(ctx, at.span, at.extent, at.word, &a->flusher)
+                 : MEGA_ERR_NOMEM;
+    }
+    /* release: what the caller did with the chunk is over before it is free */
+    atomic_store_explicit(at.mark, MEGA__MARK_FREE, memory_order_release);
+    bool owned = mega__slab_owned(ctx, at.word);
+    if (owned && how == MEGA__HOW_NONE)
+        return MEGA_OK;
+    struct mega__arena *a = mega__arena(ctx);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    if (how != MEGA__HOW_NONE)
+        mega__dirty_note(a, how, at.mark);
+    if (!owned)
+        mega__slab_hint(a, at.span, at.extent, at.word);
+    return MEGA_OK;
+}
+
+mega_status_t mega__chunk_usable(struct mega__ctx *ctx, mega_gptr_t p,
+                                 size_t *size_p)
+{
+    struct mega__place at;
+    mega_status_t st = find_live(ctx, p, &at);
+    if (!st)
+        *size_p = at.size;
+    return st;
+}
+
+/* ---- Reservations ---- */
+
+/* The rsv word and bit of a chunk in a slab that this process owns. */
+static _Atomic uint64_t *rsv_of(const struct mega__place *at, uint64_t *bit_p)
+{
+    struct mega__slab *slab = atomic_load_explicit(
+        &at->span->slabs[at->extent], memory_order_acquire);
+    if (!slab)
+        return NULL;
+    uint32_t g = (uint32_t)(at->start & IN_EXTENT) >> MEGA__GRANULE_SHIFT;
+    *bit_p = UINT64_C(1) << g % 64;
+    return &slab->rsv[g / 64];
+}
+
+bool mega__chunk_is_reserved(struct mega__ctx *ctx,
+                             const struct mega__place *at, mega_gptr_t p)
+{
+    uint64_t bit;
+    if (at->start != mega_offset(p) || !at->mark ||
+        atomic_load_explicit(at->mark, memory_order_acquire) != MEGA__MARK_FREE)
+        return false;
+    if (!mega__word_is_slab(at->word)) /* a run of a former job is swept */
+        return mega__word_run_epoch(at->word) == ctx->epoch14;
+    _Atomic uint64_t *rsv = rsv_of(at, &bit);
+    return rsv && atomic_load_explicit(rsv, memory_order_acquire) & bit;
+}
+
+void mega__chunk_unreserve(const struct mega__place *at)
+{
+    uint64_t bit;
+    if (!mega__word_is_slab(at->word))
+        return;
+    _Atomic uint64_t *rsv = rsv_of(at, &bit);
+    /* release pairs with the acquire in mega__slab_sweep: LIVE came before */
+    if (rsv)
+        atomic_fetch_and_explicit(rsv, ~bit, memory_order_release);
+}
+
+mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    struct mega__place at;
+    if (mega__gptr_home(p) >= ctx->nhomes ||
+        !mega__chunk_place(ctx, p, &at) || !mega__chunk_is_reserved(ctx, &at, p))
+        return not_live(p, "this rank has not reserved it");
+    if (mega__word_is_slab(at.word)) {
+        mega__chunk_unreserve(&at); /* the next sweep takes it back */
+        return MEGA_OK;
+    }
+    struct mega__arena *a = mega__arena(ctx);
+    return a ? mega__run_free(ctx, at.span, at.extent, at.word, &a->flusher)
+             : MEGA_ERR_NOMEM;
+}
+
+/* ---- Durability of a range ---- */
+
+void mega__chunk_flush_marks(struct mega__arena *a, struct mega__span *span,
+                             uint64_t off, size_t n)
+{
+    struct mega__place at;
+    const _Atomic uint8_t *flushed = NULL; /* start of a line */
+    uint64_t end = off + n;
+    while (off < end) {
+        if (!mega__chunk_place(a->ctx, mega__span_gptr(span, off), &at)) {
+            off = (off | IN_EXTENT) + 1; /* nothing allocated here */
+            continue;
+        }
+        const _Atomic uint8_t *line = (const _Atomic uint8_t *)(
+            (uintptr_t)at.mark & ~(uintptr_t)(MEGA__LINE - 1));
+        if (at.mark && line != flushed) {
+            mega__pool_flush(&a->flusher, span->how, (const void *)at.mark, 1);
+            mega__dirty_forget(a, span->how, at.mark);
+            flushed = line;
+        }
+        off = at.start + at.size;
+    }
+}
+
+mega_status_t mega__chunk_flush(struct mega__ctx *ctx, struct mega__arena *a,
+                                mega_gptr_t p, size_t n)
+{
+    struct mega__span *span = mega__span_range(ctx, p, n);
+    if (!span)
+        return mega__fail(MEGA_ERR_ARG,
+                          "%zu bytes at %#llx are not in one span of the space",
+                          n, (unsigned long long)p.v);
+    if (span->how == MEGA__HOW_NONE || n == 0)
+        return MEGA_OK;
+    mega__pool_flush(&a->flusher, span->how, span->base + mega_offset(p), n);
+    mega__chunk_flush_marks(a, span, mega_offset(p), n);
+    return MEGA_OK;
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * intent.c - publish: up to 64 changes, all or none at a crash.
+ *
+ *   record durable (= decided) | marks and slots durable | record cleared,
+ *   durably | return
+ *
+ * Three fences for a group. A FREE item's chunk is DEAD(epoch) until the
+ * record is cleared: busy for everyone now, free after a crash; FREE earlier
+ * would let it be handed out again while a replay could still free it. The
+ * slots belong to the caller till the return (L6), so a replay meets what the
+ * call left. A record is taken by compare-and-swap in the host's segment;
+ * with none free the caller waits, holding nothing.
+ */
+#include "intent.h"
+
+#include <sched.h>
+#include <string.h>
+
+#include "arena.h"
+#include "chunk.h"
+#include "crc.h"
+#include "dirty.h"
+#include "home.h"
+#include "intent_check.h"
+#include "log.h"
+#include "run.h"
+#include "seg.h"
+#include "slab.h"
+
+static uint32_t intent_crc(const struct mega__intent *in)
+{
+    uint32_t crc = mega__crc_more(UINT32_MAX, &in->seq, 20);
+    crc = ~mega__crc_more(crc, in->items,
+                          in->n * sizeof(struct mega__intent_item));
+    return crc ? crc : 1;
+}
+
+/* ---- Flushes of neighbours: a line once ---- */
+
+struct once {
+    struct mega__arena *a;
+    uintptr_t last[2]; /* of marks, of slots */
+};
+
+static void flush_once(struct once *o, unsigned which, enum mega__how how,
+                       const void *addr)
+{
+    uintptr_t line = (uintptr_t)addr / MEGA__LINE;
+    if (o->last[which] == line)
+        return;
+    o->last[which] = line;
+    mega__pool_flush(&o->a->flusher, how, addr, 8);
+}
+
+/* ---- The record ---- */
+
+static struct mega__intent *take_record(struct mega__ctx *ctx,
+                                        struct mega__home *home,
+                                        uint32_t *i_p)
+{
+    struct mega__seg_home *seg = home->seg;
+    uint32_t from = atomic_load_explicit(&ctx->intent_hint,
+                                         memory_order_relaxed);
+    for (;; sched_yield())
+        for (uint32_t k = 0; k < MEGA__INTENTS_MAX; k++) {
+            uint32_t i = (from + k) % MEGA__INTENTS_MAX, no = 0;
+            /* acquire: the former user's clear is over */
+            if (atomic_compare_exchange_strong_explicit(
+                    &seg->intent_taken[i], &no, 1, memory_order_acquire,
+                    memory_order_relaxed)) {
+                *i_p = i;
+                return &home->block->intents[i];
+            }
+        }
+}
+
+static void fill_record(struct mega__ctx *ctx, struct mega__intent *in,
+                        const mega_publish_item_t *items, size_t n)
+{
+    uint64_t seq = atomic_fetch_add_explicit(&ctx->intent_seq, 1,
+                                             memory_order_relaxed);
+    for (size_t i = 0; i < n; i++) {
+        in->items[i].chunk = items[i].chunk.v | (uint64_t)items[i].op;
+        in->items[i].slot = items[i].slot.v;
+    }
+    in->epoch = ctx->epoch;
+    in->n = (uint32_t)n;
+    __atomic_store_n(&in->seq, (seq + 1) << 20 | (uint32_t)ctx->place.rank,
+                     __ATOMIC_RELEASE);
+    in->crc = intent_crc(in);
+}
+
+/* ---- The effects ---- */
+
+static void store_slot(struct once *o, const struct mega__check *c, uint64_t v)
+{
+    if (!c->slot)
+        return;
+    atomic_store_explicit(c->slot, v, memory_order_release);
+    flush_once(o, 1, c->slot_how, (const void *)c->slot);
+}
+
+static void store_mark(struct once *o, const struct mega__check *c, uint8_t v)
+{
+    atomic_store_explicit(c->at.mark, v, memory_order_release);
+    flush_once(o, 0, c->at.span->how, (const void *)c->at.mark);
+}
+
+static void apply(struct mega__ctx *ctx, struct once *o,
+                  const mega_publish_item_t *items, const struct mega__check *c,
+                  size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        switch (items[i].op) {
+        case MEGA_PUBLISH_ALLOC:
+            store_mark(o, &c[i], MEGA__MARK_LIVE);
+            store_slot(o, &c[i], items[i].chunk.v);
+            break;
+        case MEGA_PUBLISH_FREE:
+            store_slot(o, &c[i], 0);
+            store_mark(o, &c[i], ctx->dead_mark);
+            break;
+        case MEGA_PUBLISH_SET:
+            store_slot(o, &c[i], items[i].chunk.v);
+            break;
+        }
+    }
+}
+
+/* After the clear: reservations end, the dead become free. */
+static mega_status_t settle(struct mega__ctx *ctx, struct mega__arena *a,
+                            const mega_publish_item_t *items,
+                            const struct mega__check *c, size_t n)
+{
+    mega_status_t st = MEGA_OK;
+    for (size_t i = 0; i < n; i++) {
+        const struct mega__place *at = &c[i].at;
+        if (items[i].op == MEGA_PUBLISH_ALLOC) {
+            mega__chunk_unreserve(at);
+        } else if (items[i].op == MEGA_PUBLISH_FREE) {
+            if (!mega__word_is_slab(at->word)) {
+                mega_status_t freed = mega__run_free(
+                    ctx, at->span, at->extent, at->word, &a->flusher);
+                st = st ? st : freed;
+                continue;
+            }
+            atomic_store_explicit(at->mark, MEGA__MARK_FREE,
+                                  memory_order_release);
+            uint64_t w = mega__span_word(at->span, at->extent);
+            if (mega__word_is_slab(w) && !mega__slab_owned(ctx, w))
+                mega__slab_hint(a, at->span, at->extent, w);
+        }
+    }
+    return st;
+}
+
+/* What must be durable before or with the record: contents, if asked; and
+ * (L2) that the chunks which hold the slots are allocated. */
+static mega_status_t prepare(struct mega__ctx *ctx, struct mega__arena *a,
+                             const mega_publish_item_t *items,
+                             const struct mega__check *c, size_t n,
+                             unsigned flags)
+{
+    for (size_t i = 0; i < n && flags & MEGA_PERSIST_CONTENTS; i++)
+        if (items[i].op == MEGA_PUBLISH_ALLOC)
+            mega__pool_flush(&a->flusher, c[i].at.span->how,
+                             c[i].at.span->base + c[i].at.start, c[i].at.size);
+    mega_status_t st =
+        flags & MEGA_PERSIST_CONTENTS ? mega__dirty_fence(a) : MEGA_OK;
+    struct once o = {.a = a};
+    for (size_t i = 0; i < n; i++)
+        if (c[i].slot_mark)
+            flush_once(&o, 0, c[i].slot_how, (const void *)c[i].slot_mark);
+    (void)ctx;
+    return st;
+}
+
+mega_status_t mega__intent_publish(struct mega__ctx *ctx,
+                                   const mega_publish_item_t *items, size_t n,
+                                   unsigned flags)
+{
+    struct mega__check checks[MEGA_PUBLISH_MAX];
+    struct mega__arena *a = mega__arena(ctx);
+    struct once o = {.a = a};
+    uint32_t i;
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = mega__intent_check(ctx, items, n, checks);
+    if (!st && ctx->my_home < 0)
+        st = mega__fail(MEGA_ERR_UNSUPPORTED,
+                        "this host has no home to write the intent to");
+    if (!st)
+        st = prepare(ctx, a, items, checks, n, flags);
+    if (st)
+        return st;
+    struct mega__home *home = &ctx->homes[ctx->my_home];
+    struct mega__intent *in = take_record(ctx, home, &i);
+    fill_record(ctx, in, items, n);
+    mega__pool_flush(&a->flusher, home->how, in,
+                     MEGA__LINE + n * sizeof(struct mega__intent_item));
+    st = mega__dirty_fence(a); /* (8) decided */
+    apply(ctx, &o, items, checks, n);
+    mega_status_t done = mega__dirty_fence(a);
+    __atomic_store_n(&in->seq, 0, __ATOMIC_RELEASE);
+    mega__pool_flush(&a->flusher, home->how, &in->seq, 8);
+    mega_status_t cleared = mega__dirty_fence(a);
+    atomic_store_explicit(&home->seg->intent_taken[i], 0, memory_order_release);
+    st = st ? st : done ? done : cleared;
+    mega_status_t settled = settle(ctx, a, items, checks, n);
+    return st ? st : settled;
+}
+
+/* ---- Replay ---- */
+
+static void replay_item(struct mega__ctx *ctx, const struct mega__live *live,
+                        const mega_publish_item_t *item, struct once *o)
+{
+    struct mega__check c;
+    if (mega__intent_replayable(ctx, live, item, &c) != MEGA_OK) {
+        ctx->recovery.refused++;
+        mega__log(MEGA__LOG_WARN, "an unfinished publish is not completed: %s",
+                  mega__errmsg_buffer());
+        return;
+    }
+    switch (item->op) {
+    case MEGA_PUBLISH_ALLOC:
+        store_mark(o, &c, MEGA__MARK_LIVE);
+        store_slot(o, &c, item->chunk.v);
+        break;
+    case MEGA_PUBLISH_FREE:
+        store_slot(o, &c, 0);
+        store_mark(o, &c, MEGA__MARK_FREE);
+        break;
+    case MEGA_PUBLISH_SET:
+        store_slot(o, &c, item->chunk.v);
+        break;
+    }
+}
+
+/* A record is written once per publish: no job can die in the middle of one
+ * and leave a right crc. */
+static bool decided(const struct mega__intent *in)
+{
+    return in->seq != 0 && in->n >= 1 && in->n <= MEGA_PUBLISH_MAX &&
+           in->crc == intent_crc(in);
+}
+
+mega_status_t mega__intent_replay(struct mega__ctx *ctx,
+                                  const struct mega__live *live)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    struct once o = {.a = a};
+    uint32_t k = 0;
+    for (struct mega__home *home; (home = mega__home_next_served(ctx, &k));)
+        for (uint32_t i = 0; i < MEGA__INTENTS_MAX; i++) {
+            const struct mega__intent *in = &home->block->intents[i];
+            if (!decided(in))
+                continue;
+            for (uint32_t j = 0; j < in->n; j++) {
+                mega_publish_item_t item = {
+                    (mega_publish_op_t)(in->items[j].chunk & 15),
+                    mega_from_bits(in->items[j].chunk & ~UINT64_C(15)),
+                    mega_from_bits(in->items[j].slot)};
+                replay_item(ctx, live, &item, &o);
+            }
+            ctx->recovery.intents++;
+        }
+    return mega__dirty_fence(a);
+}
+
+mega_status_t mega__intent_clear(struct mega__ctx *ctx)
+{
+    mega_status_t st = MEGA_OK;
+    uint32_t k = 0;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &k));) {
+        for (uint32_t i = 0; i < MEGA__INTENTS_MAX; i++) {
+            struct mega__intent *in = &home->block->intents[i];
+            if (in->seq == 0)
+                continue;
+            __atomic_store_n(&in->seq, 0, __ATOMIC_RELEASE);
+            mega__pool_flush(&ctx->flusher, home->how, &in->seq, 8);
+        }
+        st = mega__pool_drain(&ctx->flusher);
+    }
+    return st;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* intent_check.h - may these items be published? */
+#ifndef MEGA__INTENT_CHECK_H
+#define MEGA__INTENT_CHECK_H
+
+#include "chunk.h"
+#include "directory.h"
+
+struct mega__check { /* of one item */
+    struct mega__place at;    /* the chunk; unset with SET */
+    _Atomic uint64_t *slot;   /* NULL: none */
+    enum mega__how slot_how;
+    _Atomic uint8_t *slot_mark; /* of the chunk that holds it, or NULL */
+};
+
+/* Fills checks[0..n). ERRORS: as mega_publish. */
+mega_status_t mega__intent_check(struct mega__ctx *ctx,
+                                 const mega_publish_item_t *items, size_t n,
+                                 struct mega__check *checks);
+
+/* Whether an item found at open may be done: its memory is of a live region
+ * and of the right kind; what the marks and slots hold is not asked. */
+mega_status_t mega__intent_replayable(struct mega__ctx *ctx,
+                                      const struct mega__live *live,
+                                      const mega_publish_item_t *item,
+                                      struct mega__check *c);
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * recover.c - settles what the job before left behind; the same work after a
+ * clean end and after a crash, so the clean mark is information only.
+ *
+ *   verify the directory | clear the clean marks | raise the epochs, home 0
+ *   last (layout.h, 2) | make durable what we decide on (L7) | complete the
+ *   intents | end half-made and half-destroyed regions | sweep
+ *
+ * A job that was killed leaves values that are visible and not on the medium:
+ * hence the flush of whole blocks, and one sync per file after a crash, before
+ * anything is decided. Every step may itself be cut off and done again.
+ */
+#include "recover.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "directory.h"
+#include "home.h"
+#include "intent.h"
+#include "log.h"
+#include "sweep.h"
+
+struct verdict { /* of home 0's server, for all */
+    struct mega__live live;
+    uint32_t ended;
+};
+
+static bool serves_home0(const struct mega__ctx *ctx)
+{
+    return ctx->homes[0].serving;
+}
+
+/* Writes one word on the served homes that are, or are not, home 0. */
+static mega_status_t write_all(struct mega__ctx *ctx, size_t word_off,
+                               uint64_t value, bool home0, bool others)
+{
+    mega_status_t st = MEGA_OK;
+    uint32_t i = 0;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &i));) {
+        if (home->no == 0 ? !home0 : !others)
+            continue;
+        mega__home_write(home, &ctx->flusher,
+                         (uint64_t *)(void *)((char *)home->block + word_off),
+                         value);
+        st = mega__pool_drain(&ctx->flusher);
+    }
+    return mega__boot_agree(ctx->boot, st);
+}
+
+static mega_status_t raise_epoch(struct mega__ctx *ctx)
+{
+    const size_t clean = offsetof(struct mega__home_block, clean);
+    const size_t epoch = offsetof(struct mega__home_block, epoch);
+    ctx->epoch++;
+    ctx->epoch14 = mega__epoch14(ctx->epoch);
+    ctx->dead_mark = mega__dead_mark(ctx->epoch);
+    mega_status_t st = write_all(ctx, clean, 0, true, true);
+    if (!st)
+        st = write_all(ctx, epoch, ctx->epoch, false, true);
+    if (!st)
+        st = write_all(ctx, epoch, ctx->epoch, true, false);
+    return st;
+}
+
+static mega_status_t make_durable(struct mega__ctx *ctx)
+{
+    mega_status_t st = MEGA_OK;
+    uint32_t i = 0;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &i));) {
+        mega__pool_flush(&ctx->flusher, home->how, home->block,
+                         sizeof *home->block);
+        st = mega__pool_drain(&ctx->flusher);
+        for (uint32_t k = 0; !st && k < home->npools; k++)
+            if (!ctx->recovery.clean && home->how != MEGA__HOW_NONE)
+                st = mega__pool_sync(home->pools[k]);
+    }
+    return mega__boot_agree(ctx->boot, st);
+}
+
+static mega_status_t sweep_served(struct mega__ctx *ctx, struct verdict *v)
+{
+    mega_status_t st = MEGA_OK;
+    uint32_t i = 0;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &i));) {
+        uint64_t freed = 0;
+        st = mega__dir_run_prune(home, &ctx->flusher, mega__live_keeps_run,
+                                 &v->live);
+        if (!st)
+            st = mega__sweep_open(ctx, home, &v->live, &freed);
+        if (!st && v->ended) /* before their records go */
+            st = mega__sweep_flush(ctx, home);
+        ctx->recovery.extents_freed += freed;
+    }
+    return mega__boot_agree(ctx->boot, st);
+}
+
+static mega_status_t sum_up(struct mega__ctx *ctx)
+{
+    mega_recovery_t *all = calloc((size_t)ctx->place.nranks, sizeof *all);
+    mega_status_t st =
+        all ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory to recover");
+    st = mega__boot_agree(ctx->boot, st);
+    if (!st)
+        st = mega__boot_allgather(ctx->boot, &ctx->recovery, sizeof *all, all);
+    for (int r = 0; !st && r < ctx->place.nranks; r++) {
+        if (r == ctx->place.rank)
+            continue;
+        ctx->recovery.intents += all[r].intents;
+        ctx->recovery.refused += all[r].refused;
+        ctx->recovery.extents_freed += all[r].extents_freed;
+    }
+    free(all);
+    return st;
+}
+
+mega_status_t mega__recover(struct mega__ctx *ctx)
+{
+    struct verdict *v = calloc(1, sizeof *v);
+    mega_status_t st =
+        v ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory to recover");
+    if (!st && serves_home0(ctx))
+        st = mega__dir_verify(&ctx->homes[0]);
+    st = mega__boot_agree(ctx->boot, st);
+    if (!st)
+        st = raise_epoch(ctx);
+    if (!st)
+        st = make_durable(ctx);
+    if (!st && serves_home0(ctx))
+        mega__dir_live(&ctx->homes[0], &v->live, &v->ended);
+    if (!st)
+        st = mega__boot_bcast(ctx->boot, v, sizeof *v, ctx->homes[0].server);
+    if (!st)
+        st = mega__boot_agree(ctx->boot, mega__intent_replay(ctx, &v->live));
+    if (!st)
+        st = mega__boot_agree(ctx->boot, mega__intent_clear(ctx));
+    if (!st)
+        st = sweep_served(ctx, v);
+    if (!st && serves_home0(ctx))
+        st = mega__dir_bury(&ctx->homes[0], &ctx->flusher);
+    if (!st)
+        st = sum_up(ctx);
+    if (!st) {
+        ctx->recovery.epoch = ctx->epoch;
+        ctx->recovery.regions_ended = v->ended;
+    }
+    free(v);
+    return mega__boot_agree(ctx->boot, st);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * space.c - opens and closes the space of a job: the collective steps in
+ * their order. deal.c finds the homes and their servers, recover.c settles
+ * what the job before left behind.
+ *
+ * Happy path: settings, start-up, deal, lock and open the homes, compare,
+ * share and map, raise the epochs, recover, go. Every step ends in an
+ * agreement, so all ranks leave at the same step with the same status.
+ */
+#include "space.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "arena.h"
+#include "class.h"
+#include "deal.h"
+#include "home.h"
+#include "lockfile.h"
+#include "log.h"
+#include "net.h"
+#include "recover.h"
+#include "seg.h"
+
+/* ---- Steps ---- */
+
+/* Each host's ranks share a segment; servers fill in their homes, the others
+ * map them. */
+static mega_status_t share_and_join(struct mega__ctx *ctx)
+{
+    uint32_t here = 0, i = 0;
+    for (uint32_t h = 0; h < ctx->nhomes; h++)
+        here += ctx->homes[h].local;
+    mega_status_t st = mega__seg_open(ctx, here, &ctx->seg);
+    st = mega__boot_agree(ctx->boot, st);
+    if (st)
+        return st;
+    here = 0;
+    for (uint32_t h = 0; h < ctx->nhomes; h++)
+        if (ctx->homes[h].local)
+            ctx->homes[h].seg = mega__seg_home(ctx->seg, here++);
+    for (struct mega__home *home; (home = mega__home_next_served(ctx, &i));) {
+        mega__home_share(ctx, home);
+        if (!st)
+            st = mega__lockfile_share(home->lock_fd);
+    }
+    st = mega__boot_agree(ctx->boot, st);
+    for (uint32_t h = 0; !st && h < ctx->nhomes; h++)
+        if (ctx->homes[h].local && !ctx->homes[h].serving)
+            st = mega__home_join(ctx, &ctx->homes[h]);
+    return mega__boot_agree(ctx->boot, st);
+}
+
+static mega_status_t start_services(struct mega__ctx *ctx)
+{
+    mega_status_t st = mega__net_start(ctx, &ctx->net);
+    if (!st)
+        st = mega__agent_start(ctx, &ctx->agent);
+    return mega__boot_agree(ctx->boot, st);
+}
+
+static void choose_my_home(struct mega__ctx *ctx)
+{
+    ctx->my_home = -1;
+    for (uint32_t h = ctx->nhomes; h-- > 0;)
+        if (ctx->homes[h].local &&
+            (ctx->homes[h].serving || ctx->my_home < 0 ||
+             !ctx->homes[ctx->my_home].serving))
+            ctx->my_home = (int)h;
+}
+
+static void notice(struct mega__ctx *ctx)
+{
+    static const char *const names[] = {"process", "power-msync", "power"};
+    uint32_t weakest = MEGA_DOMAIN_POWER, at = 0;
+    for (uint32_t h = 0; h < ctx->nhomes; h++)
+        if (ctx->homes[h].local && ctx->homes[h].domain < weakest) {
+            weakest = ctx->homes[h].domain;
+            at = h;
+        }
+    if (ctx->place.rank != 0)
+        return;
+    if (weakest == MEGA_DOMAIN_PROCESS &&
+        ctx->conf.durability.v.number != MEGA__DURABLE_PROCESS)
+        mega__log(MEGA__LOG_WARN,
+                  "home %u lies in memory that survives a crash of the job, "
+                  "not the loss of power (MEGALLOC_DURABILITY=process says "
+                  "that this is meant)",
+                  at);
+    if (!ctx->conf.info.v.number)
+        return;
+    mega__conf_print(&ctx->conf);
+    for (uint32_t h = 0; h < ctx->nhomes; h++) {
+        char path[MEGA__PATH] = "";
+        if (ctx->homes[h].local && !mega__home_path(ctx, h, 0, "", path))
+            mega__log(MEGA__LOG_ERROR, "info: home %u: %s, domain %s, epoch "
+                                       "%llu",
+                      h, path, names[ctx->homes[h].domain],
+                      (unsigned long long)ctx->epoch);
+    }
+}
+
+static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
+{
+    mega_status_t st = mega__boot_agree(ctx->boot, conf);
+    if (!st)
+        st = mega__deal(ctx);
+    if (!st)
+        st = share_and_join(ctx);
+    if (!st)
+        st = mega__recover(ctx);
+    if (!st)
+        st = start_services(ctx);
+    if (st)
+        return st;
+    ctx->def.ctx = ctx;
+    ctx->def.id = MEGA__REGION_DEFAULT;
+    choose_my_home(ctx);
+    notice(ctx);
+    return MEGA_OK;
+}
+
+/* ---- Open, close ---- */
+
+static struct mega__ctx *ctx_new(void)
+{
+    struct mega__ctx *ctx = calloc(1, sizeof *ctx);
+    if (!ctx)
+        return NULL;
+    ctx->serial = mega__arena_serial();
+    pthread_mutex_init(&ctx->map_lock, NULL);
+    pthread_mutex_init(&ctx->arena_lock, NULL);
+    mega__class_init(&ctx->classes);
+    return ctx;
+}
+
+void mega__space_abandon(struct mega__ctx **ctx_p)
+{
+    struct mega__ctx *ctx = *ctx_p;
+    *ctx_p = NULL;
+    if (!ctx)
+        return;
+    mega__agent_stop(&ctx->agent);
+    mega__net_stop(&ctx->net);
+    mega__arena_free_all(ctx);
+    for (uint32_t h = 0; ctx->homes && h < ctx->nhomes; h++)
+        mega__home_close(&ctx->homes[h]);
+    free(ctx->homes);
+    mega__seg_close(&ctx->seg);
+    mega__boot_stop(&ctx->boot);
+    pthread_mutex_destroy(&ctx->map_lock);
+    pthread_mutex_destroy(&ctx->arena_lock);
+    free(ctx);
+}
+
+mega_status_t mega__space_open(void *comm, struct mega__ctx **ctx_p)
+{
+    struct mega__ctx *ctx = ctx_new();
+    if (!ctx)
+        return mega__fail(MEGA_ERR_NOMEM, "no memory to open the space");
+    mega_status_t conf = mega__conf_read(&ctx->conf);
+    mega_status_t st = mega__boot_start(comm, &ctx->boot);
+    if (!st) {
+        ctx->place = mega__boot_place(ctx->boot);
+        st = open_steps(ctx, conf);
+    }
+    if (st) {
+        mega__space_abandon(&ctx);
+        return st;
+    }
+    *ctx_p = ctx;
+    return MEGA_OK;
+}
+
+mega_status_t mega__space_drain(struct mega__ctx *ctx)
+{
+    mega_status_t st = mega__net_flush(ctx->net);
+    mega_status_t drained = mega__arena_drain_all(ctx, &ctx->flusher);
+    if (!st)
+        st = drained;
+    uint32_t i = 0;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &i));)
+        for (uint32_t k = 0; !st && home->how == MEGA__HOW_MSYNC &&
+                             k < home->npools;
+             k++)
+            st = mega__pool_sync(home->pools[k]);
+    return st;
+}
+
+/* (1) all is durable everywhere, (2) then a home is marked clean. */
+static mega_status_t end_cleanly(struct mega__ctx *ctx)
+{
+    mega__arena_give_up_all(ctx);
+    mega_status_t st =
+        mega__boot_agree(ctx->boot, mega__net_flush(ctx->net));
+    if (!st)
+        st = mega__boot_agree(ctx->boot, mega__space_drain(ctx));
+    uint32_t i = 0;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &i));) {
+        for (uint32_t k = 0; !st && home->how == MEGA__HOW_FLUSH &&
+                             k < home->npools;
+             k++)
+            st = mega__pool_sync(home->pools[k]);
+        if (!st) {
+            mega__home_write(home, &ctx->flusher, &home->block->clean,
+                             ctx->epoch);
+            st = mega__pool_drain(&ctx->flusher);
+        }
+    }
+    return mega__boot_agree(ctx->boot, st);
+}
+
+static void print_stats(struct mega__ctx *ctx)
+{
+    mega_counters_t c;
+    mega__arena_count_all(ctx, &c);
+    fprintf(stderr,
+            "megalloc: rank %d: flushes %llu fences %llu claims %llu cas %llu "
+            "adoptions %llu disowned %llu released %llu\n",
+            ctx->place.rank, (unsigned long long)c.flushes,
+            (unsigned long long)c.fences, (unsigned long long)c.claims,
+            (unsigned long long)c.claim_cas, (unsigned long long)c.adoptions,
+            (unsigned long long)c.disowned,
+            (unsigned long long)c.extents_released);
+}
+
+mega_status_t mega__space_close(struct mega__ctx **ctx_p)
+{
+    struct mega__ctx *ctx = *ctx_p;
+    if (!ctx)
+        return MEGA_OK;
+    if (ctx->conf.stats.v.number)
+        print_stats(ctx);
+    mega_status_t st = end_cleanly(ctx);
+    mega__space_abandon(ctx_p);
+    return st;
+}

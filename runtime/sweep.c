@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * sweep.c - see sweep.h. A word that does not decode is left as it is: it is
+ * neither used nor freed, mega_check names it, and the rest goes on.
+ */
+#include "sweep.h"
+
+#include "log.h"
+#include "run.h"
+#include "seg.h"
+#include "slab.h"
+
+struct sweep {
+    struct mega__ctx *ctx;
+    struct mega__span *span;
+    const struct mega__live *live;
+    uint64_t freed;
+    mega_status_t status;
+};
+
+static void set_free(struct sweep *s, uint32_t e, uint64_t w)
+{
+    if (mega__span_cas(s->span, e, w, MEGA__FREE))
+        s->freed++;
+}
+
+static void sweep_slab(struct sweep *s, uint32_t e, uint64_t w)
+{
+    unsigned class = mega__word_class(w);
+    if (!mega__live_has(s->live, mega__word_region(w)))
+        set_free(s, e, w);
+    else if (mega__slab_owned(s->ctx, w)) /* a ghost: the epoch wrapped */
+        mega__span_cas(s->span, e, w,
+                       mega__word_slab(MEGA__SLAB, class, mega__word_region(w),
+                                       0, 0));
+    /* its free chunks are anyone's to look for */
+    if (class < MEGA__CLASSES)
+        atomic_store_explicit(&s->span->hints[e], 1, memory_order_relaxed);
+}
+
+static void sweep_head(struct sweep *s, uint32_t e, uint64_t w)
+{
+    uint32_t region = mega__word_region(w);
+    bool keep = mega__live_has(s->live, region);
+    if (!mega__run_fits(s->span, e, w))
+        return;
+    if (keep && mega__word_flags(w) & MEGA__RUN_RAW)
+        keep = mega__dir_run_known(
+            s->span->home, region,
+            mega__span_gptr(s->span, (uint64_t)e << MEGA__EXTENT_SHIFT).v &
+                ((UINT64_C(1) << (MEGA_OFFSET_BITS + MEGA_SPAN_BITS)) - 1));
+    else if (keep)
+        keep = atomic_load_explicit(mega__run_mark(s->span, e),
+                                    memory_order_relaxed) == MEGA__MARK_LIVE;
+    if (keep)
+        return;
+    mega_status_t st =
+        mega__run_free(s->ctx, s->span, e, w, &s->ctx->flusher);
+    if (st)
+        s->status = st;
+    s->freed += mega__word_len(w);
+}
+
+static void sweep_extent(struct sweep *s, uint32_t e)
+{
+    uint64_t w = mega__span_word(s->span, e);
+    switch (mega__word_kind(w)) {
+    case MEGA__SLAB_INIT:
+        set_free(s, e, w);
+        break;
+    case MEGA__SLAB:
+        sweep_slab(s, e, w);
+        break;
+    case MEGA__RUN_HEAD:
+        sweep_head(s, e, w);
+        break;
+    case MEGA__RUN_TAIL: /* heads come first, so this is settled */
+        if (!mega__run_covers(s->span, e, w))
+            set_free(s, e, w);
+        break;
+    case MEGA__FREEING:
+        if (mega__run_fits(s->span, e, w)) {
+            mega__run_finish_free(s->span, e, w);
+            s->freed += mega__word_len(w);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+mega_status_t mega__sweep_open(struct mega__ctx *ctx, struct mega__home *home,
+                               const struct mega__live *live,
+                               uint64_t *freed_p)
+{
+    struct sweep s = {.ctx = ctx, .live = live};
+    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
+        s.span = mega__span_of(ctx, mega__gptr(home->no, no, 0));
+        if (!s.span)
+            break;
+        int64_t free = 0;
+        for (uint32_t e = s.span->first; e < s.span->extents; e++)
+            sweep_extent(&s, e);
+        for (uint32_t e = s.span->first; e < s.span->extents; e++)
+            free += mega__span_word(s.span, e) == MEGA__FREE;
+        atomic_store(&home->seg->spans[no].free, free);
+    }
+    *freed_p = s.freed;
+    return s.status;
+}
+
+mega_status_t mega__sweep_flush(struct mega__ctx *ctx, struct mega__home *home)
+{
+    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
+        struct mega__span *span =
+            mega__span_of(ctx, mega__gptr(home->no, no, 0));
+        if (!span)
+            break;
+        mega__pool_flush(&ctx->flusher, span->how, (const void *)span->words,
+                         8 * (size_t)span->extents);
+    }
+    return mega__pool_drain(&ctx->flusher);
+}
+
+mega_status_t mega__sweep_region(struct mega__ctx *ctx,
+                                 struct mega__home *home, uint32_t region)
+{
+    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
+        struct mega__span *span =
+            mega__span_of(ctx, mega__gptr(home->no, no, 0));
+        if (!span)
+            break;
+        int64_t freed = 0;
+        for (uint32_t e = span->first; e < span->extents; e++) {
+            uint64_t w = mega__span_word(span, e);
+            while (w != MEGA__FREE && mega__word_region(w) == region) {
+                if (mega__span_cas(span, e, w, MEGA__FREE)) {
+                    freed++;
+                    break;
+                }
+                w = mega__span_word(span, e);
+            }
+        }
+        atomic_fetch_add(&home->seg->spans[no].free, freed);
+    }
+    return mega__sweep_flush(ctx, home);
+}
