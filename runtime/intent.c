@@ -50,7 +50,7 @@ static void flush_once(struct once *o, unsigned which, enum mega__how how,
     if (o->last[which] == line)
         return;
     o->last[which] = line;
-    mega__pool_flush(&o->a->flusher, how, addr, 8);
+    mega__pool_flush(&o->a->flusher, how, addr, 1);
 }
 
 /* ---- The record ---- */

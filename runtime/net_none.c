@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* net_none.c - the build without a transport: all ranks are on one host. */
+#include "net.h"
+
+#include "log.h"
+
+static mega_status_t nowhere(mega_gptr_t p)
+{
+    return mega__fail(MEGA_ERR_ABSENT,
+                      "%#llx is no memory of this space: home %d, span %u",
+                      (unsigned long long)p.v, mega_home(p),
+                      mega__gptr_span(p));
+}
+
+mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
+{
+    *net_p = NULL;
+    if (ctx->place.nhosts == 1)
+        return MEGA_OK;
+    return mega__fail(MEGA_ERR_UNSUPPORTED,
+                      "the ranks are on %d hosts and this build has no "
+                      "transport between hosts: run all on one",
+                      ctx->place.nhosts);
+}
+
+void mega__net_stop(struct mega__net **net_p)
+{
+    *net_p = NULL;
+}
+
+mega_status_t mega__net_expose(struct mega__net *net, struct mega__span *span)
+{
+    (void)net, (void)span;
+    return MEGA_OK;
+}
+
+mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
+                            const void *src, size_t n)
+{
+    (void)net, (void)src, (void)n;
+    return nowhere(p);
+}
+
+mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
+                            size_t n)
+{
+    (void)net, (void)dst, (void)n;
+    return nowhere(p);
+}
+
+mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
+                            size_t size, mega_gptr_t p, uint64_t value,
+                            uint64_t compare, uint64_t *old_p)
+{
+    (void)net, (void)op, (void)size, (void)value, (void)compare, (void)old_p;
+    return nowhere(p);
+}
+
+mega_status_t mega__net_flush(struct mega__net *net)
+{
+    (void)net;
+    return MEGA_OK;
+}
+
+mega_status_t mega__net_persist(struct mega__net *net, mega_gptr_t p, size_t n)
+{
+    (void)net, (void)n;
+    return nowhere(p);
+}
+
+mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,
+                            struct mega__request *req)
+{
+    (void)net, (void)req;
+    return nowhere(mega__gptr(home, 0, 0));
+}
