@@ -22,6 +22,7 @@
 #include "job.h"
 
 #define RECORDS 8192
+#define AHEAD 8              /* words */
 #define RECORDS_MSYNC 262144 /* an msync costs milliseconds */
 
 void ti_batch_open(struct ti_batch *b, struct ti_index *ix,
@@ -166,14 +167,30 @@ static mega_status_t prepare(struct ti_batch *b, struct ti_touched *t)
     return chain_to(t, e->node);
 }
 
+/* Words lie anywhere, so each is a cache miss: ask for it some words ahead. */
+static void look_ahead(const struct ti_batch *b, size_t i)
+{
+    if (i >= b->ntouched)
+        return;
+    const struct ti_entry *e = ti_dict_at(&b->tally->dict, b->touched[i].ref);
+    mega_gptr_t p =
+        e->node ? mega_from_bits(e->node)
+                : ti_head(b->ix, ti_bucket(b->ix, ti_hash(e->text, e->len)));
+    const void *near = mega_ptr(p);
+    if (near)
+        __builtin_prefetch(near, 1);
+}
+
 static mega_status_t write_all(struct ti_batch *b)
 {
     mega_status_t st = MEGA_OK;
 
     for (size_t i = 0; i < b->nrecords && !st; i++)
         st = write_posting(b, i);
-    for (size_t i = 0; i < b->ntouched && !st; i++)
+    for (size_t i = 0; i < b->ntouched && !st; i++) {
+        look_ahead(b, i + AHEAD);
         st = prepare(b, &b->touched[i]);
+    }
     return st ? st : ti_ranges_persist(&b->fresh, b->gap);
 }
 

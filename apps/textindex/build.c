@@ -220,6 +220,7 @@ static int work(struct builder *bd, uint64_t gap)
 
     ti_tally_open(&bd->tally);
     ti_batch_open(&bd->batch, &bd->ix, &bd->tally, gap);
+    tell_progress(bd, false);
     int code = ti_agree(count_files(bd) ? TI_FAILED : TI_OK);
     if (code == TI_OK && mega_rank() == 0) {
         tell_progress(bd, true);

@@ -53,6 +53,12 @@ static inline struct ti_entry *ti_dict_at(const struct ti_dict *d, uint32_t ref)
     return (struct ti_entry *)(void *)(d->arena + (size_t)ref * TI_DICT_UNIT);
 }
 
+/* Asks for the memory that ti_dict_find will look at first. */
+static inline void ti_dict_prefetch(const struct ti_dict *d, uint64_t hash)
+{
+    __builtin_prefetch(&d->slot[hash & (d->nslots - 1)]);
+}
+
 /* The ref of a word, or 0. */
 static inline uint32_t ti_dict_find(const struct ti_dict *d, const char *text,
                                     uint32_t len, uint64_t hash)

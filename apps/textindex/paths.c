@@ -69,19 +69,6 @@ static void drop_doubles(struct ti_paths *list)
     list->count = left;
 }
 
-/* A copy of a PATH without slashes at its end, so that /a and /a/ agree. */
-static char *trimmed(const char *path)
-{
-    size_t len = strlen(path);
-
-    while (len > 1 && path[len - 1] == '/')
-        len--;
-    char *copy = ti_realloc(NULL, len + 1);
-    memcpy(copy, path, len);
-    copy[len] = '\0';
-    return copy;
-}
-
 static void walk(struct ti_paths *list, char *path)
 {
     char *roots[] = {path, NULL};
@@ -100,11 +87,23 @@ static void walk(struct ti_paths *list, char *path)
     fts_close(fts);
 }
 
+char *ti_path_trimmed(const char *path)
+{
+    size_t len = strlen(path);
+
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    char *copy = ti_realloc(NULL, len + 1);
+    memcpy(copy, path, len);
+    copy[len] = '\0';
+    return copy;
+}
+
 void ti_paths_find(struct ti_paths *list, char **arg, size_t nargs)
 {
     *list = (struct ti_paths){0};
     for (size_t i = 0; i < nargs; i++) {
-        char *path = trimmed(arg[i]);
+        char *path = ti_path_trimmed(arg[i]);
         walk(list, path);
         free(path);
     }

@@ -19,6 +19,9 @@ struct ti_paths {
                             each has been named */
 };
 
+/* A copy of a PATH without slashes at its end, so that /a and /a/ agree. */
+char *ti_path_trimmed(const char *path);
+
 void ti_paths_find(struct ti_paths *list, char **arg, size_t nargs);
 void ti_paths_free(struct ti_paths *list);
 

@@ -87,10 +87,14 @@ static struct ti_origin *origin_make(char **arg, size_t nargs, size_t *size_p)
     o->len = len;
     char *at = o->text;
     at = stpcpy(at, dir) + 1;
-    for (size_t i = 0; i < nargs; i++)
-        at = stpcpy(at, arg[i]) + 1;
+    for (size_t i = 0; i < nargs; i++) {
+        char *path = ti_path_trimmed(arg[i]);
+        at = stpcpy(at, path) + 1;
+        free(path);
+    }
+    o->len = (uint64_t)(at - o->text);
     free(cwd);
-    *size_p = sizeof *o + len;
+    *size_p = sizeof *o + o->len;
     return o;
 }
 
