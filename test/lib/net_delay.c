@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * net_delay.c - net.h for ranks of one process on imagined hosts. A put is
+ * kept and delivered late, byte for byte, in any order with other puts, also
+ * with one to the same byte; only the flush of its thread delivers it for
+ * certain. Gets and atomics act on the target at once, so they may overtake
+ * puts. The target's own maps say whether a range exists.
+ *
+ * Locks: one mutex per rank, over its queue; it is held while a put lands,
+ * not while the target is asked.
+ */
+#include "net_delay.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "arena.h"
+#include "boot_threads.h"
+#include "chunk.h"
+#include "dirty.h"
+#include "log.h"
+#include "medium.h"
+#include "report.h"
+#include "span.h"
+
+struct put {
+    pthread_t thread;
+    mega_gptr_t p;
+    size_t n;
+    char bytes[];
+};
+
+struct mega__net {
+    struct mega__ctx *ctx;
+    struct boot_team *team;
+    pthread_mutex_t mutex;
+    struct put **queue;
+    size_t n, room;
+    uint64_t seed;
+    struct net_delay_counts counts;
+};
+
+static uint64_t next_seed = 1;
+
+void net_delay_seed(uint64_t seed)
+{
+    next_seed = seed;
+}
+
+struct net_delay_counts net_delay_counts(const struct mega__net *net)
+{
+    return net->counts;
+}
+
+mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
+{
+    struct mega__net *net = calloc(1, sizeof *net);
+    net->ctx = ctx;
+    net->team = boot_team_of(ctx->boot);
+    net->seed = next_seed * 1000 + (uint64_t)ctx->place.rank + 1;
+    pthread_mutex_init(&net->mutex, NULL);
+    *boot_team_transport(net->team, ctx->place.rank) = net;
+    *net_p = net;
+    return mega__boot_barrier(ctx->boot); /* all are there */
+}
+
+void mega__net_stop(struct mega__net **net_p)
+{
+    struct mega__net *net = *net_p;
+    *net_p = NULL;
+    if (!net)
+        return;
+    *boot_team_transport(net->team, net->ctx->place.rank) = NULL;
+    for (size_t i = 0; i < net->n; i++)
+        free(net->queue[i]); /* never flushed: lost */
+    free(net->queue);
+    pthread_mutex_destroy(&net->mutex);
+    free(net);
+}
+
+mega_status_t mega__net_expose(struct mega__net *net, struct mega__span *span)
+{
+    (void)net, (void)span;
+    return MEGA_OK;
+}
+
+/* ---- The target's side ---- */
+
+/* The context of the rank that serves the home of p. */
+static struct mega__ctx *server_of(struct mega__net *net, uint32_t home)
+{
+    if (home >= net->ctx->nhomes)
+        return NULL;
+    int rank = net->ctx->homes[home].server;
+    struct mega__net *there = *boot_team_transport(net->team, rank);
+    return there ? there->ctx : NULL;
+}
+
+static char *target(struct mega__net *net, mega_gptr_t p, size_t n)
+{
+    uint32_t home = mega__gptr_home(p);
+    struct mega__ctx *ctx = server_of(net, home);
+    struct mega__span *span = NULL;
+    if (ctx && ctx->homes[home].serving)
+        span = mega__span_range(ctx, p, n);
+    return span ? span->base + mega_offset(p) : NULL;
+}
+
+static mega_status_t refuse(struct mega__net *net, mega_gptr_t p, size_t n)
+{
+    net->counts.refused++;
+    return mega__fail(MEGA_ERR_ARG, "%zu bytes at %#llx: no such memory there",
+                      n, (unsigned long long)p.v);
+}
+
+/* ---- Late puts ---- */
+
+/* A byte is a byte: the target's CPU may look at the same time. */
+static void land(struct mega__net *net, const struct put *put)
+{
+    char *to = target(net, put->p, put->n);
+    CHECK(to, "the target of a put went away");
+    for (size_t i = 0; to && i < put->n; i++)
+        __atomic_store_n(to + i, put->bytes[i], __ATOMIC_RELEASE);
+}
+
+static void deliver(struct mega__net *net, size_t i)
+{
+    net->counts.reordered += i > 0;
+    land(net, net->queue[i]);
+    free(net->queue[i]);
+    memmove(&net->queue[i], &net->queue[i + 1],
+            (--net->n - i) * sizeof *net->queue);
+}
+
+/* Now and then something of the queue arrives by itself. */
+static void let_some_arrive(struct mega__net *net)
+{
+    while (net->n > 0 && medium_random(&net->seed) >> 32 & 1) {
+        net->counts.delivered_late++;
+        deliver(net, (medium_random(&net->seed) >> 32) % net->n);
+    }
+}
+
+mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
+                            const void *src, size_t n)
+{
+    if (!target(net, p, n))
+        return refuse(net, p, n);
+    struct put *put = malloc(sizeof *put + n);
+    put->thread = pthread_self();
+    put->p = p;
+    put->n = n;
+    memcpy(put->bytes, src, n);
+    pthread_mutex_lock(&net->mutex);
+    if (net->n == net->room) {
+        net->room = net->room ? 2 * net->room : 16;
+        net->queue = realloc(net->queue, net->room * sizeof *net->queue);
+    }
+    net->queue[net->n++] = put;
+    net->counts.puts++;
+    let_some_arrive(net);
+    pthread_mutex_unlock(&net->mutex);
+    return MEGA_OK;
+}
+
+/* The thread's puts land in any order. */
+mega_status_t mega__net_flush(struct mega__net *net)
+{
+    pthread_t me = pthread_self();
+    pthread_mutex_lock(&net->mutex);
+    for (;;) {
+        size_t mine = 0;
+        for (size_t i = 0; i < net->n; i++)
+            mine += pthread_equal(net->queue[i]->thread, me) != 0;
+        if (mine == 0)
+            break;
+        size_t chosen = (medium_random(&net->seed) >> 32) % mine;
+        for (size_t i = 0; i < net->n; i++)
+            if (pthread_equal(net->queue[i]->thread, me) && chosen-- == 0) {
+                deliver(net, i);
+                break;
+            }
+    }
+    pthread_mutex_unlock(&net->mutex);
+    return MEGA_OK;
+}
+
+/* ---- At once ---- */
+
+mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
+                            size_t n)
+{
+    const char *from = target(net, p, n);
+    if (!from)
+        return refuse(net, p, n);
+    for (size_t i = 0; i < n; i++)
+        ((char *)dst)[i] = __atomic_load_n(from + i, __ATOMIC_ACQUIRE);
+    return MEGA_OK;
+}
+
+static uint64_t amo64(uint64_t *at, mega_amo_op_t op, uint64_t value,
+                      uint64_t compare)
+{
+    switch (op) {
+    case MEGA_AMO_FETCH:
+        return __atomic_load_n(at, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_ADD:
+        return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_AND:
+        return __atomic_fetch_and(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_OR:
+        return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_XOR:
+        return __atomic_fetch_xor(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_CSWAP:
+        __atomic_compare_exchange_n(at, &compare, value, false,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        return compare;
+    case MEGA_AMO_SET:
+    case MEGA_AMO_SWAP:
+        break;
+    }
+    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);
+}
+
+static uint32_t amo32(uint32_t *at, mega_amo_op_t op, uint32_t value,
+                      uint32_t compare)
+{
+    switch (op) {
+    case MEGA_AMO_FETCH:
+        return __atomic_load_n(at, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_ADD:
+        return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_AND:
+        return __atomic_fetch_and(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_OR:
+        return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_XOR:
+        return __atomic_fetch_xor(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_CSWAP:
+        __atomic_compare_exchange_n(at, &compare, value, false,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        return compare;
+    case MEGA_AMO_SET:
+    case MEGA_AMO_SWAP:
+        break;
+    }
+    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);
+}
+
+mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
+                            size_t size, mega_gptr_t p, uint64_t value,
+                            uint64_t compare, uint64_t *old_p)
+{
+    char *at = target(net, p, size);
+    if (!at)
+        return refuse(net, p, size);
+    uint64_t old = size == 8 ? amo64((uint64_t *)(void *)at, op, value, compare)
+                             : amo32((uint32_t *)(void *)at, op,
+                                     (uint32_t)value, (uint32_t)compare);
+    if (old_p)
+        *old_p = old;
+    return MEGA_OK;
+}
+
+/* The target's agent would do this; here the caller does, on its context. */
+mega_status_t mega__net_persist(struct mega__net *net, mega_gptr_t p, size_t n)
+{
+    struct mega__ctx *there = server_of(net, mega__gptr_home(p));
+    if (!there || !target(net, p, n))
+        return refuse(net, p, n);
+    struct mega__arena *a = mega__arena(there);
+    mega_status_t st = mega__chunk_flush(there, a, p, n);
+    return st ? st : mega__dirty_fence(a);
+}
+
+mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,
+                            struct mega__request *req)
+{
+    struct mega__ctx *there = server_of(net, home);
+    if (!there)
+        return refuse(net, mega__gptr(home, 0, 0), 0);
+    return mega__agent_ask(there, &there->homes[home], req);
+}

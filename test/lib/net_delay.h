@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* net_delay.h - what the transport of tests has been asked, and did. */
+#ifndef TEST_NET_DELAY_H
+#define TEST_NET_DELAY_H
+
+#include "net.h"
+
+struct net_delay_counts {
+    uint64_t puts, delivered_late, reordered, refused;
+};
+
+/* Of one rank's transport. */
+struct net_delay_counts net_delay_counts(const struct mega__net *net);
+
+/* The order of deliveries of jobs to come follows from this. */
+void net_delay_seed(uint64_t seed);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* ops.c - see ops.h. */
+#include "ops.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "arena.h"
+#include "chunk.h"
+#include "directory.h"
+#include "dirty.h"
+#include "log.h"
+#include "report.h"
+#include "span.h"
+
+mega_status_t ops_alloc(struct mega__ctx *ctx, uint32_t region, int home,
+                        size_t size, mega_gptr_t *p_p)
+{
+    return mega__chunk_alloc(ctx, region, home, size, p_p);
+}
+
+mega_status_t ops_free(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    return mega__chunk_free(ctx, p);
+}
+
+mega_status_t ops_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    mega_status_t st = mega__chunk_flush(ctx, a, p, n);
+    return st ? st : mega__dirty_fence(a);
+}
+
+mega_status_t ops_drain(struct mega__ctx *ctx)
+{
+    return mega__dirty_drain(mega__arena(ctx));
+}
+
+void *ops_at(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    struct mega__span *span = mega__span_range(ctx, p, 1);
+    if (!span) {
+        report_fail(__FILE__, __LINE__, "pointer %llx names no memory here",
+                    (unsigned long long)p.v);
+        abort();
+    }
+    return span->base + mega_offset(p);
+}
+
+mega_gptr_t ops_load(struct mega__ctx *ctx, mega_gptr_t slot)
+{
+    uint64_t *at = ops_at(ctx, slot);
+    return mega_from_bits(__atomic_load_n(at, __ATOMIC_ACQUIRE));
+}
+
+void ops_store(struct mega__ctx *ctx, mega_gptr_t slot, mega_gptr_t p)
+{
+    uint64_t *at = ops_at(ctx, slot);
+    __atomic_store_n(at, p.v, __ATOMIC_RELEASE);
+}
+
+static unsigned char byte_of(uint64_t tag, size_t i)
+{
+    uint64_t x = (tag * 64 + i / 8 + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    return (unsigned char)(x >> 8 * (i % 7 + 1));
+}
+
+void ops_fill(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag)
+{
+    unsigned char *at = ops_at(ctx, p);
+    for (size_t i = 0; i < n; i++)
+        at[i] = byte_of(tag, i);
+}
+
+bool ops_filled(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag)
+{
+    const unsigned char *at = ops_at(ctx, p);
+    for (size_t i = 0; i < n; i++)
+        if (at[i] != byte_of(tag, i))
+            return false;
+    return true;
+}
+
+mega_gptr_t ops_root(struct mega__ctx *ctx, const char *name)
+{
+    struct mega__request req = {
+        .op = MEGA__ASK_ROOT_MAKE, .home = 0, .arg = {OPS_DEFAULT, 0}};
+    snprintf(req.text, sizeof req.text, "%s", name);
+    mega_status_t st = mega__agent_ask(ctx, &ctx->homes[0], &req);
+    CHECK(st == MEGA_OK, "root %s: %s", name, mega__errmsg_buffer());
+    return st ? mega_null() : mega__dir_root_slot((uint32_t)req.result);
+}

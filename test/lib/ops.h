@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* ops.h - the calls of megalloc.h on a given rank of a world. */
+#ifndef TEST_OPS_H
+#define TEST_OPS_H
+
+#include "types.h"
+
+#define OPS_DEFAULT MEGA__REGION_DEFAULT
+
+mega_status_t ops_alloc(struct mega__ctx *ctx, uint32_t region, int home,
+                        size_t size, mega_gptr_t *p_p);
+mega_status_t ops_free(struct mega__ctx *ctx, mega_gptr_t p);
+mega_status_t ops_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n);
+mega_status_t ops_drain(struct mega__ctx *ctx);
+
+/* The address of p; aborts the test if there is none. */
+void *ops_at(struct mega__ctx *ctx, mega_gptr_t p);
+
+/* An 8-byte slot: load, plain store. */
+mega_gptr_t ops_load(struct mega__ctx *ctx, mega_gptr_t slot);
+void ops_store(struct mega__ctx *ctx, mega_gptr_t slot, mega_gptr_t p);
+
+/* Bytes that tell the chunk they belong to. */
+void ops_fill(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag);
+bool ops_filled(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag);
+
+/* The slot of a root, made if need be. Null: CHECKed. */
+mega_gptr_t ops_root(struct mega__ctx *ctx, const char *name);
+
+#endif

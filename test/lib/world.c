@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* world.c - see world.h. */
+#include "world.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "boot_threads.h"
+#include "log.h"
+#include "report.h"
+#include "space.h"
+
+struct rank {
+    struct world *world;
+    struct boot_team *team;
+    int rank, host;
+    mega_status_t opened, closed;
+    char message[512];
+    pthread_t thread;
+};
+
+static char scratch[64];
+
+void world_set(const char *name, const char *value)
+{
+    char full[64];
+    snprintf(full, sizeof full, "MEGALLOC_%s", name);
+    if (value)
+        setenv(full, value, 1);
+    else
+        unsetenv(full);
+}
+
+struct medium *world_begin(void)
+{
+    struct medium *m = medium_new();
+    strcpy(scratch, "/dev/shm/megalloc-test-XXXXXX");
+    if (!mkdtemp(scratch)) {
+        perror(scratch);
+        abort();
+    }
+    world_set("DIR", scratch);
+    world_set("HOME_SIZE", "3M");
+    world_set("HOME_MAX", "3M");
+    world_set("LOG", "error");
+    world_set("DURABILITY", "auto");
+    medium_use(m);
+    return m;
+}
+
+void world_end(struct medium **m_p)
+{
+    char command[96];
+    snprintf(command, sizeof command, "rm -rf %s", scratch);
+    if (system(command) != 0)
+        fprintf(stderr, "world: %s failed\n", command);
+    medium_use(NULL);
+    medium_free(m_p);
+}
+
+struct medium_file *world_file(struct medium *m, unsigned home, unsigned k)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s/home-%u.%u.pool", scratch, home, k);
+    return medium_find(m, name);
+}
+
+static void *run_rank(void *arg)
+{
+    struct rank *r = arg;
+    struct mega__ctx *ctx = NULL;
+    medium_set_host(r->host);
+    r->opened = mega__space_open(boot_team_comm(r->team, r->rank), &ctx);
+    if (r->opened) {
+        snprintf(r->message, sizeof r->message, "%s", mega__errmsg_buffer());
+        return NULL;
+    }
+    if (r->rank == 0 && r->world->opened)
+        r->world->opened(r->world->arg);
+    if (r->world->fn)
+        r->world->fn(ctx, r->rank, r->world->arg);
+    if (r->world->end == WORLD_KILL) {
+        world_barrier(ctx); /* the others may still use its memory */
+        mega__space_abandon(&ctx);
+    } else {
+        r->closed = mega__space_close(&ctx);
+        CHECK(r->closed == MEGA_OK, "close on rank %d: %s", r->rank,
+              mega__errmsg_buffer());
+    }
+    return NULL;
+}
+
+mega_status_t world_run(struct world *w)
+{
+    struct rank ranks[WORLD_RANKS_MAX];
+    struct boot_team *team = boot_team_new(w->nranks, w->hosts);
+    memset(ranks, 0, sizeof ranks);
+    for (int r = 0; r < w->nranks; r++) {
+        ranks[r].world = w;
+        ranks[r].team = team;
+        ranks[r].rank = r;
+        ranks[r].host = w->hosts ? w->hosts[r] : 0;
+        pthread_create(&ranks[r].thread, NULL, run_rank, &ranks[r]);
+    }
+    for (int r = 0; r < w->nranks; r++)
+        pthread_join(ranks[r].thread, NULL);
+    boot_team_free(&team);
+    for (int r = 1; r < w->nranks; r++)
+        CHECK(ranks[r].opened == ranks[0].opened,
+              "open: rank %d says %d (%s), rank 0 %d (%s)", r, ranks[r].opened,
+              ranks[r].message, ranks[0].opened, ranks[0].message);
+    memcpy(w->message, ranks[0].message, sizeof w->message);
+    return ranks[0].opened ? ranks[0].opened : ranks[0].closed;
+}
+
+mega_status_t world_do(int nranks, world_fn fn, void *arg)
+{
+    struct world w = {.nranks = nranks, .fn = fn, .arg = arg};
+    return world_run(&w);
+}
+
+void world_barrier(struct mega__ctx *ctx)
+{
+    mega_status_t st = mega__boot_barrier(ctx->boot);
+    CHECK(st == MEGA_OK, "barrier: %d", st);
+}
