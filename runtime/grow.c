@@ -12,6 +12,7 @@
 #include "crc.h"
 #include "home.h"
 #include "log.h"
+#include "net.h"
 #include "seg.h"
 #include "span.h"
 
@@ -214,6 +215,8 @@ mega_status_t mega__home_grow(struct mega__ctx *ctx, struct mega__home *home,
         return st;
     mega__home_write(home, f, &home->block->npools, k + 1);
     st = mega__pool_drain(f);
+    for (; !st && no < MEGA__SPANS_MAX && atomic_load(&home->spans[no]); no++)
+        st = mega__net_expose(ctx->net, atomic_load(&home->spans[no]));
     if (!st)
         mega__home_share(ctx, home);
     return st;

@@ -13,8 +13,8 @@
 
 #include "types.h"
 
-/* Joins the transport; every rank of the job calls it. ctx->homes is set.
- * ERRORS: UNSUPPORTED - the job has several hosts and this build no way. */
+/* Joins the transport; every rank of the job calls it, first of all:
+ * ctx->place and ctx->boot are set, homes are not yet. ERRORS: UNSUPPORTED - the job has several hosts and this build no way. */
 mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p);
 void mega__net_stop(struct mega__net **net_p);
 

@@ -23,6 +23,7 @@
 #include "log.h"
 #include "net.h"
 #include "recover.h"
+#include "region.h"
 #include "seg.h"
 
 /* ---- Steps ---- */
@@ -54,11 +55,19 @@ static mega_status_t share_and_join(struct mega__ctx *ctx)
     return mega__boot_agree(ctx->boot, st);
 }
 
-static mega_status_t start_services(struct mega__ctx *ctx)
+/* The spans that this rank serves may be reached by other hosts. */
+static mega_status_t expose(struct mega__ctx *ctx)
 {
-    mega_status_t st = mega__net_start(ctx, &ctx->net);
-    if (!st)
-        st = mega__agent_start(ctx, &ctx->agent);
+    mega_status_t st = MEGA_OK;
+    uint32_t i = 0;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &i));)
+        for (uint32_t no = 0; !st && no < MEGA__SPANS_MAX; no++) {
+            struct mega__span *span = atomic_load(&home->spans[no]);
+            if (!span)
+                break;
+            st = mega__net_expose(ctx->net, span);
+        }
     return mega__boot_agree(ctx->boot, st);
 }
 
@@ -107,13 +116,18 @@ static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
 {
     mega_status_t st = mega__boot_agree(ctx->boot, conf);
     if (!st)
+        st = mega__boot_agree(ctx->boot, mega__net_start(ctx, &ctx->net));
+    if (!st)
         st = mega__deal(ctx);
     if (!st)
         st = share_and_join(ctx);
     if (!st)
         st = mega__recover(ctx);
     if (!st)
-        st = start_services(ctx);
+        st = expose(ctx);
+    if (!st)
+        st = mega__boot_agree(ctx->boot,
+                              mega__agent_start(ctx, &ctx->agent));
     if (st)
         return st;
     ctx->def.ctx = ctx;
@@ -146,6 +160,7 @@ void mega__space_abandon(struct mega__ctx **ctx_p)
     mega__agent_stop(&ctx->agent);
     mega__net_stop(&ctx->net);
     mega__arena_free_all(ctx);
+    mega__region_close_all(ctx);
     for (uint32_t h = 0; ctx->homes && h < ctx->nhomes; h++)
         mega__home_close(&ctx->homes[h]);
     free(ctx->homes);

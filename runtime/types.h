@@ -60,6 +60,7 @@ struct mega__classes {
 struct mega__span {
     char *base;
     uint64_t size;
+    uint64_t data; /* offset of the first extent that can hold data */
     _Atomic uint64_t *words;
     _Atomic uint8_t *marks;
     _Atomic uint16_t *hints; /* frees in an unowned slab; may be wrong */

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * rma.c - put, get, atomics, persist: see rma.h.
+ *
+ * The usual case of put is mega__rma_address and memcpy: no lock, no call of
+ * the system. A null or wild pointer, or one into the space's own metadata,
+ * is refused.
+ */
+#include "rma.h"
+
+#include <string.h>
+
+#include "arena.h"
+#include "chunk.h"
+#include "directory.h"
+#include "dirty.h"
+#include "log.h"
+#include "net.h"
+
+char *mega__rma_special(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
+{
+    const uint64_t roots =
+        MEGA__HOME_BLOCK_OFF + offsetof(struct mega__home_block, roots);
+    uint64_t in = mega_offset(p) - roots;
+    if (mega__gptr_home(p) != 0 || mega__gptr_span(p) != 0 ||
+        !ctx->homes[0].block || mega_offset(p) < roots ||
+        in >= sizeof ctx->homes[0].block->roots)
+        return NULL;
+    uint64_t line = in / sizeof(struct mega__root_record);
+    uint64_t field = in % sizeof(struct mega__root_record);
+    uint64_t slot = offsetof(struct mega__root_record, slot);
+    if (field < slot || field + n > slot + 8)
+        return NULL;
+    return (char *)&ctx->homes[0].block->roots[line].slot + (field - slot);
+}
+
+bool mega__rma_is_remote(const struct mega__ctx *ctx, mega_gptr_t p)
+{
+    uint32_t home = mega__gptr_home(p);
+    return home < ctx->nhomes && !ctx->homes[home].local && p.v != 0;
+}
+
+mega_status_t mega__rma_refuse(const struct mega__ctx *ctx, mega_gptr_t p,
+                               size_t n)
+{
+    if (mega_is_null(p))
+        return mega__fail(MEGA_ERR_ARG, "null pointer");
+    return mega__fail(MEGA_ERR_ARG,
+                      "%zu bytes at %#llx (home %d of %u, span %u, offset "
+                      "%#llx) are not memory of this space, or not in one span",
+                      n, (unsigned long long)p.v, mega_home(p), ctx->nhomes,
+                      mega__gptr_span(p), (unsigned long long)mega_offset(p));
+}
+
+/* ---- Put, get, copy ---- */
+
+mega_status_t mega__rma_put(struct mega__ctx *ctx, mega_gptr_t p,
+                            const void *src, size_t n)
+{
+    char *to = mega__rma_address(ctx, p, n);
+    if (__builtin_expect(to != NULL, 1)) {
+        if (n == 8) /* one store: a pointer is never seen in halves */
+            memcpy(to, src, 8);
+        else
+            memcpy(to, src, n);
+        return MEGA_OK;
+    }
+    if (mega__rma_is_remote(ctx, p))
+        return mega__net_put(ctx->net, p, src, n);
+    return mega__rma_refuse(ctx, p, n);
+}
+
+mega_status_t mega__rma_get(struct mega__ctx *ctx, void *dst, mega_gptr_t p,
+                            size_t n)
+{
+    const char *from = mega__rma_address(ctx, p, n);
+    if (__builtin_expect(from != NULL, 1)) {
+        if (n == 8)
+            memcpy(dst, from, 8);
+        else
+            memcpy(dst, from, n);
+        return MEGA_OK;
+    }
+    if (mega__rma_is_remote(ctx, p))
+        return mega__net_get(ctx->net, dst, p, n);
+    return mega__rma_refuse(ctx, p, n);
+}
+
+mega_status_t mega__rma_copy(struct mega__ctx *ctx, mega_gptr_t dst,
+                             mega_gptr_t src, size_t n)
+{
+    const char *from = mega__rma_address(ctx, src, n);
+    char *to = mega__rma_address(ctx, dst, n);
+    if (from)
+        return mega__rma_put(ctx, dst, from, n);
+    if (to)
+        return mega__rma_get(ctx, to, src, n);
+    if (!mega__rma_is_remote(ctx, src))
+        return mega__rma_refuse(ctx, src, n);
+    char piece[4096];
+    mega_status_t st = MEGA_OK;
+    for (size_t at = 0; !st && at < n; at += sizeof piece) {
+        size_t len = n - at < sizeof piece ? n - at : sizeof piece;
+        st = mega__rma_get(ctx, piece, mega_add(src, (int64_t)at), len);
+        if (!st)
+            st = mega__rma_put(ctx, mega_add(dst, (int64_t)at), piece, len);
+        if (!st)
+            st = mega__net_flush(ctx->net);
+    }
+    return st;
+}
+
+/* ---- Atomics ---- */
+
+#define AMO(type)                                                              \
+    static type amo_##type(mega_amo_op_t op, type *at, type value,             \
+                           type compare)                                       \
+    {                                                                          \
+        switch (op) {                                                          \
+        case MEGA_AMO_FETCH:                                                   \
+            return __atomic_load_n(at, __ATOMIC_SEQ_CST);                      \
+        case MEGA_AMO_SET:                                                     \
+        case MEGA_AMO_SWAP:                                                    \
+            return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);           \
+        case MEGA_AMO_ADD:                                                     \
+            return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);            \
+        case MEGA_AMO_AND:                                                     \
+            return __atomic_fetch_and(at, value, __ATOMIC_SEQ_CST);            \
+        case MEGA_AMO_OR:                                                      \
+            return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST);             \
+        case MEGA_AMO_XOR:                                                     \
+            return __atomic_fetch_xor(at, value, __ATOMIC_SEQ_CST);            \
+        case MEGA_AMO_CSWAP:                                                   \
+            __atomic_compare_exchange_n(at, &compare, value, 0,                \
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);   \
+            return compare;                                                    \
+        }                                                                      \
+        return 0;                                                              \
+    }
+AMO(uint64_t)
+AMO(uint32_t)
+#undef AMO
+
+mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
+                            size_t size, mega_gptr_t p, uint64_t value,
+                            uint64_t compare, uint64_t *old_p)
+{
+    uint64_t old;
+    if ((size != 8 && size != 4) || p.v % size != 0 || op > MEGA_AMO_CSWAP)
+        return mega__fail(MEGA_ERR_ARG,
+                          "operation %d on %zu bytes at %#llx: atomics take 4 "
+                          "or 8 aligned bytes",
+                          (int)op, size, (unsigned long long)p.v);
+    char *at = mega__rma_address(ctx, p, size);
+    if (__builtin_expect(at != NULL, 1)) {
+        old = size == 8
+                  ? amo_uint64_t(op, (uint64_t *)(void *)at, value, compare)
+                  : amo_uint32_t(op, (uint32_t *)(void *)at, (uint32_t)value,
+                                 (uint32_t)compare);
+    } else if (mega__rma_is_remote(ctx, p)) {
+        mega_status_t st = mega__net_amo(ctx->net, op, size, p, value, compare,
+                                         &old);
+        if (st)
+            return st;
+    } else {
+        return mega__rma_refuse(ctx, p, size);
+    }
+    if (old_p)
+        *old_p = old;
+    return MEGA_OK;
+}
+
+/* ---- Completion, durability ---- */
+
+mega_status_t mega__rma_quiet(struct mega__ctx *ctx)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    return mega__net_flush(ctx->net);
+}
+
+mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
+{
+    if (mega__rma_is_remote(ctx, p))
+        return mega__net_persist(ctx->net, p, n);
+    if (n > 0 && !mega__rma_address(ctx, p, n))
+        return mega__rma_refuse(ctx, p, n);
+    if (mega_is_null(p))
+        return mega__rma_refuse(ctx, p, n);
+    struct mega__span *span = mega__span_of(ctx, p);
+    if (!span || span->how == MEGA__HOW_NONE || n == 0)
+        return MEGA_OK;
+    struct mega__arena *a = mega__arena(ctx);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = mega__chunk_flush(ctx, a, p, n);
+    return st ? st : mega__dirty_fence(a);
+}
+
+mega_status_t mega__rma_drain(struct mega__ctx *ctx)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = mega__net_flush(ctx->net);
+    mega_status_t drained = mega__dirty_drain(a);
+    return st ? st : drained;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * sync.c - waits and locks on 8 bytes anywhere in the space, by mega_amo.
+ *
+ * A lock word is [epoch : 32 | holders : 32], holders being a number of
+ * readers or WRITER. A word of another epoch is free, whatever it says: who
+ * held it is gone. 32 bits of epoch, for a word that wrapped would hang.
+ */
+#include "sync.h"
+
+#include <sched.h>
+#include <time.h>
+
+#include "log.h"
+#include "rma.h"
+
+#define WRITER UINT32_MAX
+#define SPINS 64 /* before the processor is given away */
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static bool holds(uint64_t have, mega_cmp_t cmp, uint64_t want)
+{
+    switch (cmp) {
+    case MEGA_CMP_EQ:
+        return have == want;
+    case MEGA_CMP_NE:
+        return have != want;
+    case MEGA_CMP_GT:
+        return have > want;
+    case MEGA_CMP_GE:
+        return have >= want;
+    case MEGA_CMP_LT:
+        return have < want;
+    case MEGA_CMP_LE:
+        return have <= want;
+    }
+    return false;
+}
+
+mega_status_t mega__sync_wait(struct mega__ctx *ctx, mega_gptr_t p,
+                              mega_cmp_t cmp, uint64_t value, int timeout_ms)
+{
+    int64_t end = timeout_ms < 0 ? INT64_MAX : now_ms() + timeout_ms;
+    if ((unsigned)cmp > MEGA_CMP_LE)
+        return mega__fail(MEGA_ERR_ARG, "comparison %d", (int)cmp);
+    for (unsigned spins = 0;; spins++) {
+        uint64_t have;
+        mega_status_t st =
+            mega__rma_amo(ctx, MEGA_AMO_FETCH, 8, p, 0, 0, &have);
+        if (st || holds(have, cmp, value))
+            return st;
+        if (spins % SPINS != SPINS - 1)
+            continue;
+        if (now_ms() >= end)
+            return mega__fail(MEGA_ERR_TIMEOUT,
+                              "the word at %#llx is still %llu after %d ms",
+                              (unsigned long long)p.v,
+                              (unsigned long long)have, timeout_ms);
+        sched_yield();
+    }
+}
+
+/* ---- Locks ---- */
+
+static uint32_t holders(const struct mega__ctx *ctx, uint64_t word)
+{
+    return word >> 32 == (uint32_t)ctx->epoch ? (uint32_t)word : 0;
+}
+
+static uint64_t lock_word(const struct mega__ctx *ctx, uint32_t n)
+{
+    return ctx->epoch << 32 | n;
+}
+
+/* Changes the holders from what it was; BUSY: may not, or another was faster
+ * (then *raced_p). */
+static mega_status_t change(struct mega__ctx *ctx, mega_gptr_t p,
+                            uint64_t word, uint32_t n, bool *raced_p)
+{
+    uint64_t old;
+    mega_status_t st = mega__rma_amo(ctx, MEGA_AMO_CSWAP, 8, p,
+                                     lock_word(ctx, n), word, &old);
+    *raced_p = !st && old != word;
+    return st;
+}
+
+mega_status_t mega__sync_trylock(struct mega__ctx *ctx, mega_gptr_t p,
+                                 unsigned flags)
+{
+    bool shared = flags & MEGA_LOCK_SHARED, raced = true;
+    mega_status_t st = MEGA_OK;
+    while (!st && raced) {
+        uint64_t word;
+        st = mega__rma_amo(ctx, MEGA_AMO_FETCH, 8, p, 0, 0, &word);
+        if (st)
+            return st;
+        uint32_t n = holders(ctx, word);
+        if (shared ? n >= WRITER - 1 : n != 0)
+            return mega__fail(MEGA_ERR_BUSY, "the lock at %#llx is held",
+                              (unsigned long long)p.v);
+        st = change(ctx, p, word, shared ? n + 1 : WRITER, &raced);
+    }
+    return st;
+}
+
+mega_status_t mega__sync_lock(struct mega__ctx *ctx, mega_gptr_t p,
+                              unsigned flags)
+{
+    for (unsigned spins = 1;; spins++) {
+        mega_status_t st = mega__sync_trylock(ctx, p, flags);
+        if (st != MEGA_ERR_BUSY)
+            return st;
+        if (spins % SPINS == 0)
+            sched_yield();
+    }
+}
+
+mega_status_t mega__sync_unlock(struct mega__ctx *ctx, mega_gptr_t p,
+                                unsigned flags)
+{
+    bool shared = flags & MEGA_LOCK_SHARED, raced = true;
+    mega_status_t st = mega__rma_quiet(ctx); /* L3 */
+    while (!st && raced) {
+        uint64_t word;
+        st = mega__rma_amo(ctx, MEGA_AMO_FETCH, 8, p, 0, 0, &word);
+        if (st)
+            return st;
+        uint32_t n = holders(ctx, word);
+        if (shared ? n == 0 || n == WRITER : n != WRITER)
+            return mega__fail(MEGA_ERR_STATE,
+                              "the lock at %#llx is not held so",
+                              (unsigned long long)p.v);
+        st = change(ctx, p, word, shared ? n - 1 : 0, &raced);
+    }
+    return st;
+}
