@@ -90,8 +90,9 @@ static mega_status_t change(struct mega__ctx *ctx, mega_gptr_t p,
     return st;
 }
 
-mega_status_t mega__sync_trylock(struct mega__ctx *ctx, mega_gptr_t p,
-                                 unsigned flags)
+/* BUSY comes without a sentence. */
+static mega_status_t attempt(struct mega__ctx *ctx, mega_gptr_t p,
+                             unsigned flags)
 {
     bool shared = flags & MEGA_LOCK_SHARED, raced = true;
     mega_status_t st = MEGA_OK;
@@ -102,10 +103,19 @@ mega_status_t mega__sync_trylock(struct mega__ctx *ctx, mega_gptr_t p,
             return st;
         uint32_t n = holders(ctx, word);
         if (shared ? n >= WRITER - 1 : n != 0)
-            return mega__fail(MEGA_ERR_BUSY, "the lock at %#llx is held",
-                              (unsigned long long)p.v);
+            return MEGA_ERR_BUSY;
         st = change(ctx, p, word, shared ? n + 1 : WRITER, &raced);
     }
+    return st;
+}
+
+mega_status_t mega__sync_trylock(struct mega__ctx *ctx, mega_gptr_t p,
+                                 unsigned flags)
+{
+    mega_status_t st = attempt(ctx, p, flags);
+    if (st == MEGA_ERR_BUSY)
+        return mega__fail(MEGA_ERR_BUSY, "the lock at %#llx is held",
+                          (unsigned long long)p.v);
     return st;
 }
 
@@ -113,7 +123,7 @@ mega_status_t mega__sync_lock(struct mega__ctx *ctx, mega_gptr_t p,
                               unsigned flags)
 {
     for (unsigned spins = 1;; spins++) {
-        mega_status_t st = mega__sync_trylock(ctx, p, flags);
+        mega_status_t st = attempt(ctx, p, flags);
         if (st != MEGA_ERR_BUSY)
             return st;
         if (spins % SPINS == 0)

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* alloc.c - the public calls on chunks. */
+#include "api.h"
+#include "chunk.h"
+#include "intent.h"
+#include "log.h"
+#include "rma.h"
+
+static mega_status_t bad_size(size_t size)
+{
+    return mega__fail(MEGA_ERR_ARG, "a chunk of %zu bytes, or no place for its "
+                                    "pointer",
+                      size);
+}
+
+mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
+                         mega_gptr_t *p_p)
+{
+    struct mega__ctx *ctx = mega__the;
+    if (__builtin_expect(!ctx, 0))
+        return mega__api_closed();
+    if (__builtin_expect(size == 0 || !p_p, 0))
+        return bad_size(size);
+    return mega__chunk_alloc(ctx, mega__api_region(r), home, size, p_p);
+}
+
+mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size,
+                           size_t count, mega_gptr_t *p_p)
+{
+    struct mega__ctx *ctx = mega__the;
+    mega_status_t st = MEGA_OK;
+    size_t n = 0;
+    if (!ctx)
+        return mega__api_closed();
+    if (size == 0 || (!p_p && count > 0))
+        return bad_size(size);
+    while (!st && n < count)
+        st = mega__chunk_alloc(ctx, mega__api_region(r), home, size, &p_p[n++]);
+    if (!st)
+        return MEGA_OK;
+    for (n--; n-- > 0;) { /* frees do not fail: we have just got them */
+        mega_status_t freed = mega__chunk_free(ctx, p_p[n]);
+        (void)freed;
+    }
+    return st;
+}
+
+mega_status_t mega_free(mega_gptr_t p)
+{
+    struct mega__ctx *ctx = mega__the;
+    if (__builtin_expect(!ctx, 0))
+        return mega__api_closed();
+    if (mega_is_null(p))
+        return MEGA_OK;
+    return mega__chunk_free(ctx, p);
+}
+
+mega_status_t mega_usable_size(mega_gptr_t p, size_t *size_p)
+{
+    if (!mega__the)
+        return mega__api_closed();
+    if (!size_p)
+        return bad_size(0);
+    return mega__chunk_usable(mega__the, p, size_p);
+}
+
+/* ---- Reserve and publish ---- */
+
+mega_status_t mega_reserve(mega_region_t r, int home, size_t size,
+                           mega_gptr_t *p_p)
+{
+    struct mega__ctx *ctx = mega__the;
+    if (!ctx)
+        return mega__api_closed();
+    if (size == 0 || !p_p)
+        return bad_size(size);
+    return mega__chunk_reserve(ctx, mega__api_region(r), home, size, p_p);
+}
+
+mega_status_t mega_cancel(mega_gptr_t p)
+{
+    if (!mega__the)
+        return mega__api_closed();
+    return mega__chunk_cancel(mega__the, p);
+}
+
+mega_status_t mega_publish(const mega_publish_item_t *items, size_t n,
+                           unsigned flags)
+{
+    if (!mega__the)
+        return mega__api_closed();
+    if (n > MEGA_PUBLISH_MAX)
+        return mega__fail(MEGA_ERR_TOO_BIG, "%zu items: a group has at most %d",
+                          n, MEGA_PUBLISH_MAX);
+    if (flags & ~MEGA_PERSIST_CONTENTS)
+        return mega__fail(MEGA_ERR_ARG, "flags %#x are not defined", flags);
+    if (n == 0)
+        return MEGA_OK;
+    if (!items)
+        return mega__fail(MEGA_ERR_ARG, "no items");
+    return mega__intent_publish(mega__the, items, n, flags);
+}
+
+mega_status_t mega_alloc_to(mega_region_t r, int home, size_t size,
+                            mega_gptr_t slot)
+{
+    struct mega__ctx *ctx = mega__the;
+    mega_publish_item_t item = {MEGA_PUBLISH_ALLOC, {0}, slot};
+    if (!ctx)
+        return mega__api_closed();
+    if (size == 0 || mega_is_null(slot))
+        return mega__fail(MEGA_ERR_ARG, "%zu bytes for slot %#llx", size,
+                          (unsigned long long)slot.v);
+    mega_status_t st = mega__chunk_reserve(ctx, mega__api_region(r), home, size,
+                                           &item.chunk);
+    if (st)
+        return st;
+    st = mega__intent_publish(ctx, &item, 1, 0);
+    if (st) {
+        mega_status_t cancelled = mega__chunk_cancel(ctx, item.chunk);
+        (void)cancelled; /* publish has said what matters */
+    }
+    return st;
+}
+
+mega_status_t mega_free_from(mega_gptr_t slot)
+{
+    struct mega__ctx *ctx = mega__the;
+    mega_publish_item_t item = {MEGA_PUBLISH_FREE, {0}, slot};
+    if (!ctx)
+        return mega__api_closed();
+    mega_status_t st =
+        mega__rma_amo(ctx, MEGA_AMO_FETCH, 8, slot, 0, 0, &item.chunk.v);
+    if (st || mega_is_null(item.chunk))
+        return st;
+    return mega__intent_publish(ctx, &item, 1, 0);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* rma.c - the public calls that move data, and addresses. */
+#include "rma.h"
+
+#include "api.h"
+#include "log.h"
+#include "seg.h"
+
+static mega_status_t no_buffer(void)
+{
+    return mega__fail(MEGA_ERR_ARG, "the local buffer is NULL");
+}
+
+mega_status_t mega_put(mega_gptr_t p, const void *src, size_t n)
+{
+    struct mega__ctx *ctx = mega__the;
+    if (__builtin_expect(!ctx, 0))
+        return mega__api_closed();
+    if (__builtin_expect(!src, 0))
+        return no_buffer();
+    return mega__rma_put(ctx, p, src, n);
+}
+
+mega_status_t mega_get(void *dst, mega_gptr_t p, size_t n)
+{
+    struct mega__ctx *ctx = mega__the;
+    if (__builtin_expect(!ctx, 0))
+        return mega__api_closed();
+    if (__builtin_expect(!dst, 0))
+        return no_buffer();
+    return mega__rma_get(ctx, dst, p, n);
+}
+
+mega_status_t mega_put_nbi(mega_gptr_t p, const void *src, size_t n)
+{
+    return mega_put(p, src, n);
+}
+
+mega_status_t mega_get_nbi(void *dst, mega_gptr_t p, size_t n)
+{
+    return mega_get(dst, p, n);
+}
+
+mega_status_t mega_putv(const mega_iov_t *iov, size_t count)
+{
+    mega_status_t st = MEGA_OK;
+    if (!iov && count > 0)
+        return no_buffer();
+    for (size_t i = 0; !st && i < count; i++)
+        st = mega_put(iov[i].p, iov[i].buf, iov[i].len);
+    return st;
+}
+
+mega_status_t mega_getv(const mega_iov_t *iov, size_t count)
+{
+    mega_status_t st = MEGA_OK;
+    if (!iov && count > 0)
+        return no_buffer();
+    for (size_t i = 0; !st && i < count; i++)
+        st = mega_get(iov[i].buf, iov[i].p, iov[i].len);
+    return st;
+}
+
+mega_status_t mega_copy(mega_gptr_t dst, mega_gptr_t src, size_t n)
+{
+    if (!mega__the)
+        return mega__api_closed();
+    return mega__rma_copy(mega__the, dst, src, n);
+}
+
+mega_status_t mega_put_signal(mega_gptr_t p, const void *src, size_t n,
+                              mega_gptr_t sig, uint64_t signal)
+{
+    mega_status_t st = mega_put(p, src, n);
+    if (!st)
+        st = mega_quiet();
+    if (!st)
+        st = mega_set64(sig, signal);
+    return st;
+}
+
+mega_status_t mega_fence(void)
+{
+    return mega_quiet();
+}
+
+mega_status_t mega_quiet(void)
+{
+    struct mega__ctx *ctx = mega__the;
+    if (__builtin_expect(!ctx, 0))
+        return mega__api_closed();
+    return mega__rma_quiet(ctx);
+}
+
+mega_status_t mega_amo(mega_amo_op_t op, unsigned flags, size_t size,
+                       mega_gptr_t p, uint64_t value, uint64_t compare,
+                       uint64_t *old_p)
+{
+    struct mega__ctx *ctx = mega__the;
+    if (__builtin_expect(!ctx, 0))
+        return mega__api_closed();
+    if (flags & MEGA_AMO_RELEASE && mega__rma_is_remote(ctx, p)) {
+        mega_status_t st = mega__rma_quiet(ctx);
+        if (st)
+            return st;
+    }
+    return mega__rma_amo(ctx, op, size, p, value, compare, old_p);
+}
+
+/* ---- Addresses ---- */
+
+void *mega_ptr(mega_gptr_t p)
+{
+    struct mega__ctx *ctx = mega__the;
+    return ctx && p.v ? mega__rma_address(ctx, p, 1) : NULL;
+}
+
+mega_gptr_t mega_gptr_of(const void *addr)
+{
+    struct mega__ctx *ctx = mega__the;
+    const char *a = addr;
+    for (uint32_t h = 0; ctx && h < ctx->nhomes; h++)
+        for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
+            const struct mega__span *span = atomic_load_explicit(
+                &ctx->homes[h].spans[no], memory_order_acquire);
+            if (!span) /* spans are met in any order: look on while there are */
+                if (!ctx->homes[h].seg ||
+                    no >= atomic_load(&ctx->homes[h].seg->nspans))
+                    break;
+            if (span && a >= span->base + span->data &&
+                a < span->base + span->size)
+                return mega__span_gptr(span, (uint64_t)(a - span->base));
+        }
+    return mega_null();
+}
