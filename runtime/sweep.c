@@ -5,6 +5,7 @@
  */
 #include "sweep.h"
 
+#include "find.h"
 #include "log.h"
 #include "run.h"
 #include "seg.h"
@@ -24,6 +25,20 @@ static void set_free(struct sweep *s, uint32_t e, uint64_t w)
         s->freed++;
 }
 
+/* Its free chunks are anyone's to look for. How many there are is not known
+ * without reading the marks; what the job before has noted may be right. */
+static void offer_slab(struct sweep *s, uint32_t e, uint64_t w, unsigned class)
+{
+    uint16_t noted =
+        atomic_load_explicit(&s->span->hints[e], memory_order_relaxed);
+    bool was_owned = mega__word_slab_epoch(w) != 0;
+    if (was_owned ||
+        noted >= mega__find_worth(s->ctx->classes.of[class].capacity))
+        mega__find_offer(s->span, e, class);
+    if (noted == 0)
+        atomic_store_explicit(&s->span->hints[e], 1, memory_order_relaxed);
+}
+
 static void sweep_slab(struct sweep *s, uint32_t e, uint64_t w)
 {
     unsigned class = mega__word_class(w);
@@ -33,9 +48,8 @@ static void sweep_slab(struct sweep *s, uint32_t e, uint64_t w)
         mega__span_cas(s->span, e, w,
                        mega__word_slab(MEGA__SLAB, class, mega__word_region(w),
                                        0, 0));
-    /* its free chunks are anyone's to look for */
     if (class < MEGA__CLASSES)
-        atomic_store_explicit(&s->span->hints[e], 1, memory_order_relaxed);
+        offer_slab(s, e, w, class);
 }
 
 static void sweep_head(struct sweep *s, uint32_t e, uint64_t w)
