@@ -22,6 +22,7 @@ scratch=$(mktemp -d /dev/shm/megalloc-textindex-kill.XXXXXX) || exit 1
 victims=() # processes of the present job
 trap 'kill -KILL "${victims[@]}" 2>/dev/null; rm -rf "$scratch"' EXIT
 export MEGALLOC_DIR=$scratch/space
+export MEGALLOC_DURABILITY=process # of memory, and meant
 mkdir "$MEGALLOC_DIR"
 
 # ---- Helpers ----
@@ -32,12 +33,12 @@ textindex() { # RANKS ARGS...
     "$megarun" -n "$ranks" "$program" "$@"
 }
 
-# make_corpus BYTES: real text, at least so much of it if there is.
+# make_corpus BYTES: real text, nearly so much of it if there is.
 make_corpus() {
     mkdir "$scratch/text"
     find /usr/include -type f -size -512k -print0 | sort -z |
         xargs -0 stat -c '%s %n' |
-        awk -v most="$1" '{ if ((sum += $1) > most) exit
+        awk -v most="$1" '(sum += $1) <= most {
             sub(/^[0-9]+ /, ""); printf "%s%c", $0, 0 }' |
         xargs -0 cp --parents -t "$scratch/text"
 }
@@ -108,15 +109,15 @@ bury() {
     victims=()
 }
 
-# build_and_kill RANKS: a build that is struck at a random moment up to a bit
-# after its usual end. Succeeds if it was done before.
+# build_and_kill RANKS: a build that is struck at a random moment before its
+# usual end. Succeeds if it was done before.
 build_and_kill() {
     local pid status
     textindex "$1" build --resume "$scratch/text" 2>"$scratch/log" &
     pid=$!
     victims=("$pid")
     sleep "$(awk -v t="$usual" -v r=$RANDOM \
-        'BEGIN { printf "%.3f", t * (0.1 + r / 32768) }')"
+        'BEGIN { printf "%.3f", t * (0.05 + 0.95 * r / 32768) }')"
     strike "$pid"
     wait "$pid" 2>/dev/null
     status=$?
@@ -140,7 +141,7 @@ tap_try "the index has words" test -s "$scratch/dump"
 
 # ---- Killed ones ----
 
-# resumed_round: kills in a row, up to what is left, then the end of the build.
+# killed_round: kills in a row, up to what is left, then the end of the build.
 killed_round() {
     local ranks status
     new_space
@@ -148,7 +149,8 @@ killed_round() {
     while ((kills > 0)); do
         ranks=$((RANDOM % 4 + 1))
         if build_and_kill "$ranks"; then
-            history+=" $ranks:done"
+            history+=" $ranks:done" # too late: strike sooner
+            usual=$(awk -v t="$usual" 'BEGIN { print t * 0.7 }')
             break
         fi
         history+=" $ranks:$struck"
@@ -176,7 +178,7 @@ round=0 killed=0 leaks=0
 while ((kills > 0 && round < 200)); do
     round=$((round + 1))
     # Every other round with the flushes of persistent memory.
-    export MEGALLOC_DURABILITY=$( ((round % 2)) && echo auto || echo power)
+    export MEGALLOC_DURABILITY=$( ((round % 2)) && echo process || echo power)
     killed_round >"$scratch/faults" 2>&1
     compare_index >>"$scratch/faults" 2>&1
     leaks=$((leaks + $(awk '/^leaked_chunks/ { print $2 }' "$scratch/stats")))

@@ -13,6 +13,7 @@ megarun=$build/launchers/megarun
 scratch=$(mktemp -d /dev/shm/megalloc-textindex-use.XXXXXX) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 export MEGALLOC_DIR=$scratch/space
+export MEGALLOC_DURABILITY=process # of memory, and meant
 text=$scratch/text
 mkdir "$MEGALLOC_DIR" "$text" "$text/sub"
 
@@ -38,13 +39,13 @@ err_has() { # TEXT
 # ---- Files that are easy to get wrong ----
 
 cp /usr/include/stdio.h /usr/include/errno.h "$text" 2>/dev/null
-printf 'one two two three three three' >"$text/no_newline"
+printf 'one_q two_q two_q three_q three_q three_q' >"$text/no_newline"
 printf '' >"$text/empty"
 printf 'a\0b\0a a_b \377x\377 _ 9' >"$text/binary"
 # A word across any buffer, and one longer than any.
 head -c 300000 /dev/zero | tr '\0' 'w' >"$text/long"
 awk 'BEGIN { for (i = 0; i < 90000; i++) print "border" i % 97 }' >"$text/sub/border"
-printf 'two' >"$text/sub/name with blanks"
+printf 'two_q' >"$text/sub/name with blanks"
 ln -s no_newline "$text/link"
 find "$text" -type f -print0 | sort -z >"$scratch/files"
 
@@ -84,10 +85,10 @@ expected_dump() {
 expected_dump >"$scratch/expected"
 tap_empty "dump is what tr, sort and uniq count" \
     "$(run 0 textindex 2 dump; cmp "$scratch/expected" "$scratch/out" 2>&1)"
-printf 'two:\n2\t%s\n1\t%s\ntotal\t3\nTwo:\ntotal\t0\n' "$text/no_newline" \
+printf 'two_q:\n2\t%s\n1\t%s\ntotal\t3\nTwo_q:\ntotal\t0\n' "$text/no_newline" \
     "$text/sub/name with blanks" >"$scratch/expected"
 tap_empty "query prints the largest count first, then the total" \
-    "$(run 0 textindex 2 query two Two; diff "$scratch/expected" "$scratch/out")"
+    "$(run 0 textindex 2 query two_q Two_q; diff "$scratch/expected" "$scratch/out")"
 printf '1\t%s\ntotal\t1\n' "$text/binary" >"$scratch/expected"
 tap_empty "bytes outside the alphabet end a word" \
     "$(run 0 textindex 1 query x; diff "$scratch/expected" "$scratch/out")"
@@ -102,12 +103,12 @@ tap_empty "stats counts files and words and finds no leak" \
 # ---- Verifying ----
 
 tap_empty "verify agrees" "$(run 0 textindex 3 verify "$text"; err_has '8 files agree')"
-printf 'one two two three three' >"$text/no_newline"
-printf 'new' >"$text/sub/new"
+printf 'one_q two_q two_q three_q three_q' >"$text/no_newline"
+printf 'new_q' >"$text/sub/new"
 rm "$text/sub/name with blanks"
 tap_empty "verify finds a changed count, a new file and a missing one" \
     "$(run 1 textindex 2 verify "$text"
-       err_has 'no_newline: three: counted 2, the index has 3'
+       err_has 'no_newline: three_q: counted 2, the index has 3'
        err_has 'sub/new: not in the index'
        err_has 'name with blanks: in the index, not under the paths')"
 
@@ -115,7 +116,7 @@ tap_empty "verify finds a changed count, a new file and a missing one" \
 
 tap_empty "build --force begins anew" \
     "$(run 0 textindex 2 build --force "$text"; run 0 textindex 2 verify "$text"
-       run 0 textindex 1 query new; grep -qx 'total	1' "$scratch/out" || cat "$scratch/out")"
+       run 0 textindex 1 query new_q; grep -qx 'total	1' "$scratch/out" || cat "$scratch/out")"
 
 # ---- A full space ----
 
