@@ -8,8 +8,9 @@
 
 static mega_status_t bad_size(size_t size)
 {
-    return mega__fail(MEGA_ERR_ARG, "a chunk of %zu bytes, or no place for its "
-                                    "pointer",
+    return mega__fail(MEGA_ERR_ARG,
+                      "a chunk of %zu bytes, or no place for its "
+                      "pointer",
                       size);
 }
 
@@ -24,8 +25,8 @@ mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
     return mega__chunk_alloc(ctx, mega__api_region(r), home, size, p_p);
 }
 
-mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size,
-                           size_t count, mega_gptr_t *p_p)
+mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size, size_t count,
+                           mega_gptr_t *p_p)
 {
     struct mega__ctx *ctx = mega__the;
     mega_status_t st = MEGA_OK;
@@ -111,8 +112,8 @@ mega_status_t mega_alloc_to(mega_region_t r, int home, size_t size,
     if (size == 0 || mega_is_null(slot))
         return mega__fail(MEGA_ERR_ARG, "%zu bytes for slot %#llx", size,
                           (unsigned long long)slot.v);
-    mega_status_t st = mega__chunk_reserve(ctx, mega__api_region(r), home, size,
-                                           &item.chunk);
+    mega_status_t st =
+        mega__chunk_reserve(ctx, mega__api_region(r), home, size, &item.chunk);
     if (st)
         return st;
     st = mega__intent_publish(ctx, &item, 1, 0);

@@ -12,8 +12,7 @@ struct mega__ctx *mega__the;
 
 mega_status_t mega__api_closed(void)
 {
-    return mega__fail(MEGA_ERR_STATE,
-                      "no space is open: call mega_init first");
+    return mega__fail(MEGA_ERR_STATE, "no space is open: call mega_init first");
 }
 
 struct mega__ctx *mega__api_begin(mega_status_t *st_p)
@@ -46,8 +45,9 @@ mega_status_t mega__api_name(const char *name)
     if (!name || !name[0])
         return mega__fail(MEGA_ERR_ARG, "a name is needed");
     if (strnlen(name, MEGA_NAME_MAX + 1) > MEGA_NAME_MAX)
-        return mega__fail(MEGA_ERR_ARG, "the name %.20s... has more than %d "
-                                        "bytes",
+        return mega__fail(MEGA_ERR_ARG,
+                          "the name %.20s... has more than %d "
+                          "bytes",
                           name, MEGA_NAME_MAX);
     return MEGA_OK;
 }

@@ -289,8 +289,8 @@ mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
                          mega_gptr_t *p_p) MEGA_MUST_CHECK;
 
 /** count chunks of one size, all or none. */
-mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size,
-                           size_t count, mega_gptr_t *p_p) MEGA_MUST_CHECK;
+mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size, size_t count,
+                           mega_gptr_t *p_p) MEGA_MUST_CHECK;
 
 /** Gives a chunk back; any rank, any thread; null is a no-op. Durable after
  *  mega_drain(); chunks above 32 KiB at once. NOT_LIVE: freed before, or not
@@ -376,8 +376,7 @@ mega_status_t mega_copy(mega_gptr_t dst, mega_gptr_t src, size_t n)
 /** A put, then an 8-byte store of signal to sig: who sees the signal sees the
  *  data and may use the pointers in it (L3). Source: OpenSHMEM 1.5, 9.8. */
 mega_status_t mega_put_signal(mega_gptr_t p, const void *src, size_t n,
-                              mega_gptr_t sig, uint64_t signal)
-    MEGA_MUST_CHECK;
+                              mega_gptr_t sig, uint64_t signal) MEGA_MUST_CHECK;
 
 /** This thread's puts before are seen by others before those after. */
 mega_status_t mega_fence(void);
@@ -465,8 +464,8 @@ mega_status_t mega_root_set(mega_region_t r, const char *name, mega_gptr_t p)
     MEGA_MUST_CHECK;
 
 /** The pointer bound to a name. NOT_FOUND. */
-mega_status_t mega_root_get(mega_region_t r, const char *name,
-                            mega_gptr_t *p_p) MEGA_MUST_CHECK;
+mega_status_t mega_root_get(mega_region_t r, const char *name, mega_gptr_t *p_p)
+    MEGA_MUST_CHECK;
 
 /** The 8-byte slot of a name (created, null, if new): for mega_publish,
  *  mega_amo and their kin. */
@@ -526,15 +525,15 @@ mega_status_t mega_walk(mega_region_t r, int home, mega_walk_fn fn, void *arg,
  *  violations, each of them a sentence for fn (may be NULL). Exact only while
  *  nobody allocates or frees there. */
 typedef void (*mega_check_fn)(const char *what, void *arg);
-mega_status_t mega_check(int home, mega_check_fn fn, void *arg,
-                         uint64_t *bad_p) MEGA_MUST_CHECK;
+mega_status_t mega_check(int home, mega_check_fn fn, void *arg, uint64_t *bad_p)
+    MEGA_MUST_CHECK;
 
 typedef struct mega_counters {
-    uint64_t flushes, fences;            /* lines and fences, this process */
-    uint64_t claims, claim_cas;          /* extents claimed, CAS tried */
-    uint64_t adoptions, disowned;        /* slabs taken over, given up */
-    uint64_t extents_released, sweeps;   /* empty slabs freed, slabs swept */
-    uint64_t grown;                      /* spans added by this process */
+    uint64_t flushes, fences;          /* lines and fences, this process */
+    uint64_t claims, claim_cas;        /* extents claimed, CAS tried */
+    uint64_t adoptions, disowned;      /* slabs taken over, given up */
+    uint64_t extents_released, sweeps; /* empty slabs freed, slabs swept */
+    uint64_t grown;                    /* spans added by this process */
 } mega_counters_t;
 
 /** Counts since mega_init, of all threads that have not ended midway. */

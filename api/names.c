@@ -31,8 +31,7 @@ static mega_status_t ask(enum mega__ask op, uint32_t region, const char *name,
 {
     struct mega__request req = {.op = (uint32_t)op, .arg = {region, 0}};
     strncpy(req.text, name, MEGA_NAME_MAX);
-    mega_status_t st =
-        mega__agent_ask(mega__the, &mega__the->homes[0], &req);
+    mega_status_t st = mega__agent_ask(mega__the, &mega__the->homes[0], &req);
     if (!st && line_p)
         *line_p = (uint32_t)req.result;
     return st;
@@ -45,8 +44,8 @@ mega_status_t mega_root_slot(mega_region_t r, const char *name,
     mega_status_t st = begin(name, slot_p);
     if (st)
         return st;
-    const struct mega__root_record *rec = mega__dir_root_find(
-        &mega__the->homes[0], mega__api_region(r), name);
+    const struct mega__root_record *rec =
+        mega__dir_root_find(&mega__the->homes[0], mega__api_region(r), name);
     if (rec)
         line = (uint32_t)(rec - mega__the->homes[0].block->roots);
     else
@@ -76,14 +75,13 @@ mega_status_t mega_root_set(mega_region_t r, const char *name, mega_gptr_t p)
     return st ? st : mega__rma_persist(mega__the, slot, 8);
 }
 
-mega_status_t mega_root_get(mega_region_t r, const char *name,
-                            mega_gptr_t *p_p)
+mega_status_t mega_root_get(mega_region_t r, const char *name, mega_gptr_t *p_p)
 {
     mega_status_t st = begin(name, p_p);
     if (st)
         return st;
-    struct mega__root_record *rec = mega__dir_root_find(
-        &mega__the->homes[0], mega__api_region(r), name);
+    struct mega__root_record *rec =
+        mega__dir_root_find(&mega__the->homes[0], mega__api_region(r), name);
     if (!rec)
         return mega__fail(MEGA_ERR_NOT_FOUND, "there is no root %.63s", name);
     *p_p = mega_from_bits(__atomic_load_n(&rec->slot, __ATOMIC_ACQUIRE));
@@ -115,8 +113,8 @@ mega_status_t mega_root_next(mega_region_t r, uint64_t *iter_p,
             state != MEGA__REC_LIVE || id != mega__api_region(r))
             continue;
         memcpy(name, roots[i].name, MEGA__NAME_BYTES);
-        *p_p = mega_from_bits(
-            __atomic_load_n(&roots[i].slot, __ATOMIC_ACQUIRE));
+        *p_p =
+            mega_from_bits(__atomic_load_n(&roots[i].slot, __ATOMIC_ACQUIRE));
         *iter_p = i + 1;
         return MEGA_OK;
     }

@@ -81,8 +81,7 @@ mega_status_t mega_region_destroy(mega_region_t *r_p)
     if (!ctx)
         return st;
     if (!r_p || !*r_p)
-        st = mega__fail(MEGA_ERR_ARG,
-                        "the default region cannot be destroyed");
+        st = mega__fail(MEGA_ERR_ARG, "the default region cannot be destroyed");
     st = mega__boot_agree(ctx->boot, st);
     if (!st)
         st = same(ctx, (*r_p)->name, (*r_p)->id);

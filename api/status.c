@@ -75,8 +75,7 @@ mega_status_t mega_walk(mega_region_t r, int home, mega_walk_fn fn, void *arg,
     return MEGA_OK;
 }
 
-mega_status_t mega_check(int home, mega_check_fn fn, void *arg,
-                         uint64_t *bad_p)
+mega_status_t mega_check(int home, mega_check_fn fn, void *arg, uint64_t *bad_p)
 {
     struct mega__ctx *ctx = mega__the;
     mega_status_t st;

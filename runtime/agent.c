@@ -106,8 +106,8 @@ static void serve_grow(struct mega__agent *agent, struct mega__mail *mail,
     int rc = pthread_create(&g->thread, NULL, grow, agent);
     if (rc != 0) {
         atomic_store_explicit(&home->seg->growing, 0, memory_order_release);
-        answer(mail, mega__fail(MEGA_ERR_IO, "start a thread: %s",
-                                strerror(rc)));
+        answer(mail,
+               mega__fail(MEGA_ERR_IO, "start a thread: %s", strerror(rc)));
         return;
     }
     g->running = true;
@@ -137,8 +137,8 @@ static void serve(struct mega__agent *agent, struct mega__mail *mail)
         req->result = line;
         break;
     case MEGA__ASK_ROOT_REMOVE:
-        st = mega__dir_root_remove(home, &agent->flusher,
-                                   (uint32_t)req->arg[0], req->text);
+        st = mega__dir_root_remove(home, &agent->flusher, (uint32_t)req->arg[0],
+                                   req->text);
         break;
     default:
         st = mega__fail(MEGA_ERR_ARG, "unknown request %u", req->op);
@@ -161,8 +161,8 @@ static void end_growth(struct mega__agent *agent)
             mail->to == agent->ctx->place.host_rank &&
             mail->req.op == MEGA__ASK_GROW && mail->req.home == g->home->no &&
             mail->req.arg[1] >= g->need)
-            answer(mail, g->status ? mega__fail(g->status, "%s", g->text)
-                                   : MEGA_OK);
+            answer(mail,
+                   g->status ? mega__fail(g->status, "%s", g->text) : MEGA_OK);
     }
 }
 

@@ -120,8 +120,7 @@ struct mega__arena *mega__arena_find(struct mega__ctx *ctx)
     return a;
 }
 
-struct mega__heap *mega__arena_heap_find(struct mega__arena *a,
-                                         uint32_t region,
+struct mega__heap *mega__arena_heap_find(struct mega__arena *a, uint32_t region,
                                          struct mega__home *home)
 {
     uint64_t key = (uint64_t)region << 32 | home->no;

@@ -26,8 +26,7 @@ static inline struct mega__arena *mega__arena(struct mega__ctx *ctx)
 }
 
 /* The arena's part of a region on a home; made if need be. NULL: no memory. */
-struct mega__heap *mega__arena_heap_find(struct mega__arena *a,
-                                         uint32_t region,
+struct mega__heap *mega__arena_heap_find(struct mega__arena *a, uint32_t region,
                                          struct mega__home *home);
 
 static inline struct mega__heap *mega__arena_heap(struct mega__arena *a,
@@ -41,7 +40,8 @@ static inline struct mega__heap *mega__arena_heap(struct mega__arena *a,
     return mega__arena_heap_find(a, region, home);
 }
 
-/* ---- Over all arenas of the job: collectives, with the threads at rest ---- */
+/* ---- Over all arenas of the job: collectives, with the threads at rest ----
+ */
 
 /* Forgets all slabs of a region, which is about to end. */
 void mega__arena_drop_region(struct mega__ctx *ctx, uint32_t region);

@@ -36,8 +36,7 @@ mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
 mega_status_t mega__boot_host_barrier(struct mega__boot *boot);
 
 /* Calls fn(arg) when MPI is about to end and the job has not left. */
-void mega__boot_at_end(struct mega__boot *boot, void (*fn)(void *),
-                       void *arg);
+void mega__boot_at_end(struct mega__boot *boot, void (*fn)(void *), void *arg);
 
 /* The communicator, as an MPI_Comm, for megalloc_mpi.h. */
 void *mega__boot_comm(struct mega__boot *boot);

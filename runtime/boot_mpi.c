@@ -109,8 +109,8 @@ static mega_status_t number_hosts(struct mega__boot *boot)
         return mega__fail(MEGA_ERR_NOMEM, "no memory for %d ranks", p->nranks);
     rc = MPI_Bcast(&leader, 1, MPI_INT, 0, boot->host);
     if (rc == MPI_SUCCESS)
-        rc = MPI_Allgather(&leader, 1, MPI_INT, leaders, 1, MPI_INT,
-                           boot->comm);
+        rc =
+            MPI_Allgather(&leader, 1, MPI_INT, leaders, 1, MPI_INT, boot->comm);
     for (int i = 0; rc == MPI_SUCCESS && i < p->nranks; i++) {
         if (leaders[i] == leader && i == leader)
             p->host = p->nhosts;
@@ -265,7 +265,7 @@ mega_status_t mega__boot_allgather(struct mega__boot *boot, const void *in,
     if (n > INT_MAX)
         return mega__fail(MEGA_ERR_TOO_BIG, "cannot gather %zu bytes a rank",
                           n);
-    return mpi_status(MPI_Allgather(in, (int)n, MPI_BYTE, out, (int)n,
-                                    MPI_BYTE, boot->comm),
-                      "MPI_Allgather");
+    return mpi_status(
+        MPI_Allgather(in, (int)n, MPI_BYTE, out, (int)n, MPI_BYTE, boot->comm),
+        "MPI_Allgather");
 }

@@ -102,8 +102,9 @@ static void check_runs(struct check *c)
         if (mega__word_kind(w) != MEGA__RUN_HEAD ||
             !(mega__word_flags(w) & MEGA__RUN_RAW) ||
             mega__word_region(w) != id || mega__word_len(w) != r->extents)
-            report(c, "run record %u names span offset %#llx, where there is "
-                      "no such raw run of region %u",
+            report(c,
+                   "run record %u names span offset %#llx, where there is "
+                   "no such raw run of region %u",
                    i, (unsigned long long)r->base, id);
     }
 }
@@ -151,12 +152,13 @@ static void check_slab(struct check *c, uint32_t e, uint64_t w)
         uint8_t mark = atomic_load_explicit(&marks[g], memory_order_relaxed);
         bool start = c->ctx->classes.of[class].starts[g / 64] >> g % 64 & 1;
         if (mark != MEGA__MARK_FREE && !start)
-            report(c, "span %u, offset %#llx, mark %u is %u where no chunk of "
-                      "class %u begins",
-                   c->span->no,
-                   (unsigned long long)((const char *)&marks[g] -
-                                        c->span->base),
-                   g, mark, class);
+            report(
+                c,
+                "span %u, offset %#llx, mark %u is %u where no chunk of "
+                "class %u begins",
+                c->span->no,
+                (unsigned long long)((const char *)&marks[g] - c->span->base),
+                g, mark, class);
     }
 }
 

@@ -169,9 +169,8 @@ static mega_status_t take_large(struct mega__ctx *ctx, struct mega__arena *a,
     for (;;) {
         uint32_t seen =
             atomic_load_explicit(&home->seg->nspans, memory_order_acquire);
-        mega_status_t st =
-            mega__run_claim(ctx, home, region, (uint32_t)extents, 0,
-                            &a->flusher, p_p);
+        mega_status_t st = mega__run_claim(ctx, home, region, (uint32_t)extents,
+                                           0, &a->flusher, p_p);
         if (st == MEGA_ERR_HOME_FULL && mega__slab_reclaim(a, home) > 0)
             st = mega__run_claim(ctx, home, region, (uint32_t)extents, 0,
                                  &a->flusher, p_p);
@@ -198,8 +197,8 @@ static mega_status_t alloc_on(struct mega__ctx *ctx, struct mega__arena *a,
         struct mega__heap *heap = mega__arena_heap(a, region, home);
         if (!heap)
             return MEGA_ERR_NOMEM;
-        mega_status_t st = take_small(
-            a, heap, mega__class_of(&ctx->classes, size), &slab, &g);
+        mega_status_t st =
+            take_small(a, heap, mega__class_of(&ctx->classes, size), &slab, &g);
         if (__builtin_expect(st != MEGA_OK, 0))
             return st;
         mark = mega__slab_marks(slab->span, slab->extent) + g;
@@ -212,8 +211,8 @@ static mega_status_t alloc_on(struct mega__ctx *ctx, struct mega__arena *a,
         if (st)
             return st;
         struct mega__span *span = mega__span_of(ctx, p);
-        mark = mega__run_mark(
-            span, (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT));
+        mark = mega__run_mark(span,
+                              (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT));
     }
     if (live) {
         atomic_store_explicit(mark, MEGA__MARK_LIVE, memory_order_release);
@@ -266,8 +265,7 @@ static mega_status_t allocate(struct mega__ctx *ctx, uint32_t region, int home,
     } else {
         st = alloc_on(ctx, a, region, on, size, live, p_p);
     }
-    if (__builtin_expect(st == MEGA_ERR_HOME_FULL ||
-                             st == MEGA_ERR_MEDIUM_FULL,
+    if (__builtin_expect(st == MEGA_ERR_HOME_FULL || st == MEGA_ERR_MEDIUM_FULL,
                          0))
         return full(ctx, on, size, st);
     return st;

@@ -8,10 +8,10 @@
 /* What lies around a pointer. */
 struct mega__place {
     struct mega__span *span;
-    uint32_t extent;        /* of the chunk's slab, or the run's head */
-    uint64_t word;          /* SLAB or RUN_HEAD */
-    uint64_t start, size;   /* of the chunk or run, in the span */
-    _Atomic uint8_t *mark;  /* NULL: a raw run has none */
+    uint32_t extent;       /* of the chunk's slab, or the run's head */
+    uint64_t word;         /* SLAB or RUN_HEAD */
+    uint64_t start, size;  /* of the chunk or run, in the span */
+    _Atomic uint8_t *mark; /* NULL: a raw run has none */
 };
 
 /* Finds the chunk or run that p lies in, whatever its mark says. False: p is

@@ -28,7 +28,7 @@ struct def {
     enum kind kind;
     const char *def;
     const char *help;
-    size_t where; /* of its struct mega__conf_var */
+    size_t where;      /* of its struct mega__conf_var */
     const char *words; /* of an ENUM, separated by blanks */
 };
 
@@ -173,8 +173,8 @@ static void report_unknown(const char *name)
         if (distance(name, defs[i].name) < distance(name, best->name))
             best = &defs[i];
     mega__log(MEGA__LOG_WARN,
-              "unknown variable " PREFIX "%.60s is ignored; did you mean "
-              PREFIX "%s?",
+              "unknown variable " PREFIX
+              "%.60s is ignored; did you mean " PREFIX "%s?",
               name, best->name);
 }
 

@@ -150,8 +150,8 @@ static mega_status_t summarise(struct mega__ctx *ctx,
     uint32_t i = 0;
     size_t n = 0, bytes = 0;
     void *all = NULL;
-    mega_status_t st = mine ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM,
-                                                   "no memory to open");
+    mega_status_t st =
+        mine ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory to open");
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));) {
         st = mega__home_lock(ctx, home, false);
@@ -226,11 +226,11 @@ static mega_status_t open_seen(struct mega__ctx *ctx,
     uint32_t most = 0, i = 0;
     for (size_t k = 0; k < n; k++)
         most = seen[k].home > most ? seen[k].home : most;
-    mega_status_t st = most >= MEGA__HOMES_MAX
-                           ? mega__fail(MEGA_ERR_ARG,
-                                        "home-%u.0.pool: no such home number",
-                                        most)
-                           : make_homes(ctx, most + 1);
+    mega_status_t st =
+        most >= MEGA__HOMES_MAX
+            ? mega__fail(MEGA_ERR_ARG, "home-%u.0.pool: no such home number",
+                         most)
+            : make_homes(ctx, most + 1);
     st = mega__boot_agree(ctx->boot, st);
     if (!st)
         st = deal_seen(ctx, seen, n);

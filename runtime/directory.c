@@ -73,9 +73,8 @@ static uint32_t name_crc(uint32_t id, const char *name)
 
 /* ---- Regions ---- */
 
-static mega_status_t verify_record(const uint64_t *state_word,
-                                   const char *name, uint32_t crc,
-                                   const char *what, unsigned i)
+static mega_status_t verify_record(const uint64_t *state_word, const char *name,
+                                   uint32_t crc, const char *what, unsigned i)
 {
     enum mega__record_state state;
     uint32_t id;
@@ -105,8 +104,7 @@ mega_status_t mega__dir_verify(const struct mega__home *home0)
         const struct mega__root_record *r = &b->roots[i];
         st = verify_record(&r->state, r->name, r->crc, "root", i);
     }
-    return st ? st
-              : mega__home_read(home0, &b->next_region, "next region", &v);
+    return st ? st : mega__home_read(home0, &b->next_region, "next region", &v);
 }
 
 mega_status_t mega__dir_region_find(const struct mega__home *home0,
@@ -237,8 +235,7 @@ static bool root_is(const struct mega__root_record *r, uint32_t region,
 }
 
 struct mega__root_record *mega__dir_root_find(const struct mega__home *home0,
-                                              uint32_t region,
-                                              const char *name)
+                                              uint32_t region, const char *name)
 {
     for (unsigned i = 0; i < MEGA_ROOTS_MAX; i++) {
         struct mega__root_record *r = &home0->block->roots[i];
@@ -313,8 +310,7 @@ static uint32_t run_crc(uint32_t id, const struct mega__run_record *r)
 
 mega_status_t mega__dir_run_add(const struct mega__home *home,
                                 struct mega__flusher *f, uint32_t region,
-                                uint64_t base, uint64_t start,
-                                uint32_t extents)
+                                uint64_t base, uint64_t start, uint32_t extents)
 {
     struct mega__run_record *runs = home->block->runs;
     unsigned i = 0;
@@ -347,11 +343,10 @@ bool mega__dir_run_known(const struct mega__home *home, uint32_t region,
     return false;
 }
 
-mega_status_t mega__dir_run_prune(const struct mega__home *home,
-                                  struct mega__flusher *f,
-                                  bool (*keep)(uint32_t region, uint64_t start,
-                                               void *arg),
-                                  void *arg)
+mega_status_t
+mega__dir_run_prune(const struct mega__home *home, struct mega__flusher *f,
+                    bool (*keep)(uint32_t region, uint64_t start, void *arg),
+                    void *arg)
 {
     mega_status_t st = MEGA_OK;
     for (unsigned i = 0; !st && i < MEGA__RUNS_MAX; i++) {

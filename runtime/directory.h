@@ -86,13 +86,12 @@ mega_status_t mega__dir_run_add(const struct mega__home *home,
 bool mega__dir_run_known(const struct mega__home *home, uint32_t region,
                          uint64_t base);
 
-/* Forgets runs of regions that are not live, and those of live ones that begin at
- * or beyond their bytes_per_home (a grow that was not finished): whatever
+/* Forgets runs of regions that are not live, and those of live ones that begin
+ * at or beyond their bytes_per_home (a grow that was not finished): whatever
  * keep says. ERRORS: DAMAGED. */
-mega_status_t mega__dir_run_prune(const struct mega__home *home,
-                                  struct mega__flusher *f,
-                                  bool (*keep)(uint32_t region, uint64_t start,
-                                               void *arg),
-                                  void *arg);
+mega_status_t
+mega__dir_run_prune(const struct mega__home *home, struct mega__flusher *f,
+                    bool (*keep)(uint32_t region, uint64_t start, void *arg),
+                    void *arg);
 
 #endif

@@ -37,8 +37,7 @@ static void spill(struct mega__arena *a, uintptr_t entry)
 void mega__dirty_add(struct mega__arena *a, unsigned slot, uintptr_t entry)
 {
     struct mega__dirty *d = &a->dirty;
-    uintptr_t old =
-        atomic_load_explicit(&d->slots[slot], memory_order_relaxed);
+    uintptr_t old = atomic_load_explicit(&d->slots[slot], memory_order_relaxed);
     if (old)
         spill(a, old);
     d->used[slot / 64] |= UINT64_C(1) << slot % 64;
@@ -86,6 +85,6 @@ void mega__dirty_flush_of(const struct mega__arena *a, struct mega__flusher *f)
     }
     unsigned n = atomic_load_explicit(&d->nspill, memory_order_acquire);
     for (unsigned i = 0; i < n && i < MEGA__DIRTY_SPILL; i++)
-        flush_entry(f, atomic_load_explicit(&d->spill[i],
-                                            memory_order_relaxed));
+        flush_entry(f,
+                    atomic_load_explicit(&d->spill[i], memory_order_relaxed));
 }

@@ -42,7 +42,6 @@ mega_status_t mega__dirty_fence(struct mega__arena *a);
 mega_status_t mega__dirty_drain(struct mega__arena *a);
 
 /* Begins the flush of what another thread has noted, with f. */
-void mega__dirty_flush_of(const struct mega__arena *a,
-                          struct mega__flusher *f);
+void mega__dirty_flush_of(const struct mega__arena *a, struct mega__flusher *f);
 
 #endif

@@ -22,8 +22,8 @@ void mega__find_offer(struct mega__span *span, uint32_t extent, unsigned class)
     struct mega__seg_home *seg = span->home->seg;
     uint32_t i = atomic_fetch_add_explicit(&seg->ring_in[class], 1,
                                            memory_order_relaxed);
-    uint64_t at = mega__span_gptr(span, (uint64_t)extent << MEGA__EXTENT_SHIFT)
-                      .v;
+    uint64_t at =
+        mega__span_gptr(span, (uint64_t)extent << MEGA__EXTENT_SHIFT).v;
     atomic_store_explicit(&seg->ring[class][i % MEGA__RING], at,
                           memory_order_release);
 }
@@ -53,10 +53,10 @@ static struct mega__slab *take_offer(struct mega__arena *a,
 {
     struct mega__seg_home *seg = heap->home->seg;
     for (int i = 0; i < OFFERS_TRIED; i++) {
-        uint32_t out = atomic_load_explicit(&seg->ring_out[class],
-                                            memory_order_relaxed);
-        if (out == atomic_load_explicit(&seg->ring_in[class],
-                                        memory_order_relaxed))
+        uint32_t out =
+            atomic_load_explicit(&seg->ring_out[class], memory_order_relaxed);
+        if (out ==
+            atomic_load_explicit(&seg->ring_in[class], memory_order_relaxed))
             return NULL;
         if (!atomic_compare_exchange_weak_explicit(
                 &seg->ring_out[class], &out, out + 1, memory_order_relaxed,
@@ -84,8 +84,7 @@ static struct mega__slab *claim_in(struct mega__arena *a,
     if (atomic_load_explicit(&heap->home->seg->spans[span->no].free,
                              memory_order_relaxed) <= 0)
         return NULL;
-    uint32_t from = heap->cursor_span == span->no ? heap->cursor
-                                                  : a->seed % 64;
+    uint32_t from = heap->cursor_span == span->no ? heap->cursor : a->seed % 64;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t e = span->first + (from + i) % n;
         if (mega__span_word(span, e) != MEGA__FREE)
@@ -104,14 +103,13 @@ static struct mega__slab *claim_in(struct mega__arena *a,
 static struct mega__slab *take_free(struct mega__arena *a,
                                     struct mega__heap *heap, unsigned class)
 {
-    uint32_t nspans = atomic_load_explicit(&heap->home->seg->nspans,
-                                           memory_order_acquire);
+    uint32_t nspans =
+        atomic_load_explicit(&heap->home->seg->nspans, memory_order_acquire);
     for (uint32_t i = 0; i < nspans; i++) {
         uint32_t no = (heap->cursor_span + i) % nspans;
         struct mega__span *span =
             mega__span_of(a->ctx, mega__gptr(heap->home->no, no, 0));
-        struct mega__slab *slab =
-            span ? claim_in(a, heap, class, span) : NULL;
+        struct mega__slab *slab = span ? claim_in(a, heap, class, span) : NULL;
         if (slab)
             return slab;
     }
@@ -147,9 +145,8 @@ static struct mega__slab *adopt_any(struct mega__arena *a,
 mega_status_t mega__slab_grow(struct mega__ctx *ctx, struct mega__home *home,
                               uint32_t seen_spans, uint64_t need)
 {
-    struct mega__request req = {.op = MEGA__ASK_GROW,
-                                .home = home->no,
-                                .arg = {seen_spans, need}};
+    struct mega__request req = {
+        .op = MEGA__ASK_GROW, .home = home->no, .arg = {seen_spans, need}};
     return mega__agent_ask(ctx, home, &req);
 }
 

@@ -12,10 +12,10 @@ static inline uint32_t mega__find_worth(uint32_t capacity)
 }
 
 /* An unowned slab has become worth adopting. */
-void mega__find_offer(struct mega__span *span, uint32_t extent,
-                      unsigned class);
+void mega__find_offer(struct mega__span *span, uint32_t extent, unsigned class);
 
-/* ---- slab.c, for find.c: NULL if another was faster, or without memory ---- */
+/* ---- slab.c, for find.c: NULL if another was faster, or without memory ----
+ */
 
 struct mega__slab *mega__slab_claim(struct mega__arena *a,
                                     struct mega__span *span, uint32_t extent,

@@ -28,8 +28,8 @@ static bool place_in_slab(const struct mega__ctx *ctx, struct mega__place *at,
     uint32_t start = i * c->size;
     at->start = ((uint64_t)at->extent << MEGA__EXTENT_SHIFT) + start;
     at->size = c->size;
-    at->mark = mega__slab_marks(at->span, at->extent) +
-               (start >> MEGA__GRANULE_SHIFT);
+    at->mark =
+        mega__slab_marks(at->span, at->extent) + (start >> MEGA__GRANULE_SHIFT);
     return true;
 }
 
@@ -139,8 +139,8 @@ mega_status_t mega__chunk_usable(struct mega__ctx *ctx, mega_gptr_t p,
 /* The rsv word and bit of a chunk in a slab that this process owns. */
 static _Atomic uint64_t *rsv_of(const struct mega__place *at, uint64_t *bit_p)
 {
-    struct mega__slab *slab = atomic_load_explicit(
-        &at->span->slabs[at->extent], memory_order_acquire);
+    struct mega__slab *slab = atomic_load_explicit(&at->span->slabs[at->extent],
+                                                   memory_order_acquire);
     if (!slab)
         return NULL;
     uint32_t g = (uint32_t)(at->start & IN_EXTENT) >> MEGA__GRANULE_SHIFT;
@@ -175,8 +175,8 @@ void mega__chunk_unreserve(const struct mega__place *at)
 mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p)
 {
     struct mega__place at;
-    if (mega__gptr_home(p) >= ctx->nhomes ||
-        !mega__chunk_place(ctx, p, &at) || !mega__chunk_is_reserved(ctx, &at, p))
+    if (mega__gptr_home(p) >= ctx->nhomes || !mega__chunk_place(ctx, p, &at) ||
+        !mega__chunk_is_reserved(ctx, &at, p))
         return not_live(p, "this rank has not reserved it");
     if (mega__word_is_slab(at.word)) {
         mega__chunk_unreserve(&at); /* the next sweep takes it back */
@@ -200,8 +200,9 @@ void mega__chunk_flush_marks(struct mega__arena *a, struct mega__span *span,
             off = (off | IN_EXTENT) + 1; /* nothing allocated here */
             continue;
         }
-        const _Atomic uint8_t *line = (const _Atomic uint8_t *)(
-            (uintptr_t)at.mark & ~(uintptr_t)(MEGA__LINE - 1));
+        const _Atomic uint8_t *line =
+            (const _Atomic uint8_t *)((uintptr_t)at.mark &
+                                      ~(uintptr_t)(MEGA__LINE - 1));
         if (at.mark && line != flushed) {
             mega__pool_flush(&a->flusher, span->how, (const void *)at.mark, 1);
             mega__dirty_forget(a, span->how, at.mark);

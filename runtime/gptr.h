@@ -24,12 +24,11 @@ static inline uint32_t mega__gptr_span(mega_gptr_t p)
     return (uint32_t)(p.v >> MEGA_OFFSET_BITS) & (MEGA__SPANS_MAX - 1);
 }
 
-static inline mega_gptr_t mega__gptr(uint32_t home, uint32_t span,
-                                     uint64_t off)
+static inline mega_gptr_t mega__gptr(uint32_t home, uint32_t span, uint64_t off)
 {
-    return mega_from_bits(((uint64_t)home
-                           << (MEGA_OFFSET_BITS + MEGA_SPAN_BITS)) |
-                          ((uint64_t)span << MEGA_OFFSET_BITS) | off);
+    return mega_from_bits(
+        ((uint64_t)home << (MEGA_OFFSET_BITS + MEGA_SPAN_BITS)) |
+        ((uint64_t)span << MEGA_OFFSET_BITS) | off);
 }
 
 /* ---- Extent word: see the table in layout.h ---- */
@@ -43,7 +42,7 @@ static inline uint64_t mega__word_slab(enum mega__kind kind, unsigned class,
                                        uint32_t region, uint32_t owner,
                                        uint32_t epoch14)
 {
-    return (uint64_t)kind | (uint64_t)class << 4 | (uint64_t)region << 10 |
+    return (uint64_t)kind | (uint64_t) class << 4 | (uint64_t)region << 10 |
            (uint64_t)owner << 30 | (uint64_t)epoch14 << 50;
 }
 
@@ -125,7 +124,8 @@ static inline uint8_t mega__dead_mark(uint64_t epoch)
 
 static inline uint64_t mega__seal(uint64_t value)
 {
-    uint64_t h = (value ^ UINT64_C(0x6d65676131)) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t h =
+        (value ^ UINT64_C(0x6d65676131)) * UINT64_C(0x9e3779b97f4a7c15);
     return (value & UINT64_C(0xffffffffffff)) | (h >> 48) << 48;
 }
 

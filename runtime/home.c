@@ -275,8 +275,8 @@ static mega_status_t open_span(struct mega__home *home,
                           rec->span,
                           (unsigned long long)(rec->base + rec->size));
     char *base = mega__pool_base(pool) + rec->base;
-    mega_status_t st = mega__span_verify(base, uuid, home->no, rec->span,
-                                         rec->size, path);
+    mega_status_t st =
+        mega__span_verify(base, uuid, home->no, rec->span, rec->size, path);
     if (st)
         return st;
     if (atomic_load(&home->spans[rec->span]))
@@ -355,8 +355,8 @@ mega_status_t mega__home_open(struct mega__ctx *ctx, struct mega__home *home,
     memcpy(s->uuid, id->uuid, sizeof s->uuid);
     if (!span) /* the last thing of a creation is missing */
         return MEGA_OK;
-    home->block = (struct mega__home_block *)(void *)(span->base +
-                                                      MEGA__HOME_BLOCK_OFF);
+    home->block =
+        (struct mega__home_block *)(void *)(span->base + MEGA__HOME_BLOCK_OFF);
     st = mega__home_read(home, &home->block->born, "born", &s->born);
     if (!st)
         st = mega__home_read(home, &home->block->epoch, "epoch", &s->epoch);
@@ -443,8 +443,8 @@ mega_status_t mega__home_join(struct mega__ctx *ctx, struct mega__home *home)
     if (!span)
         return mega__fail(MEGA_ERR_IO, "home %u: %s", home->no,
                           mega__errmsg_buffer());
-    home->block = (struct mega__home_block *)(void *)(span->base +
-                                                      MEGA__HOME_BLOCK_OFF);
+    home->block =
+        (struct mega__home_block *)(void *)(span->base + MEGA__HOME_BLOCK_OFF);
     return MEGA_OK;
 }
 

@@ -33,8 +33,7 @@ mega_status_t mega__home_lock(struct mega__ctx *ctx, struct mega__home *home,
                               bool make);
 
 /* Makes the first pool, unborn. ctx->uuid and nhomes are set. */
-mega_status_t mega__home_create(struct mega__ctx *ctx,
-                                struct mega__home *home);
+mega_status_t mega__home_create(struct mega__ctx *ctx, struct mega__home *home);
 
 /* Opens the first pool and reads its summary. Writes nothing of ours. */
 mega_status_t mega__home_open(struct mega__ctx *ctx, struct mega__home *home,
@@ -49,8 +48,7 @@ mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
                                    struct mega__home *home, uint32_t k);
 
 /* Removes the files of a home that was never born, or is not to be. */
-mega_status_t mega__home_remove(struct mega__ctx *ctx,
-                                struct mega__home *home);
+mega_status_t mega__home_remove(struct mega__ctx *ctx, struct mega__home *home);
 
 /* Fills the home's part of the segment. */
 void mega__home_share(struct mega__ctx *ctx, struct mega__home *home);
@@ -84,7 +82,6 @@ void mega__home_write(const struct mega__home *home, struct mega__flusher *f,
                       uint64_t *word, uint64_t value);
 
 /* The first home that this process serves from *i_p on; moves *i_p past it. */
-struct mega__home *mega__home_next_served(struct mega__ctx *ctx,
-                                          uint32_t *i_p);
+struct mega__home *mega__home_next_served(struct mega__ctx *ctx, uint32_t *i_p);
 
 #endif

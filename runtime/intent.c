@@ -56,12 +56,11 @@ static void flush_once(struct once *o, unsigned which, enum mega__how how,
 /* ---- The record ---- */
 
 static struct mega__intent *take_record(struct mega__ctx *ctx,
-                                        struct mega__home *home,
-                                        uint32_t *i_p)
+                                        struct mega__home *home, uint32_t *i_p)
 {
     struct mega__seg_home *seg = home->seg;
-    uint32_t from = atomic_load_explicit(&ctx->intent_hint,
-                                         memory_order_relaxed);
+    uint32_t from =
+        atomic_load_explicit(&ctx->intent_hint, memory_order_relaxed);
     for (;; sched_yield())
         for (uint32_t k = 0; k < MEGA__INTENTS_MAX; k++) {
             uint32_t i = (from + k) % MEGA__INTENTS_MAX, no = 0;
@@ -78,8 +77,8 @@ static struct mega__intent *take_record(struct mega__ctx *ctx,
 static void fill_record(struct mega__ctx *ctx, struct mega__intent *in,
                         const mega_publish_item_t *items, size_t n)
 {
-    uint64_t seq = atomic_fetch_add_explicit(&ctx->intent_seq, 1,
-                                             memory_order_relaxed);
+    uint64_t seq =
+        atomic_fetch_add_explicit(&ctx->intent_seq, 1, memory_order_relaxed);
     for (size_t i = 0; i < n; i++) {
         in->items[i].chunk = items[i].chunk.v | (uint64_t)items[i].op;
         in->items[i].slot = items[i].slot.v;
@@ -140,8 +139,8 @@ static mega_status_t settle(struct mega__ctx *ctx, struct mega__arena *a,
             mega__chunk_unreserve(at);
         } else if (items[i].op == MEGA_PUBLISH_FREE) {
             if (!mega__word_is_slab(at->word)) {
-                mega_status_t freed = mega__run_free(
-                    ctx, at->span, at->extent, at->word, &a->flusher);
+                mega_status_t freed = mega__run_free(ctx, at->span, at->extent,
+                                                     at->word, &a->flusher);
                 st = st ? st : freed;
                 continue;
             }

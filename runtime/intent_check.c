@@ -95,8 +95,8 @@ static mega_status_t check_item(struct mega__ctx *ctx,
                                 const mega_publish_item_t *item, size_t i,
                                 struct mega__check *c)
 {
-    uint64_t now = c->slot ? atomic_load_explicit(c->slot, memory_order_acquire)
-                           : 0;
+    uint64_t now =
+        c->slot ? atomic_load_explicit(c->slot, memory_order_acquire) : 0;
     if (item->op == MEGA_PUBLISH_SET)
         return MEGA_OK;
     if (!mega__chunk_place(ctx, item->chunk, &c->at) ||

@@ -6,9 +6,9 @@
 #include "chunk.h"
 #include "directory.h"
 
-struct mega__check { /* of one item */
-    struct mega__place at;    /* the chunk; unset with SET */
-    _Atomic uint64_t *slot;   /* NULL: none */
+struct mega__check {        /* of one item */
+    struct mega__place at;  /* the chunk; unset with SET */
+    _Atomic uint64_t *slot; /* NULL: none */
     enum mega__how slot_how;
     _Atomic uint8_t *slot_mark; /* of the chunk that holds it, or NULL */
 };

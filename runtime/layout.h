@@ -54,8 +54,8 @@
 #define MEGA__SPANS_MAX (1u << MEGA_SPAN_BITS)
 #define MEGA__POOL_SPANS 48
 
-#define MEGA__POOL_MAGIC UINT64_C(0x4c4c4147454d0a1a)  /* "..MEGALL" */
-#define MEGA__SPAN_MAGIC UINT64_C(0x4e415053454d0a1a)  /* "..MESPAN" */
+#define MEGA__POOL_MAGIC UINT64_C(0x4c4c4147454d0a1a) /* "..MEGALL" */
+#define MEGA__SPAN_MAGIC UINT64_C(0x4e415053454d0a1a) /* "..MESPAN" */
 
 /* ---- Pool file ---- */
 
@@ -148,16 +148,17 @@ enum mega__kind {
 #define MEGA__REGION_ID_MAX ((1u << 20) - 1)
 
 enum mega__record_state { /* low 8 bits of a state word; id << 8 above */
-    MEGA__REC_NEVER = 0,  /* and none after it was ever used */
-    MEGA__REC_GONE = 1,
-    MEGA__REC_CREATING = 2,
-    MEGA__REC_LIVE = 3,
-    MEGA__REC_DYING = 4
+                          MEGA__REC_NEVER =
+                              0, /* and none after it was ever used */
+                          MEGA__REC_GONE = 1,
+                          MEGA__REC_CREATING = 2,
+                          MEGA__REC_LIVE = 3,
+                          MEGA__REC_DYING = 4
 };
 
-struct mega__region_record {  /* home 0's count */
-    uint64_t state;           /* sealed: region id << 8 | state */
-    uint64_t bytes_per_home;  /* sealed: grows by one store */
+struct mega__region_record { /* home 0's count */
+    uint64_t state;          /* sealed: region id << 8 | state */
+    uint64_t bytes_per_home; /* sealed: grows by one store */
     char name[MEGA__NAME_BYTES];
     uint64_t spare[5];
     uint32_t spare32;

@@ -84,8 +84,8 @@ static void name_holders(int fd, char *text, size_t size)
         long pid = strtol(e->d_name, NULL, 10);
         if (pid <= 0 || pid == (long)getpid() || !holds(e->d_name, &file))
             continue;
-        int n = snprintf(text + used, size - used, "%s%ld", used ? ", " : "",
-                         pid);
+        int n =
+            snprintf(text + used, size - used, "%s%ld", used ? ", " : "", pid);
         if (n < 0 || used + (size_t)n >= size)
             break;
         used += (size_t)n;

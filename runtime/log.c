@@ -30,8 +30,8 @@ emit(enum mega__level level, const char *format, va_list args)
     n = vsnprintf(line + used, sizeof line - used - 1, format, args);
     if (n < 0)
         return;
-    used += (size_t)n < sizeof line - used - 1 ? (size_t)n
-                                               : sizeof line - used - 2;
+    used +=
+        (size_t)n < sizeof line - used - 1 ? (size_t)n : sizeof line - used - 2;
     line[used++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, used);
     (void)written; /* nothing is left to tell anyone */

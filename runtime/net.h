@@ -14,7 +14,8 @@
 #include "types.h"
 
 /* Joins the transport; every rank of the job calls it, first of all:
- * ctx->place and ctx->boot are set, homes are not yet. ERRORS: UNSUPPORTED - the job has several hosts and this build no way. */
+ * ctx->place and ctx->boot are set, homes are not yet. ERRORS: UNSUPPORTED -
+ * the job has several hosts and this build no way. */
 mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p);
 void mega__net_stop(struct mega__net **net_p);
 
@@ -33,8 +34,7 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
 mega_status_t mega__net_flush(struct mega__net *net);
 
 /* A range of another host's home, with its marks, is durable there. */
-mega_status_t mega__net_persist(struct mega__net *net, mega_gptr_t p,
-                                size_t n);
+mega_status_t mega__net_persist(struct mega__net *net, mega_gptr_t p, size_t n);
 
 /* Asks the agent of the rank that serves a home; see agent.h. */
 mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,

@@ -6,10 +6,9 @@
 
 static mega_status_t nowhere(mega_gptr_t p)
 {
-    return mega__fail(MEGA_ERR_ABSENT,
-                      "%#llx is no memory of this space: home %d, span %u",
-                      (unsigned long long)p.v, mega_home(p),
-                      mega__gptr_span(p));
+    return mega__fail(
+        MEGA_ERR_ABSENT, "%#llx is no memory of this space: home %d, span %u",
+        (unsigned long long)p.v, mega_home(p), mega__gptr_span(p));
 }
 
 mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)

@@ -26,7 +26,8 @@
 #include "log.h"
 
 #define POOL_MODE 0600
-#define CHUNK_STEP (UINT64_C(256) << 10) /* libpmemobj's unit of large objects */
+#define CHUNK_STEP                                                             \
+    (UINT64_C(256) << 10) /* libpmemobj's unit of large objects */
 #define POOL_OVERHEAD (UINT64_C(3) << 20) /* a little less than it takes */
 #define ADD_SPAN_TRIES 64
 
@@ -156,14 +157,13 @@ static mega_status_t refuse(const char *verb, const char *path)
                           "MEGALLOC_HOME_SIZE",
                           verb, path, strerror(err));
     case EEXIST:
-        return mega__fail(MEGA_ERR_EXISTS, "%s %s: exists already", verb,
-                          path);
+        return mega__fail(MEGA_ERR_EXISTS, "%s %s: exists already", verb, path);
     case ENOENT:
         return mega__fail(MEGA_ERR_ABSENT, "%s %s: no such file or directory",
                           verb, path);
     case EAGAIN:
-        return mega__fail(MEGA_ERR_BUSY, "%s %s: open in another process",
-                          verb, path);
+        return mega__fail(MEGA_ERR_BUSY, "%s %s: open in another process", verb,
+                          path);
     case EACCES:
     case EPERM:
     case EROFS:
@@ -364,16 +364,17 @@ mega_status_t mega__pool_add_span(struct mega__pool *pool, unsigned slot,
     }
     if (rc)
         return mega__fail(MEGA_ERR_MEDIUM_FULL,
-                          "%s has no room for a span of %llu bytes",
-                          pool->path, (unsigned long long)min);
+                          "%s has no room for a span of %llu bytes", pool->path,
+                          (unsigned long long)min);
     uint64_t base = (oid->off + MEGA__SPAN_ALIGN - 1) & ~(MEGA__SPAN_ALIGN - 1);
     uint64_t end = oid->off + pmemobj_alloc_usable_size(*oid);
-    uint64_t size = end > base ? (end - base) & ~(uint64_t)(MEGA__EXTENT - 1) : 0;
+    uint64_t size =
+        end > base ? (end - base) & ~(uint64_t)(MEGA__EXTENT - 1) : 0;
     if (size < min) {
         pmemobj_free(oid);
         return mega__fail(MEGA_ERR_MEDIUM_FULL,
-                          "%s has no room for a span of %llu bytes",
-                          pool->path, (unsigned long long)min);
+                          "%s has no room for a span of %llu bytes", pool->path,
+                          (unsigned long long)min);
     }
     *base_p = base;
     *size_p = size;

@@ -163,9 +163,9 @@ static mega_status_t gather_runs(struct mega_region *r)
     struct mega__raw_run *mine = calloc(n + 1, sizeof *mine);
     void *all = NULL;
     uint32_t *first = calloc(ctx->nhomes + 1, sizeof *first);
-    mega_status_t st = mine && first ? MEGA_OK
-                                     : mega__fail(MEGA_ERR_NOMEM,
-                                                  "no memory for a region");
+    mega_status_t st =
+        mine && first ? MEGA_OK
+                      : mega__fail(MEGA_ERR_NOMEM, "no memory for a region");
     st = mega__boot_agree(ctx->boot, st);
     if (!st) {
         collect_runs(ctx, r->id, mine);
@@ -277,9 +277,9 @@ static mega_status_t set_state(struct mega__ctx *ctx, uint32_t line,
                                enum mega__record_state state)
 {
     struct mega__home *home0 = home0_if_served(ctx);
-    mega_status_t st = home0 ? mega__dir_region_set(home0, &ctx->flusher, line,
-                                                    state)
-                             : MEGA_OK;
+    mega_status_t st =
+        home0 ? mega__dir_region_set(home0, &ctx->flusher, line, state)
+              : MEGA_OK;
     return mega__boot_agree(ctx->boot, st);
 }
 
@@ -327,8 +327,8 @@ mega_status_t mega__region_create(struct mega__ctx *ctx, const char *name,
     struct decision d = {.bytes = bytes};
     struct mega__home *home0 = home0_if_served(ctx);
     if (home0)
-        d.status = mega__dir_region_add(home0, &ctx->flusher, name, &d.line,
-                                        &d.id);
+        d.status =
+            mega__dir_region_add(home0, &ctx->flusher, name, &d.line, &d.id);
     mega_status_t st = spread(ctx, &d);
     if (st)
         return st;
@@ -354,8 +354,8 @@ mega_status_t mega__region_open(struct mega__ctx *ctx, const char *name,
                 &home0->block->regions[d.line];
             enum mega__record_state state;
             mega__record_state(r->state, &state, &d.id);
-            d.status = mega__home_read(home0, &r->bytes_per_home,
-                                       "region size", &d.bytes);
+            d.status = mega__home_read(home0, &r->bytes_per_home, "region size",
+                                       &d.bytes);
         }
     }
     mega_status_t st = spread(ctx, &d);
@@ -400,11 +400,10 @@ mega_status_t mega__region_grow(struct mega_region *r, uint64_t more)
     /* a run ends with its extent: what is left there is used first */
     uint64_t have = r->bytes_per_home, want = have + more;
     uint64_t reserved = mega__run_extents(have) << MEGA__EXTENT_SHIFT;
-    mega_status_t st = want < have
-                           ? mega__fail(MEGA_ERR_TOO_BIG,
-                                        "region %s cannot have more bytes",
-                                        r->name)
-                           : MEGA_OK;
+    mega_status_t st =
+        want < have ? mega__fail(MEGA_ERR_TOO_BIG,
+                                 "region %s cannot have more bytes", r->name)
+                    : MEGA_OK;
     st = mega__boot_agree(ctx->boot, st);
     if (!st && want > reserved)
         st = reserve_all(ctx, r->id, reserved, want);
@@ -427,8 +426,7 @@ mega_status_t mega__region_destroy(struct mega_region **r_p)
     struct mega_region *r = *r_p;
     struct mega__ctx *ctx = r->ctx;
     uint32_t id = r->id, line = r->line;
-    mega_status_t st =
-        mega__boot_agree(ctx->boot, mega__net_flush(ctx->net));
+    mega_status_t st = mega__boot_agree(ctx->boot, mega__net_flush(ctx->net));
     if (!st)
         st = set_state(ctx, line, MEGA__REC_DYING);
     if (!st)

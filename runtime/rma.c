@@ -158,8 +158,8 @@ mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
                   : amo_uint32_t(op, (uint32_t *)(void *)at, (uint32_t)value,
                                  (uint32_t)compare);
     } else if (mega__rma_is_remote(ctx, p)) {
-        mega_status_t st = mega__net_amo(ctx->net, op, size, p, value, compare,
-                                         &old);
+        mega_status_t st =
+            mega__net_amo(ctx->net, op, size, p, value, compare, &old);
         if (st)
             return st;
     } else {

@@ -43,8 +43,7 @@ mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
 mega_status_t mega__rma_quiet(struct mega__ctx *ctx);
 
 /* L1. */
-mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p,
-                                size_t n);
+mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n);
 mega_status_t mega__rma_drain(struct mega__ctx *ctx);
 
 #endif

@@ -62,12 +62,11 @@ static bool take_tails(struct mega__ctx *ctx, struct mega__span *span,
 
 static bool take_hole(struct mega__ctx *ctx, struct mega__span *span,
                       uint32_t region, uint32_t start, uint32_t n,
-                      unsigned flags, struct mega__flusher *f,
-                      uint32_t *lost_p)
+                      unsigned flags, struct mega__flusher *f, uint32_t *lost_p)
 {
     _Atomic uint8_t *mark = mega__run_mark(span, start);
-    uint64_t head = mega__word_run(MEGA__RUN_HEAD, n, region, ctx->epoch14,
-                                   flags);
+    uint64_t head =
+        mega__word_run(MEGA__RUN_HEAD, n, region, ctx->epoch14, flags);
     if (!take_tails(ctx, span, region, start, n, lost_p))
         return false;
     /* The head's mark is cleared before the head counts (5). The extent must
@@ -97,9 +96,8 @@ static bool take_hole(struct mega__ctx *ctx, struct mega__span *span,
 }
 
 mega_status_t mega__run_claim(struct mega__ctx *ctx, struct mega__home *home,
-                              uint32_t region, uint32_t extents,
-                              unsigned flags, struct mega__flusher *f,
-                              mega_gptr_t *p_p)
+                              uint32_t region, uint32_t extents, unsigned flags,
+                              struct mega__flusher *f, mega_gptr_t *p_p)
 {
     for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
         struct mega__span *span =
@@ -121,13 +119,13 @@ mega_status_t mega__run_claim(struct mega__ctx *ctx, struct mega__home *home,
 
 /* ---- Free ---- */
 
-void mega__run_finish_free(struct mega__span *span, uint32_t extent,
-                           uint64_t w)
+void mega__run_finish_free(struct mega__span *span, uint32_t extent, uint64_t w)
 {
     uint32_t n = mega__word_len(w);
     for (uint32_t i = 1; i < n; i++) {
         uint64_t tail = mega__span_word(span, extent + i);
-        if (mega__word_kind(tail) == MEGA__RUN_TAIL && mega__word_len(tail) == i)
+        if (mega__word_kind(tail) == MEGA__RUN_TAIL &&
+            mega__word_len(tail) == i)
             mega__span_cas(span, extent + i, tail, MEGA__FREE);
     }
     mega__span_cas(span, extent, w, MEGA__FREE);
@@ -138,9 +136,9 @@ mega_status_t mega__run_free(struct mega__ctx *ctx, struct mega__span *span,
                              uint32_t extent, uint64_t w,
                              struct mega__flusher *f)
 {
-    uint64_t freeing = mega__word_run(
-        MEGA__FREEING, mega__word_len(w), mega__word_region(w), ctx->epoch14,
-        mega__word_flags(w));
+    uint64_t freeing =
+        mega__word_run(MEGA__FREEING, mega__word_len(w), mega__word_region(w),
+                       ctx->epoch14, mega__word_flags(w));
     if (!mega__span_cas(span, extent, w, freeing))
         return mega__fail(MEGA_ERR_NOT_LIVE,
                           "the chunk is being freed by another thread");

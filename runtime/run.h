@@ -9,9 +9,8 @@
  * mark durable. ERRORS: HOME_FULL - there is no such hole now (no message:
  * the caller may make room and try again). */
 mega_status_t mega__run_claim(struct mega__ctx *ctx, struct mega__home *home,
-                              uint32_t region, uint32_t extents,
-                              unsigned flags, struct mega__flusher *f,
-                              mega_gptr_t *p_p);
+                              uint32_t region, uint32_t extents, unsigned flags,
+                              struct mega__flusher *f, mega_gptr_t *p_p);
 
 /* Gives back the run at extent whose word is w (RUN_HEAD). ERRORS: NOT_LIVE -
  * somebody else does. */

@@ -23,8 +23,8 @@ struct invitation {
 
 static size_t homes_offset(uint32_t nranks)
 {
-    size_t end = sizeof(struct mega__seg) +
-                 nranks * sizeof(struct mega__seg_rank);
+    size_t end =
+        sizeof(struct mega__seg) + nranks * sizeof(struct mega__seg_rank);
     return (end + MEGA__LINE - 1) & ~(size_t)(MEGA__LINE - 1);
 }
 

@@ -50,8 +50,7 @@ static uint64_t line_unused(const struct mega__ctx *ctx,
                             const _Atomic uint8_t *line, uint64_t starts)
 {
     uint64_t unused = starts & line_equals(line, MEGA__MARK_FREE);
-    uint64_t others =
-        starts & ~unused & ~line_equals(line, MEGA__MARK_LIVE);
+    uint64_t others = starts & ~unused & ~line_equals(line, MEGA__MARK_LIVE);
     for (; others; others &= others - 1) {
         unsigned i = (unsigned)__builtin_ctzll(others);
         if (atomic_load_explicit(&line[i], memory_order_relaxed) !=
@@ -90,7 +89,7 @@ static struct mega__slab *slab_new(struct mega__arena *a,
     memset(slab, 0, sizeof *slab);
     slab->span = span;
     slab->extent = extent;
-    slab->class = (uint16_t)class;
+    slab->class = (uint16_t) class;
     slab->region = region;
     /* release: publish finds rsv by this table */
     atomic_store_explicit(&span->slabs[extent], slab, memory_order_release);
@@ -219,8 +218,7 @@ void mega__slab_give_up(struct mega__arena *a, struct mega__slab *slab)
     struct mega__ctx *ctx = a->ctx;
     struct mega__span *span = slab->span;
     uint32_t extent = slab->extent;
-    uint64_t owned =
-        owned_word(ctx, MEGA__SLAB, slab->class, slab->region);
+    uint64_t owned = owned_word(ctx, MEGA__SLAB, slab->class, slab->region);
     mega__slab_sweep(ctx, slab);
     unsigned available = mega__slab_available(slab);
     bool empty = available == ctx->classes.of[slab->class].capacity;
@@ -249,9 +247,9 @@ static bool release_if_empty(struct mega__arena *a, struct mega__span *span,
         !mega__span_cas(span, extent, w, owned))
         return false;
     bool empty = extent_empty(ctx, span, extent, class);
-    uint64_t next = empty ? MEGA__FREE
-                          : mega__word_slab(MEGA__SLAB, class,
-                                            mega__word_region(w), 0, 0);
+    uint64_t next =
+        empty ? MEGA__FREE
+              : mega__word_slab(MEGA__SLAB, class, mega__word_region(w), 0, 0);
     if (mega__span_cas(span, extent, owned, next) && empty) {
         atomic_fetch_add_explicit(&span->home->seg->spans[span->no].free, 1,
                                   memory_order_relaxed);

@@ -75,9 +75,8 @@ static void choose_my_home(struct mega__ctx *ctx)
 {
     ctx->my_home = -1;
     for (uint32_t h = ctx->nhomes; h-- > 0;)
-        if (ctx->homes[h].local &&
-            (ctx->homes[h].serving || ctx->my_home < 0 ||
-             !ctx->homes[ctx->my_home].serving))
+        if (ctx->homes[h].local && (ctx->homes[h].serving || ctx->my_home < 0 ||
+                                    !ctx->homes[ctx->my_home].serving))
             ctx->my_home = (int)h;
 }
 
@@ -105,8 +104,9 @@ static void notice(struct mega__ctx *ctx)
     for (uint32_t h = 0; h < ctx->nhomes; h++) {
         char path[MEGA__PATH] = "";
         if (ctx->homes[h].local && !mega__home_path(ctx, h, 0, "", path))
-            mega__log(MEGA__LOG_ERROR, "info: home %u: %s, domain %s, epoch "
-                                       "%llu",
+            mega__log(MEGA__LOG_ERROR,
+                      "info: home %u: %s, domain %s, epoch "
+                      "%llu",
                       h, path, names[ctx->homes[h].domain],
                       (unsigned long long)ctx->epoch);
     }
@@ -126,8 +126,7 @@ static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
     if (!st)
         st = expose(ctx);
     if (!st)
-        st = mega__boot_agree(ctx->boot,
-                              mega__agent_start(ctx, &ctx->agent));
+        st = mega__boot_agree(ctx->boot, mega__agent_start(ctx, &ctx->agent));
     if (st)
         return st;
     ctx->def.ctx = ctx;
@@ -199,9 +198,8 @@ mega_status_t mega__space_drain(struct mega__ctx *ctx)
     uint32_t i = 0;
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));)
-        for (uint32_t k = 0; !st && home->how == MEGA__HOW_MSYNC &&
-                             k < home->npools;
-             k++)
+        for (uint32_t k = 0;
+             !st && home->how == MEGA__HOW_MSYNC && k < home->npools; k++)
             st = mega__pool_sync(home->pools[k]);
     return st;
 }
@@ -210,16 +208,14 @@ mega_status_t mega__space_drain(struct mega__ctx *ctx)
 static mega_status_t end_cleanly(struct mega__ctx *ctx)
 {
     mega__arena_give_up_all(ctx);
-    mega_status_t st =
-        mega__boot_agree(ctx->boot, mega__net_flush(ctx->net));
+    mega_status_t st = mega__boot_agree(ctx->boot, mega__net_flush(ctx->net));
     if (!st)
         st = mega__boot_agree(ctx->boot, mega__space_drain(ctx));
     uint32_t i = 0;
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));) {
-        for (uint32_t k = 0; !st && home->how == MEGA__HOW_FLUSH &&
-                             k < home->npools;
-             k++)
+        for (uint32_t k = 0;
+             !st && home->how == MEGA__HOW_FLUSH && k < home->npools; k++)
             st = mega__pool_sync(home->pools[k]);
         if (!st) {
             mega__home_write(home, &ctx->flusher, &home->block->clean,

@@ -89,8 +89,7 @@ mega_status_t mega__span_verify(const char *base, const uint8_t uuid[16],
 }
 
 struct mega__span *mega__span_new(struct mega__home *home, uint32_t no,
-                                  char *base, uint64_t size,
-                                  enum mega__how how)
+                                  char *base, uint64_t size, enum mega__how how)
 {
     struct mega__span_plan p = mega__span_plan(no, size);
     struct mega__span *span = calloc(1, sizeof *span);

@@ -44,8 +44,8 @@ static inline struct mega__span *mega__span_of(struct mega__ctx *ctx,
     if (__builtin_expect(home >= ctx->nhomes, 0))
         return NULL;
     /* acquire pairs with the release in mega__span_meet */
-    struct mega__span *span = atomic_load_explicit(&ctx->homes[home].spans[no],
-                                                   memory_order_acquire);
+    struct mega__span *span =
+        atomic_load_explicit(&ctx->homes[home].spans[no], memory_order_acquire);
     return __builtin_expect(span != NULL, 1) ? span
                                              : mega__span_meet(ctx, home, no);
 }

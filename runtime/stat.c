@@ -60,8 +60,8 @@ static bool is_live(const _Atomic uint8_t *mark)
     return atomic_load_explicit(mark, memory_order_acquire) == MEGA__MARK_LIVE;
 }
 
-static int walk_slab(struct mega__ctx *ctx, struct mega__span *span,
-                     uint32_t e, unsigned class, mega_walk_fn fn, void *arg)
+static int walk_slab(struct mega__ctx *ctx, struct mega__span *span, uint32_t e,
+                     unsigned class, mega_walk_fn fn, void *arg)
 {
     const struct mega__class *c = &ctx->classes.of[class];
     const _Atomic uint8_t *marks = mega__slab_marks(span, e);
@@ -69,9 +69,9 @@ static int walk_slab(struct mega__ctx *ctx, struct mega__span *span,
     for (uint32_t i = 0; !stop && i < c->capacity; i++) {
         uint32_t in = i * c->size;
         if (is_live(&marks[in >> MEGA__GRANULE_SHIFT]))
-            stop = fn(mega__span_gptr(
-                          span, ((uint64_t)e << MEGA__EXTENT_SHIFT) + in),
-                      c->size, arg);
+            stop = fn(
+                mega__span_gptr(span, ((uint64_t)e << MEGA__EXTENT_SHIFT) + in),
+                c->size, arg);
     }
     return stop;
 }

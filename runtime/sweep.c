@@ -45,9 +45,9 @@ static void sweep_slab(struct sweep *s, uint32_t e, uint64_t w)
     if (!mega__live_has(s->live, mega__word_region(w)))
         set_free(s, e, w);
     else if (mega__slab_owned(s->ctx, w)) /* a ghost: the epoch wrapped */
-        mega__span_cas(s->span, e, w,
-                       mega__word_slab(MEGA__SLAB, class, mega__word_region(w),
-                                       0, 0));
+        mega__span_cas(
+            s->span, e, w,
+            mega__word_slab(MEGA__SLAB, class, mega__word_region(w), 0, 0));
     if (class < MEGA__CLASSES)
         offer_slab(s, e, w, class);
 }
@@ -68,8 +68,7 @@ static void sweep_head(struct sweep *s, uint32_t e, uint64_t w)
                                     memory_order_relaxed) == MEGA__MARK_LIVE;
     if (keep)
         return;
-    mega_status_t st =
-        mega__run_free(s->ctx, s->span, e, w, &s->ctx->flusher);
+    mega_status_t st = mega__run_free(s->ctx, s->span, e, w, &s->ctx->flusher);
     if (st)
         s->status = st;
     s->freed += mega__word_len(w);
@@ -104,8 +103,7 @@ static void sweep_extent(struct sweep *s, uint32_t e)
 }
 
 mega_status_t mega__sweep_open(struct mega__ctx *ctx, struct mega__home *home,
-                               const struct mega__live *live,
-                               uint64_t *freed_p)
+                               const struct mega__live *live, uint64_t *freed_p)
 {
     struct sweep s = {.ctx = ctx, .live = live};
     for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
@@ -136,8 +134,8 @@ mega_status_t mega__sweep_flush(struct mega__ctx *ctx, struct mega__home *home)
     return mega__pool_drain(&ctx->flusher);
 }
 
-mega_status_t mega__sweep_region(struct mega__ctx *ctx,
-                                 struct mega__home *home, uint32_t region)
+mega_status_t mega__sweep_region(struct mega__ctx *ctx, struct mega__home *home,
+                                 uint32_t region)
 {
     for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
         struct mega__span *span =

@@ -15,11 +15,10 @@ mega_status_t mega__sweep_open(struct mega__ctx *ctx, struct mega__home *home,
                                uint64_t *freed_p);
 
 /* All extents of a region that has ended; durable on return. */
-mega_status_t mega__sweep_region(struct mega__ctx *ctx,
-                                 struct mega__home *home, uint32_t region);
+mega_status_t mega__sweep_region(struct mega__ctx *ctx, struct mega__home *home,
+                                 uint32_t region);
 
 /* All words of the home are on the medium. */
-mega_status_t mega__sweep_flush(struct mega__ctx *ctx,
-                                struct mega__home *home);
+mega_status_t mega__sweep_flush(struct mega__ctx *ctx, struct mega__home *home);
 
 #endif

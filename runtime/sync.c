@@ -58,10 +58,9 @@ mega_status_t mega__sync_wait(struct mega__ctx *ctx, mega_gptr_t p,
         if (spins % SPINS != SPINS - 1)
             continue;
         if (now_ms() >= end)
-            return mega__fail(MEGA_ERR_TIMEOUT,
-                              "the word at %#llx is still %llu after %d ms",
-                              (unsigned long long)p.v,
-                              (unsigned long long)have, timeout_ms);
+            return mega__fail(
+                MEGA_ERR_TIMEOUT, "the word at %#llx is still %llu after %d ms",
+                (unsigned long long)p.v, (unsigned long long)have, timeout_ms);
         sched_yield();
     }
 }
@@ -80,12 +79,12 @@ static uint64_t lock_word(const struct mega__ctx *ctx, uint32_t n)
 
 /* Changes the holders from what it was; BUSY: may not, or another was faster
  * (then *raced_p). */
-static mega_status_t change(struct mega__ctx *ctx, mega_gptr_t p,
-                            uint64_t word, uint32_t n, bool *raced_p)
+static mega_status_t change(struct mega__ctx *ctx, mega_gptr_t p, uint64_t word,
+                            uint32_t n, bool *raced_p)
 {
     uint64_t old;
-    mega_status_t st = mega__rma_amo(ctx, MEGA_AMO_CSWAP, 8, p,
-                                     lock_word(ctx, n), word, &old);
+    mega_status_t st =
+        mega__rma_amo(ctx, MEGA_AMO_CSWAP, 8, p, lock_word(ctx, n), word, &old);
     *raced_p = !st && old != word;
     return st;
 }
