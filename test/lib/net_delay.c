@@ -16,13 +16,11 @@
 #include <string.h>
 
 #include "agent.h"
-#include "arena.h"
 #include "boot_threads.h"
-#include "chunk.h"
-#include "dirty.h"
 #include "log.h"
 #include "medium.h"
 #include "report.h"
+#include "rma.h"
 #include "span.h"
 
 struct put {
@@ -272,9 +270,7 @@ mega_status_t mega__net_persist(struct mega__net *net, mega_gptr_t p, size_t n)
     struct mega__ctx *there = server_of(net, mega__gptr_home(p));
     if (!there || !target(net, p, n))
         return refuse(net, p, n);
-    struct mega__arena *a = mega__arena(there);
-    mega_status_t st = mega__chunk_flush(there, a, p, n);
-    return st ? st : mega__dirty_fence(a);
+    return mega__rma_persist(there, p, n);
 }
 
 mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,

@@ -7,13 +7,11 @@
 #include <string.h>
 
 #include "agent.h"
-#include "arena.h"
 #include "chunk.h"
 #include "directory.h"
-#include "dirty.h"
 #include "log.h"
 #include "report.h"
-#include "span.h"
+#include "rma.h"
 
 mega_status_t ops_alloc(struct mega__ctx *ctx, uint32_t region, int home,
                         size_t size, mega_gptr_t *p_p)
@@ -28,14 +26,12 @@ mega_status_t ops_free(struct mega__ctx *ctx, mega_gptr_t p)
 
 mega_status_t ops_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
 {
-    struct mega__arena *a = mega__arena(ctx);
-    mega_status_t st = mega__chunk_flush(ctx, a, p, n);
-    return st ? st : mega__dirty_fence(a);
+    return mega__rma_persist(ctx, p, n);
 }
 
 mega_status_t ops_drain(struct mega__ctx *ctx)
 {
-    return mega__dirty_drain(mega__arena(ctx));
+    return mega__rma_drain(ctx);
 }
 
 void *ops_at(struct mega__ctx *ctx, mega_gptr_t p)

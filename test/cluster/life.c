@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* life.c - rank program: opening, ending and opening again. */
+#include "rank.h"
+
+#include <mpi.h>
+
+#include "megalloc_mpi.h"
+
+enum { NODES = 500 };
+
+struct node {
+    mega_gptr_t self, next;
+    uint64_t seq;
+    unsigned char fill[200];
+};
+
+/* ---- A list that must come back as it was ---- */
+
+static void build_list(const char *name)
+{
+    mega_gptr_t head = mega_null();
+    for (uint64_t i = 0; i < NODES; i++) {
+        struct node node = {.next = head, .seq = i};
+        size_t size = sizeof node - i % 150;
+        memset(node.fill, (int)(i & 255), sizeof node.fill);
+        MUST(mega_alloc(MEGA_DEFAULT, (int)(i % (uint64_t)mega_nhomes()), size,
+                        &head));
+        node.self = head;
+        MUST(mega_put_persist(head, &node, size));
+    }
+    MUST(mega_root_set(MEGA_DEFAULT, name, head));
+}
+
+static void walk_list(const char *name)
+{
+    mega_gptr_t p;
+    uint64_t left = NODES;
+    MUST(mega_root_get(MEGA_DEFAULT, name, &p));
+    printf("%s %llx\n", name, (unsigned long long)p.v);
+    for (; !mega_is_null(p); left--) {
+        struct node node;
+        size_t size = sizeof node - (left - 1) % 150, usable;
+        HOLDS(left > 0);
+        MUST(mega_get(&node, p, size));
+        HOLDS(node.self.v == p.v && node.seq == left - 1);
+        HOLDS(mega_home(p) == (int)(node.seq % (uint64_t)mega_nhomes()));
+        MUST(mega_usable_size(p, &usable));
+        HOLDS(usable >= size);
+        HOLDS(mega_gptr_of(mega_ptr(p)).v == p.v);
+        for (size_t i = 0; i < size - offsetof(struct node, fill); i++)
+            HOLDS(node.fill[i] == (node.seq & 255));
+        p = node.next;
+    }
+    HOLDS(left == 0);
+}
+
+static void make(int argc, char **argv)
+{
+    char name[32];
+    (void)argc, (void)argv;
+    MUST(mega_init());
+    HOLDS(mega_nhomes() == mega_nranks());
+    snprintf(name, sizeof name, "list.%d", mega_rank());
+    build_list(name);
+    walk_list(name);
+    MUST(mega_finalize());
+}
+
+/* look LISTS HOMES */
+static void look(int argc, char **argv)
+{
+    HOLDS(argc == 2);
+    MUST(mega_init());
+    HOLDS(mega_nhomes() == atoi(argv[1]));
+    HOLDS(mega_my_home() >= 0 && mega_my_home() < mega_nhomes());
+    for (int i = 0; i < atoi(argv[0]); i++) {
+        char name[32];
+        snprintf(name, sizeof name, "list.%d", i);
+        if (i % mega_nranks() == mega_rank())
+            walk_list(name);
+    }
+    rank_check_all();
+    MUST(mega_finalize());
+}
+
+/* ---- Several spaces, several times ---- */
+
+static void set_dir(const char *base, const char *name)
+{
+    char dir[500];
+    snprintf(dir, sizeof dir, "%s/%s", base, name);
+    HOLDS(setenv("MEGALLOC_DIR", dir, 1) == 0);
+}
+
+/* two DIR: two spaces in turn. */
+static void two(int argc, char **argv)
+{
+    mega_gptr_t p, q = mega_null();
+    HOLDS(argc == 1);
+    for (int turn = 0; turn < 6; turn++) {
+        mega_gptr_t *mine = turn % 2 ? &q : &p;
+        set_dir(argv[0], turn % 2 ? "b" : "a");
+        MUST(mega_init());
+        if (turn < 2) {
+            REFUSED(MEGA_ERR_NOT_FOUND,
+                    mega_root_get(MEGA_DEFAULT, "mine", mine));
+            MUST(mega_barrier());
+            MUST(mega_alloc(MEGA_DEFAULT, 0, turn % 2 ? 5000 : 50, mine));
+            if (mega_rank() == 0)
+                MUST(mega_root_set(MEGA_DEFAULT, "mine", *mine));
+        } else if (mega_rank() == 0) {
+            mega_gptr_t found;
+            MUST(mega_root_get(MEGA_DEFAULT, "mine", &found));
+            HOLDS(found.v == mine->v);
+        }
+        MUST(mega_finalize());
+    }
+}
+
+static void again(int argc, char **argv)
+{
+    mega_recovery_t rec;
+    mega_gptr_t p;
+    char version[32];
+    (void)argc, (void)argv;
+    snprintf(version, sizeof version, "%s", mega_version());
+    HOLDS(version[0] >= '0' && version[0] <= '9');
+    HOLDS(mega_rank() == -1 && mega_nranks() == 0 && mega_nhomes() == 0);
+    HOLDS(mega_my_home() == -1 && mega_comm() == MPI_COMM_NULL);
+    REFUSED(MEGA_ERR_STATE, mega_alloc(MEGA_DEFAULT, 0, 1, &p));
+    for (uint64_t turn = 1; turn <= 12; turn++) {
+        MUST(mega_init());
+        REFUSED(MEGA_ERR_STATE, mega_init());
+        MUST(mega_recovery(&rec));
+        HOLDS(rec.epoch == turn);
+        HOLDS(rec.created == (turn == 1) && (turn == 1 || rec.clean));
+        HOLDS(mega_comm() != MPI_COMM_NULL);
+        MUST(mega_alloc(MEGA_DEFAULT, MEGA_ANY_HOME, 100, &p));
+        MUST(mega_free(p));
+        MUST(mega_finalize());
+        REFUSED(MEGA_ERR_STATE, mega_finalize());
+        REFUSED(MEGA_ERR_STATE, mega_barrier());
+        REFUSED(MEGA_ERR_STATE, mega_free(p));
+        REFUSED(MEGA_ERR_STATE, mega_recovery(&rec));
+        HOLDS(mega_ptr(p) == NULL && mega_rank() == -1);
+    }
+}
+
+/* sub DIR: the even and the odd ranks have a space of their own each. */
+static void sub(int argc, char **argv)
+{
+    int rank, size;
+    MPI_Comm half;
+    mega_gptr_t p;
+    HOLDS(argc == 1);
+    MPI_Init(NULL, NULL);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_split(MPI_COMM_WORLD, rank % 2, rank, &half);
+    MPI_Comm_size(half, &size);
+    set_dir(argv[0], rank % 2 ? "odd" : "even");
+    for (int turn = 0; turn < 2; turn++) {
+        MUST(mega_init_comm(half));
+        HOLDS(mega_nranks() == size && mega_nhomes() == size);
+        MUST(mega_alloc(MEGA_DEFAULT, size - 1, 100, &p));
+        MUST(mega_commit());
+        MUST(mega_finalize());
+    }
+    MPI_Comm_free(&half);
+    MPI_Finalize();
+}
+
+/* ---- Ends ---- */
+
+/* end HOW: leaves the space in this way. */
+static void end(int argc, char **argv)
+{
+    mega_gptr_t p;
+    HOLDS(argc == 1);
+    if (strcmp(argv[0], "exit") != 0)
+        MPI_Init(NULL, NULL);
+    MUST(mega_init());
+    MUST(mega_alloc(MEGA_DEFAULT, MEGA_ANY_HOME, 64, &p));
+    MUST(mega_put(p, "kept", 5));
+    if (mega_rank() == 0)
+        MUST(mega_root_set(MEGA_DEFAULT, "end", p));
+    MUST(mega_barrier());
+    if (strcmp(argv[0], "exit") == 0)
+        exit(0);
+    MPI_Finalize();
+    HOLDS(mega_rank() == -1);
+    REFUSED(MEGA_ERR_STATE, mega_init());
+    REFUSED(MEGA_ERR_STATE, mega_finalize());
+}
+
+/* ended CLEAN: 1, 0, or x for either. */
+static void ended(int argc, char **argv)
+{
+    mega_recovery_t rec;
+    mega_gptr_t p;
+    char text[5];
+    HOLDS(argc == 1);
+    MUST(mega_init());
+    MUST(mega_recovery(&rec));
+    HOLDS(argv[0][0] == 'x' || rec.clean == atoi(argv[0]));
+    MUST(mega_root_get(MEGA_DEFAULT, "end", &p));
+    MUST(mega_get(text, p, 5));
+    HOLDS(strcmp(text, "kept") == 0);
+    rank_check_all();
+    MUST(mega_finalize());
+}
+
+/* thread LEVEL: the program has started MPI with less than we would. */
+static void thread(int argc, char **argv)
+{
+    int level, provided;
+    mega_gptr_t p;
+    HOLDS(argc == 1);
+    level = strcmp(argv[0], "single") == 0 ? MPI_THREAD_SINGLE
+                                           : MPI_THREAD_FUNNELED;
+    MPI_Init_thread(NULL, NULL, level, &provided);
+    MUST(mega_init());
+    MUST(mega_alloc(MEGA_DEFAULT, 0, 100, &p));
+    MUST(mega_commit());
+    MUST(mega_finalize());
+    MPI_Finalize();
+}
+
+/* ---- The second job ---- */
+
+/* hold FILE: keeps the space open until FILE is there. */
+static void hold(int argc, char **argv)
+{
+    char ready[500];
+    HOLDS(argc == 1);
+    MUST(mega_init());
+    build_list(mega_rank() == 0 ? "held" : "other");
+    MUST(mega_barrier());
+    snprintf(ready, sizeof ready, "%s.ready", argv[0]);
+    if (mega_rank() == 0) {
+        FILE *f = fopen(ready, "w");
+        HOLDS(f && fprintf(f, "%ld\n", (long)getpid()) > 0 && fclose(f) == 0);
+    }
+    while (access(argv[0], F_OK) != 0)
+        usleep(20000);
+    walk_list("held");
+    rank_check_all();
+    MUST(mega_finalize());
+}
+
+/* open: succeeds, or says why not and ends with 7. */
+static void open_once(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    mega_status_t st = mega_init();
+    if (st) {
+        fprintf(stderr, "init: %s: %s\n", mega_strerror(st), mega_errmsg());
+        exit(7);
+    }
+    MUST(mega_finalize());
+}
+
+int main(int argc, char **argv)
+{
+    static const struct rank_case cases[] = {
+        {"make", make},      {"look", look},     {"two", two},
+        {"again", again},    {"sub", sub},       {"end", end},
+        {"ended", ended},    {"thread", thread}, {"hold", hold},
+        {"open", open_once}, {NULL, NULL}};
+    return rank_main(cases, argc, argv);
+}

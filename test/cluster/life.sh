@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# life.sh - a space opened, left and opened again: by more and fewer ranks,
+# several in turn, over parts of a job, and by a job too many.
+. "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
+
+# ---- Other numbers of ranks ----
+
+for ranks in 1 3; do
+    others=(1 2 3 5)
+    ((ranks > 1)) || others=(3)
+    new_space
+    passes "$ranks ranks make as many homes" $ranks life make
+    sort <<<"$output" | grep '^list' >"$scratch/bits"
+    for others in "${others[@]}"; do
+        job "$others" life look $ranks $ranks
+        tap_empty "$ranks homes, $others ranks: the same pointers, bit for bit" \
+            "$( ((status == 0)) || echo "status $status: $output"
+               grep '^list' <<<"$output" | sort | diff "$scratch/bits" - 2>&1)"
+    done
+done
+new_space
+passes "8 ranks make 8 homes" 8 life make
+passes "and 8 ranks open them" 8 life look 8 8
+
+# ---- One program, several openings ----
+
+new_space
+passes "two spaces in turn" 2 life two "$scratch/space"
+new_space
+passes "init and finalize, again and again" 2 life again
+new_space
+passes "a space each for two halves of a job" 4 life sub "$scratch/space"
+
+# ---- Ends ----
+
+new_space
+passes "MPI_Finalize closes an open space" 2 life end mpi
+passes "as cleanly as mega_finalize" 3 life ended 1
+new_space
+job 2 life end exit
+tap_empty "exit() with the space open ends the job" \
+    "$( ((status < 124)) || echo "status $status: $output")"
+passes "and the next job has the data" 2 life ended x
+new_space
+passes "MPI started with MPI_THREAD_SINGLE" 2 life thread single
+passes "MPI started with MPI_THREAD_FUNNELED" 2 life thread funneled
+
+# ---- A second job ----
+
+second_job() {
+    local first began pid
+    "$megarun" -n 2 "$programs/life" hold "$scratch/go" >"$scratch/first" 2>&1 &
+    first=$!
+    for ((turn = 0; turn < 600; turn++)); do
+        [[ -s $scratch/go.ready ]] && break
+        sleep 0.05
+    done
+    pid=$(cat "$scratch/go.ready")
+    began=$SECONDS
+    job 2 life open
+    ((SECONDS - began < 20)) || echo "took $((SECONDS - began)) seconds"
+    ((status == 7)) || echo "status $status"
+    [[ $output == *"in use"* ]] || echo "not told: in use"
+    grep -qw "$pid" <<<"$output" || echo "process $pid is not named"
+    : >"$scratch/go"
+    wait $first || echo "the first job: status $?: $(cat "$scratch/first")"
+    [[ -n $output ]] || echo "silent"
+}
+new_space
+faults=$(second_job)
+tap_empty "a second job is refused, is told by whom, and does no harm" "$faults"
+passes "afterwards it may" 2 life open
+tap_end

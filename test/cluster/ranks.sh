@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# ranks.sh - for the cluster tests, to be sourced: a scratch space, and jobs of
+# rank programs in it. After a job $status and $output say what came of it.
+set -u
+. "${MEGA_SRCDIR:?}/test/lib/tap.sh"
+export LC_ALL=C
+megarun=${MEGA_BUILDDIR:?}/launchers/megarun
+programs=$MEGA_BUILDDIR/test/cluster
+unset "${!MEGALLOC_@}"
+scratch=$(mktemp -d /dev/shm/megalloc-cluster.XXXXXX) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+export MEGALLOC_DIR=$scratch/space MEGALLOC_HOME_SIZE=16M
+export MEGALLOC_DURABILITY=process # of memory, and meant: no notice
+# A job that hangs is a fault of the test, told after this time.
+patience=${CLUSTER_TIMEOUT:-120}
+
+# job RANKS PROGRAM ARGUMENT...
+job() {
+    local ranks=$1 program=$2
+    shift 2
+    output=$(timeout -k 5 "$patience" "$megarun" -n "$ranks" \
+        "$programs/$program" "$@" 2>&1)
+    status=$?
+}
+
+# passes NAME RANKS PROGRAM ARGUMENT...: the job ends well.
+passes() {
+    local name=$1
+    shift
+    job "$@"
+    if ((status == 0)); then
+        tap_ok "$name"
+    else
+        tap_fail "$name" "status $status: $output"
+    fi
+}
+
+# steps NAME RANKS PROGRAM ARGUMENT...: a check for each step that the program
+# passes, and one for its end.
+steps() {
+    local name=$1 step
+    shift
+    job "$@"
+    while IFS= read -r step; do
+        tap_ok "$name: ${step#passed: }"
+    done < <(grep '^passed: ' <<<"$output")
+    if ((status == 0)); then
+        tap_ok "$name: the end"
+    else
+        tap_fail "$name: the end" "status $status: $output"
+    fi
+}
+
+# refused NAME TEXT...: the last job gave up by itself and said all of that.
+refused() {
+    local name=$1 text faults=
+    shift
+    ((status > 0 && status < 124)) || faults="status $status"$'\n'
+    for text in "$@"; do
+        [[ $output == *"$text"* ]] || faults+="not told: $text"$'\n'
+    done
+    [[ -z $faults ]] || faults+="output: $output"
+    tap_empty "$name" "$faults"
+}
+
+new_space() {
+    rm -rf "$MEGALLOC_DIR"
+}

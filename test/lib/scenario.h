@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * scenario.h - a piece of work, crashed at each of its points. Every image is
+ * opened, checked against the invariants of the format and of recovery, the
+ * library's own check and what was promised; then the heap is exhausted.
+ * Besides, for some images: crashed once more inside recovery; and killed,
+ * reopened, worked on, and only then without power.
+ */
+#ifndef TEST_SCENARIO_H
+#define TEST_SCENARIO_H
+
+#include "crash.h"
+#include "oracle.h"
+
+struct scene { /* what the film copies at each point */
+    struct oracle o;
+    uint64_t v[16]; /* the scenario's own; change under medium_lock */
+    mega_gptr_t p[64];
+    bool hands_off; /* scenario_work frees nothing: verify needs it all */
+};
+
+struct scenario {
+    const char *name;
+    int nranks;
+    const char *home_size, *home_max; /* NULL: those of world.h */
+    uint64_t capacity;                /* of the medium; 0: endless */
+    enum mega__how how;               /* 0: HOW_FLUSH */
+    void (*setup)(struct mega__ctx *ctx, int rank, struct scene *s);
+    void (*act)(struct mega__ctx *ctx, int rank, struct scene *s);
+    /* Beyond the oracle; by rank 0, before the heap is exhausted. NULL: none */
+    void (*verify)(struct mega__ctx *ctx, const struct scene *s);
+    enum {
+        FILM_ACT,  /* one job: setup, then act is filmed */
+        FILM_JOB,  /* job 1: setup; job 2 is filmed from open to close */
+        FILM_FIRST /* the film begins without a space: no setup */
+    } film;
+    bool unclean;        /* with FILM_JOB: job 1 is killed */
+    bool foreign_chunks; /* the oracle does not know all live chunks */
+};
+
+struct scenario_totals {
+    uint64_t points, images, again, kills, failures;
+    uint64_t flushes, drains; /* calls that the film saw */
+};
+
+/* Runs it; what fails is reported with the image. */
+void scenario_run(const struct scenario *sc, struct scenario_totals *totals);
+
+/* Drops each flush and each drain of the film in turn: the number of those
+ * that no image tells is returned, each is named in a note. */
+unsigned scenario_mutate(const struct scenario *sc);
+
+/* Runs it and notes the numbers. */
+void scenario_test(const struct scenario *sc);
+
+/* A Criterion test of one scenario. */
+#define SCENARIO_TEST(suite, test, ...)                                        \
+    static const struct scenario suite##_##test##_scenario = {.name = #test,   \
+                                                              __VA_ARGS__};    \
+    Test(suite, test)                                                          \
+    {                                                                          \
+        scenario_test(&suite##_##test##_scenario);                             \
+        cr_assert_eq(report_failures(), 0, "%s", report_first());              \
+    }
+
+/* MEGA_CRASH_EFFORT: how many times the usual number of images. */
+uint64_t scenario_effort(void);
+
+#endif

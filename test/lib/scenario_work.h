@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* scenario_work.h - what is done in the job after a kill (scenario.c). */
+#ifndef TEST_SCENARIO_WORK_H
+#define TEST_SCENARIO_WORK_H
+
+#include "types.h"
+
+/* A world_fn; arg: struct scene *. New chunks, and some of the promised ones
+ * freed, with the promises kept up. */
+void scenario_work(struct mega__ctx *ctx, int rank, void *arg);
+
+/* The library's own check of all homes of the host: each fault is reported. */
+void scenario_library_check(struct mega__ctx *ctx);
+
+#endif
