@@ -76,11 +76,12 @@ tap_empty "the runtime includes nothing of api/ but megalloc.h" \
         grep -vx megalloc.h | while read -r header; do
             cd .. && grep -nE "include.*[\"</]$header[\">]" runtime/*.[ch]
         done; grep -nE 'include.*"(\.\./)?api/' ../runtime/*.[ch] 2>/dev/null)"
+# Except measurements, and the tool that reads pool files offline.
 tap_empty "programs include of the library megalloc.h and megalloc_mpi.h only" \
     "$(for header in runtime/*.h; do
         grep -nE "include[[:space:]]*\"(.*/)?${header##*/}\"" \
             $(printf '%s\n' "${c_files[@]}" | grep '^apps/' |
-                grep -v '^apps/bench/') /dev/null
+                grep -vE '^apps/(bench|tool)/') /dev/null
     done; grep -nE 'include.*"(\.\./)*runtime/' -r apps)"
 
 # ---- Files ----
