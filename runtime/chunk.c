@@ -227,9 +227,11 @@ static mega_status_t alloc_any(struct mega__ctx *ctx, struct mega__arena *a,
                                uint32_t region, size_t size, bool live,
                                mega_gptr_t *p_p)
 {
-    mega_status_t st = mega__fail(
-        MEGA_ERR_ABSENT, "this host has no home of the space to allocate on");
-    for (uint32_t i = 0; ctx->my_home >= 0 && i < ctx->nhomes; i++) {
+    mega_status_t st = MEGA_ERR_ABSENT;
+    if (ctx->my_home < 0)
+        return mega__fail(st,
+                          "this host has no home of the space to allocate on");
+    for (uint32_t i = 0; i < ctx->nhomes; i++) {
         struct mega__home *home =
             &ctx->homes[((uint32_t)ctx->my_home + i) % ctx->nhomes];
         if (!home->local)
