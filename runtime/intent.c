@@ -36,21 +36,36 @@ static uint32_t intent_crc(const struct mega__intent *in)
     return crc ? crc : 1;
 }
 
-/* ---- Flushes of neighbours: a line once ---- */
+/* ---- Flushes of neighbours: a line once, after the last store to it ---- */
 
 struct once {
     struct mega__arena *a;
-    uintptr_t last[2]; /* of marks, of slots */
+    const void *last[2]; /* of marks, of slots: stored, not yet flushed */
+    enum mega__how how[2];
 };
+
+static void flush_last(struct once *o, unsigned which)
+{
+    if (o->last[which])
+        mega__pool_flush(&o->a->flusher, o->how[which], o->last[which], 1);
+    o->last[which] = NULL;
+}
+
+static void flush_all(struct once *o)
+{
+    flush_last(o, 0);
+    flush_last(o, 1);
+}
 
 static void flush_once(struct once *o, unsigned which, enum mega__how how,
                        const void *addr)
 {
-    uintptr_t line = (uintptr_t)addr / MEGA__LINE;
-    if (o->last[which] == line)
+    if (o->last[which] &&
+        (uintptr_t)o->last[which] / MEGA__LINE == (uintptr_t)addr / MEGA__LINE)
         return;
-    o->last[which] = line;
-    mega__pool_flush(&o->a->flusher, how, addr, 1);
+    flush_last(o, which);
+    o->last[which] = addr;
+    o->how[which] = how;
 }
 
 /* ---- The record ---- */
@@ -125,6 +140,7 @@ static void apply(struct mega__ctx *ctx, struct once *o,
             break;
         }
     }
+    flush_all(o);
 }
 
 /* After the clear: reservations end, the dead become free. */
@@ -171,6 +187,7 @@ static mega_status_t prepare(struct mega__ctx *ctx, struct mega__arena *a,
     for (size_t i = 0; i < n; i++)
         if (c[i].slot_mark)
             flush_once(&o, 0, c[i].slot_how, (const void *)c[i].slot_mark);
+    flush_all(&o);
     (void)ctx;
     return st;
 }
@@ -267,6 +284,7 @@ mega_status_t mega__intent_replay(struct mega__ctx *ctx,
             }
             ctx->recovery.intents++;
         }
+    flush_all(&o);
     return mega__dirty_fence(a);
 }
 
