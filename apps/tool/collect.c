@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* collect.c - see collect.h. */
+#include "collect.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+bool collect_name(const char *path, uint32_t *home_p, uint32_t *pool_p,
+                  const char **rest_p)
+{
+    const char *name = strrchr(path, '/');
+    int end = 0;
+    name = name ? name + 1 : path;
+    if (sscanf(name, "home-%9u.%9u.pool%n", home_p, pool_p, &end) != 2 || !end)
+        return false;
+    *rest_p = name + end;
+    return true;
+}
+
+static bool add(struct space *space, const char *path, bool writable,
+                struct problems *problems)
+{
+    if ((space->nimages & (space->nimages - 1)) == 0) { /* full: double it */
+        size_t room = space->nimages ? 2 * space->nimages : 1;
+        struct image *more =
+            realloc(space->images, room * sizeof *space->images);
+        if (!more) {
+            fprintf(stderr, "megalloc: no memory for %zu files\n", room);
+            return false;
+        }
+        space->images = more;
+    }
+    if (!image_open(path, writable, problems, &space->images[space->nimages]))
+        return false;
+    space->nimages++;
+    return true;
+}
+
+static int is_pool(const struct dirent *e)
+{
+    uint32_t home, pool;
+    const char *rest;
+    return collect_name(e->d_name, &home, &pool, &rest) &&
+           (*rest == '\0' || strcmp(rest, ".new") == 0);
+}
+
+static bool add_dir(struct space *space, const char *dir, bool writable,
+                    struct problems *problems)
+{
+    struct dirent **found = NULL;
+    char path[4300];
+    bool ok = true;
+    size_t before = space->nimages;
+    int n = scandir(dir, &found, is_pool, versionsort);
+    if (n < 0)
+        fprintf(stderr, "megalloc: read %s: %s\n", dir, strerror(errno));
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, found[i]->d_name);
+        if (strcmp(strrchr(path, '.'), ".new") == 0)
+            problem(problems, PENDING, path, 0,
+                    "half-made; the next open removes it");
+        else
+            ok = ok && add(space, path, writable, problems);
+        free(found[i]);
+    }
+    free(found);
+    if (n >= 0 && ok && space->nimages == before) {
+        fprintf(stderr, "megalloc: there is no home-*.pool in %s\n", dir);
+        return false;
+    }
+    space->whole = true;
+    return n >= 0 && ok;
+}
+
+bool collect(char **args, bool writable, struct problems *problems,
+             struct space *space)
+{
+    for (; *args; args++) {
+        struct stat sb;
+        if (stat(*args, &sb) != 0) {
+            fprintf(stderr, "megalloc: %s: %s\n", *args, strerror(errno));
+            return false;
+        }
+        if (S_ISDIR(sb.st_mode) ? !add_dir(space, *args, writable, problems)
+                                : !add(space, *args, writable, problems))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* homes.c - see homes.h. */
+#include "homes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "collect.h"
+#include "crc.h"
+#include "names.h"
+
+/* ---- Words of the block ---- */
+
+uint64_t block_load(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+bool record_state(uint64_t word, enum mega__record_state *state_p,
+                  uint32_t *id_p)
+{
+    uint64_t value;
+    if (!mega__unseal(word, &value) || (value & 255) > MEGA__REC_DYING ||
+        value >> 8 > MEGA__REGION_ID_MAX)
+        return false;
+    *state_p = (enum mega__record_state)(value & 255);
+    *id_p = (uint32_t)(value >> 8);
+    return true;
+}
+
+bool intent_pending(const struct home *home, unsigned i,
+                    struct mega__intent *copy)
+{
+    if (!home->block)
+        return false;
+    memcpy(copy, &home->block->intents[i], sizeof *copy);
+    if (copy->seq == 0 || copy->n == 0 || copy->n > MEGA_PUBLISH_MAX)
+        return false;
+    uint32_t crc = mega__crc_more(UINT32_MAX, &copy->seq, 20);
+    crc = ~mega__crc_more(crc, copy->items,
+                          copy->n * sizeof(struct mega__intent_item));
+    return copy->crc == (crc ? crc : 1);
+}
+
+bool space_intents_wait(const struct space *space)
+{
+    struct mega__intent copy;
+    for (size_t i = 0; i < space->nhomes; i++)
+        for (unsigned k = 0; k < MEGA__INTENTS_MAX; k++)
+            if (intent_pending(&space->homes[i], k, &copy))
+                return true;
+    return false;
+}
+
+/* ---- Looking up ---- */
+
+const struct home *space_home(const struct space *space, uint32_t no)
+{
+    size_t low = 0, high = space->nhomes;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (space->homes[mid].no < no)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < space->nhomes && space->homes[low].no == no
+               ? &space->homes[low]
+               : NULL;
+}
+
+const struct span *home_span(const struct home *home, uint32_t no)
+{
+    return no < home->nspans && home->spans[no].image ? &home->spans[no] : NULL;
+}
+
+bool space_region_lives(const struct space *space, uint32_t id)
+{
+    if (!space->have_live || id == MEGA__REGION_DEFAULT)
+        return true;
+    for (size_t i = 0; i < space->nlive; i++)
+        if (space->live[i].id == id)
+            return true;
+    return false;
+}
+
+bool run_fits(const struct span *s, uint32_t e, uint64_t w)
+{
+    uint32_t n = mega__word_len(w);
+    return n > 0 && n <= s->extents - e;
+}
+
+bool run_covers(const struct span *s, uint32_t e, uint64_t w)
+{
+    uint32_t distance = mega__word_len(w);
+    if (distance == 0 || distance > e - s->first)
+        return false;
+    uint64_t head = span_word(s, e - distance);
+    unsigned kind = mega__word_kind(head);
+    return (kind == MEGA__RUN_HEAD || kind == MEGA__FREEING) &&
+           run_fits(s, e - distance, head) && mega__word_len(head) > distance &&
+           mega__word_region(head) == mega__word_region(w);
+}
+
+static bool find_in_slab(const struct space *space, struct chunk *c,
+                         uint32_t at)
+{
+    unsigned k = mega__word_class(c->word);
+    if (k >= MEGA__CLASSES || !mega__class_is_start(&space->classes.of[k], at))
+        return false;
+    c->granule = at >> MEGA__GRANULE_SHIFT;
+    c->bytes = space->classes.of[k].size;
+    return span_mark(c->span, c->extent, c->granule) == MEGA__MARK_LIVE;
+}
+
+static bool find_in_run(struct chunk *c, uint32_t at)
+{
+    uint32_t distance = 0;
+    if (mega__word_kind(c->word) == MEGA__RUN_TAIL) {
+        if (!run_covers(c->span, c->extent, c->word))
+            return false;
+        distance = mega__word_len(c->word);
+        c->word = span_word(c->span, c->extent - distance);
+    }
+    if (mega__word_kind(c->word) != MEGA__RUN_HEAD ||
+        !run_fits(c->span, c->extent - distance, c->word))
+        return false;
+    c->extent -= distance;
+    c->granule = 0;
+    c->off = (uint64_t)c->extent << MEGA__EXTENT_SHIFT;
+    c->bytes = (uint64_t)mega__word_len(c->word) << MEGA__EXTENT_SHIFT;
+    c->raw = mega__word_flags(c->word) & MEGA__RUN_RAW;
+    return c->raw || (distance == 0 && at == 0 &&
+                      span_mark(c->span, c->extent, 0) == MEGA__MARK_LIVE);
+}
+
+bool space_find_live(const struct space *space, uint64_t p, struct chunk *c)
+{
+    mega_gptr_t g = mega_from_bits(p);
+    memset(c, 0, sizeof *c);
+    c->home = p ? space_home(space, mega__gptr_home(g)) : NULL;
+    c->span = c->home ? home_span(c->home, mega__gptr_span(g)) : NULL;
+    c->off = mega_offset(g);
+    if (!c->span || c->off >= c->span->size)
+        return false;
+    c->extent = (uint32_t)(c->off >> MEGA__EXTENT_SHIFT);
+    uint32_t at = (uint32_t)c->off & (MEGA__EXTENT - 1);
+    if (c->extent < c->span->first)
+        return false;
+    c->word = span_word(c->span, c->extent);
+    if (!space_region_lives(space, mega__word_region(c->word)))
+        return false;
+    return mega__word_is_slab(c->word) ? find_in_slab(space, c, at)
+                                       : find_in_run(c, at);
+}
+
+/* ---- Putting together ---- */
+
+static int by_home(const void *a, const void *b)
+{
+    const struct image *x = a, *y = b;
+    if (x->ident.home != y->ident.home)
+        return x->ident.home < y->ident.home ? -1 : 1;
+    return (x->ident.pool > y->ident.pool) - (x->ident.pool < y->ident.pool);
+}
+
+static void keep_span(struct home *home, const struct span *s,
+                      struct problems *problems)
+{
+    if (home->spans[s->no].image) {
+        problem(problems, FAULT, s->image->path, s->off,
+                "home %u has span %u twice", home->no, s->no);
+        return;
+    }
+    home->spans[s->no] = *s;
+    if (s->no >= home->nspans)
+        home->nspans = s->no + 1;
+    if (s->no != 0)
+        return;
+    home->span0 = &home->spans[0];
+    home->block = (const void *)span_at(s, MEGA__HOME_BLOCK_OFF);
+    if (!mega__unseal(block_load(&home->block->epoch), &home->epoch))
+        home->epoch = 0;
+    if (!mega__unseal(block_load(&home->block->clean), &home->clean))
+        home->clean = 0;
+}
+
+static bool overlaps(const struct home *home, const struct span *s)
+{
+    for (uint32_t k = 0; k < home->nspans; k++) {
+        const struct span *t = &home->spans[k];
+        if (t->image == s->image && s->off < t->off + t->size &&
+            t->off < s->off + s->size)
+            return true;
+    }
+    return false;
+}
+
+static void add_spans(struct home *home, struct image *image,
+                      struct problems *problems)
+{
+    struct span s;
+    for (unsigned i = 0; i < MEGA__POOL_SPANS; i++) {
+        if (!image_span(image, i, problems, &s))
+            continue;
+        if (overlaps(home, &s))
+            problem(problems, FAULT, image->path, s.off,
+                    "home %u: span %u overlaps another", home->no, s.no);
+        else
+            keep_span(home, &s, problems);
+    }
+}
+
+/* The regions that home 0 calls LIVE. */
+static bool list_live(struct space *space)
+{
+    const struct home *home0 = space_home(space, 0);
+    if (!home0 || !home0->block)
+        return true;
+    space->live = calloc(MEGA_REGIONS_MAX, sizeof *space->live);
+    if (!space->live)
+        return false;
+    space->have_live = true;
+    for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++) {
+        const struct mega__region_record *r = &home0->block->regions[i];
+        struct region *live = &space->live[space->nlive];
+        enum mega__record_state state;
+        if (!record_state(block_load(&r->state), &state, &live->id) ||
+            state != MEGA__REC_LIVE)
+            continue;
+        mega__unseal(block_load(&r->bytes_per_home), &live->bytes_per_home);
+        name_clean(r->name, sizeof r->name, live->name, sizeof live->name);
+        space->nlive++;
+    }
+    return true;
+}
+
+static bool add_home(struct space *space, size_t first, size_t end,
+                     struct problems *problems)
+{
+    struct home *home = &space->homes[space->nhomes++];
+    memset(home, 0, sizeof *home);
+    home->no = space->images[first].ident.home;
+    home->spans = calloc(MEGA__SPANS_MAX, sizeof *home->spans);
+    if (!home->spans)
+        return false;
+    for (size_t i = first; i < end; i++) {
+        struct image *image = &space->images[i];
+        if (i > first && image->ident.pool == image[-1].ident.pool)
+            problem(problems, FAULT, image->path, image->root_off,
+                    "it is pool %u of home %u, as %s is", image->ident.pool,
+                    home->no, image[-1].path);
+        else
+            add_spans(home, image, problems);
+    }
+    return true;
+}
+
+/* Images without a root, or of another space than most, come last. */
+static size_t part(struct space *space, struct problems *problems)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < space->nimages; i++) {
+        struct image *image = &space->images[i], kept = *image;
+        if (!image->root)
+            continue;
+        if (n == 0) {
+            memcpy(space->uuid, image->ident.uuid, 16);
+            space->of = image->ident.nhomes;
+        } else if (memcmp(space->uuid, image->ident.uuid, 16) != 0) {
+            problem(problems, FAULT, image->path, image->root_off,
+                    "it belongs to another space than %s",
+                    space->images[0].path);
+            continue;
+        }
+        *image = space->images[n];
+        space->images[n++] = kept;
+    }
+    return n;
+}
+
+bool space_open(char **args, bool writable, struct problems *problems,
+                struct space *space)
+{
+    memset(space, 0, sizeof *space);
+    mega__class_init(&space->classes);
+    if (!collect(args, writable, problems, space))
+        return false;
+    size_t n = part(space, problems);
+    space->homes = calloc(n + 1, sizeof *space->homes);
+    if (!space->homes)
+        return false;
+    qsort(space->images, n, sizeof *space->images, by_home);
+    for (size_t first = 0, end; first < n; first = end) {
+        for (end = first + 1; end < n && space->images[end].ident.home ==
+                                             space->images[first].ident.home;)
+            end++;
+        if (!add_home(space, first, end, problems))
+            return false;
+    }
+    return list_live(space);
+}
+
+void space_close(struct space *space)
+{
+    for (size_t i = 0; i < space->nimages; i++)
+        image_close(&space->images[i]);
+    for (size_t i = 0; i < space->nhomes; i++)
+        free(space->homes[i].spans);
+    free(space->images);
+    free(space->homes);
+    free(space->live);
+    memset(space, 0, sizeof *space);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * leaks.c - megalloc leaks. It needs all homes: a pointer may lie on any. To
+ * free, the space must be sound and without intents that wait, and no job may
+ * have it open.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "commands.h"
+#include "locks.h"
+#include "mark.h"
+#include "repair.h"
+#include "verify.h"
+#include "walk.h"
+
+#define LISTED 20
+
+struct leaks {
+    const struct reach *reach;
+    const struct options *o;
+    uint64_t live, count, bytes;
+    json_t *list; /* NULL: print */
+};
+
+static void tell(struct leaks *l, const struct chunk *c, uint64_t p)
+{
+    if (!l->list) {
+        printf("%#018" PRIx64 "  home %u, %" PRIu64 " bytes, region %u\n", p,
+               c->home->no, c->bytes, mega__word_region(c->word));
+        return;
+    }
+    json_t *item = json_object();
+    json_object_set_new(item, "chunk", json_gptr(p));
+    json_object_set_new(item, "home", json_u64(c->home->no));
+    json_object_set_new(item, "bytes", json_u64(c->bytes));
+    json_object_set_new(item, "region", json_u64(mega__word_region(c->word)));
+    json_array_append_new(l->list, item);
+}
+
+/* A run's head is freed by the next open, which sees its mark. The hint tells
+ * it that the slab is worth a look. */
+static void free_chunk(const struct chunk *c)
+{
+    span_marks(c->span, c->extent)[c->granule] = MEGA__MARK_FREE;
+    if (!mega__word_is_slab(c->word))
+        return;
+    uint16_t *hint =
+        (uint16_t *)(void *)span_at(c->span, c->span->hints_off) + c->extent;
+    if (*hint < MEGA__EXTENT_GRANULES)
+        ++*hint;
+}
+
+static void visit(const struct chunk *c, void *arg)
+{
+    struct leaks *l = arg;
+    l->live++;
+    if (reach_has(l->reach, c))
+        return;
+    l->count++;
+    l->bytes += c->bytes;
+    if (l->o->all || l->count <= LISTED)
+        tell(l, c, mega__gptr(c->home->no, c->span->no, c->off).v);
+    if (l->o->free)
+        free_chunk(c);
+}
+
+static void sum_up(struct leaks *l)
+{
+    const char *verb = l->o->free ? "freed" : "leaked";
+    if (l->list) {
+        json_t *all = json_object();
+        json_object_set_new(all, "live", json_u64(l->live));
+        json_object_set_new(all, "leaks", json_u64(l->count));
+        json_object_set_new(all, "bytes", json_u64(l->bytes));
+        json_object_set_new(all, "freed", json_boolean(l->o->free));
+        json_object_set_new(all, "chunks", l->list);
+        print_json(all);
+        return;
+    }
+    if (!l->o->all && l->count > LISTED)
+        printf("... and %" PRIu64 " more (--all lists them)\n",
+               l->count - LISTED);
+    printf("%" PRIu64 " of %" PRIu64 " live chunks %s, %" PRIu64 " bytes\n",
+           l->count, l->live, verb, l->bytes);
+}
+
+static int search(const struct space *space, const struct options *o)
+{
+    struct leaks l = {.o = o, .list = o->json ? json_array() : NULL};
+    struct reach *reach = reach_new(space);
+    if (!reach) {
+        fprintf(stderr, "megalloc: no memory to mark what is reached\n");
+        json_decref(l.list);
+        return EXIT_REFUSED;
+    }
+    l.reach = reach;
+    for (size_t i = 0; i < space->nhomes; i++)
+        walk_home(space, &space->homes[i], visit, &l);
+    reach_delete(&reach);
+    bool freed = o->free && repair_sync(space);
+    sum_up(&l);
+    if (o->free)
+        return freed ? EXIT_SOUND : EXIT_REFUSED;
+    return l.count ? EXIT_UNSOUND : EXIT_SOUND;
+}
+
+static int free_them(const struct space *space, const struct options *o,
+                     struct problems *problems)
+{
+    int status = EXIT_REFUSED;
+    verify(space, problems);
+    if (problems->count[FAULT]) {
+        fprintf(stderr, "megalloc: the space is unsound, so nothing is freed: "
+                        "see megalloc check\n");
+        status = EXIT_UNSOUND;
+    } else if (space_intents_wait(space)) {
+        fprintf(stderr, "megalloc: an intent waits to be completed, so nothing "
+                        "is freed: open the space once before\n");
+    } else {
+        status = search(space, o);
+    }
+    return status;
+}
+
+/* Of a damaged or partial space nobody can tell what is reached. */
+static bool complete(const struct space *space)
+{
+    size_t sound = 0;
+    for (size_t i = 0; i < space->nhomes; i++)
+        sound += space->homes[i].block != NULL;
+    if (sound == space->of && space->of > 0)
+        return true;
+    fprintf(stderr,
+            "megalloc: leaks needs all %u homes of the space; %zu are here "
+            "and readable\n",
+            space->of, sound);
+    return false;
+}
+
+int command_leaks(char **args, const struct options *o)
+{
+    struct problems problems = {0};
+    struct space space;
+    struct locks locks = {0};
+    int status = EXIT_REFUSED;
+    bool ok = o->free ? locks_open(args, &problems, &space, &locks)
+                      : space_open(args, false, &problems, &space);
+    if (ok && complete(&space)) {
+        if (problems.count[FAULT])
+            fprintf(stderr, "megalloc: parts of the space are damaged and "
+                            "left out: see megalloc check\n");
+        status = o->free ? free_them(&space, o, &problems) : search(&space, o);
+    }
+    space_close(&space);
+    locks_give(&locks);
+    return status;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * main.c - megalloc: looks at spaces that lie on a medium, without MPI and
+ * without libpmemobj, and mends, cleans or removes them. Everything that it
+ * reads may be damaged: see image.h.
+ */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+
+static const char usage_text[] =
+    "usage: megalloc COMMAND [OPTIONS] DIR|POOL-FILE...\n"
+    "  info                  which space it is, its homes and files\n"
+    "  check [--repair]      verify all; status 1 if it is unsound\n"
+    "  leaks [--free]        live chunks that nothing reaches; status 1 if "
+    "any\n"
+    "  stat [--watch[=SECONDS] [--times=N]]\n"
+    "                        used, free, largest hole, fragmentation\n"
+    "  ls                    regions and named roots\n"
+    "  dump [--svg=FILE]     map of the extents\n"
+    "  rm [--yes]            remove the files of the space\n"
+    "options: --json, --all (list everything), --help, --version\n";
+
+struct command {
+    const char *name;
+    int (*run)(char **args, const struct options *o);
+    const char *takes; /* letters of options, besides j and a */
+};
+
+static const struct command commands[] = {
+    {"info", command_info, ""},    {"check", command_check, "r"},
+    {"leaks", command_leaks, "f"}, {"stat", command_stat, "wn"},
+    {"ls", command_ls, ""},        {"dump", command_dump, "s"},
+    {"rm", command_rm, "y"},
+};
+
+static const struct option long_options[] = {
+    {"json", no_argument, NULL, 'j'},
+    {"all", no_argument, NULL, 'a'},
+    {"repair", no_argument, NULL, 'r'},
+    {"free", no_argument, NULL, 'f'},
+    {"watch", optional_argument, NULL, 'w'},
+    {"times", required_argument, NULL, 'n'},
+    {"svg", required_argument, NULL, 's'},
+    {"yes", no_argument, NULL, 'y'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+void print_json(json_t *json)
+{
+    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    putchar('\n');
+    json_decref(json);
+}
+
+json_t *json_gptr(uint64_t p)
+{
+    char text[19];
+    snprintf(text, sizeof text, "0x%016llx", (unsigned long long)p);
+    return json_string(text);
+}
+
+static int refuse(const char *why, const char *what)
+{
+    fprintf(stderr, "megalloc: %s%s\n%s", why, what, usage_text);
+    return EXIT_REFUSED;
+}
+
+/* A file was cut short while it was read, or the medium refuses to read. */
+static void on_bus_error(int sig)
+{
+    static const char text[] =
+        "megalloc: a file was cut short meanwhile, or cannot be read\n";
+    ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)sig;
+    (void)written;
+    _exit(EXIT_REFUSED);
+}
+
+static bool set_option(struct options *o, int letter)
+{
+    char *end = NULL;
+    switch (letter) {
+    case 'j':
+        o->json = true;
+        return true;
+    case 'a':
+        o->all = true;
+        return true;
+    case 'r':
+        o->repair = true;
+        return true;
+    case 'f':
+        o->free = true;
+        return true;
+    case 'y':
+        o->yes = true;
+        return true;
+    case 's':
+        o->svg = optarg;
+        return true;
+    case 'w':
+        o->watch = true;
+        o->seconds = optarg ? strtod(optarg, &end) : 1;
+        return !optarg || (end != optarg && !*end && o->seconds >= 0.01 &&
+                           o->seconds <= 86400);
+    case 'n':
+        o->times = strtoul(optarg, &end, 10);
+        return *optarg >= '1' && *optarg <= '9' && !*end;
+    default:
+        return false;
+    }
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* -1: go on; else the exit status. */
+static int read_options(int argc, char **argv, const struct command **cmd_p,
+                        struct options *o)
+{
+    int letter;
+    char seen[64] = "";
+    while ((letter = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        char one[2] = {(char)letter, '\0'};
+        if (letter == 'h') {
+            fputs(usage_text, stdout);
+            return EXIT_SOUND;
+        }
+        if (letter == 'V') {
+            puts("megalloc " MEGA_TOOL_VERSION);
+            return EXIT_SOUND;
+        }
+        if (letter == '?') {
+            fputs(usage_text, stderr);
+            return EXIT_REFUSED;
+        }
+        if (!set_option(o, letter))
+            return refuse("cannot read the value of an option: ",
+                          optarg ? optarg : "");
+        if (!strchr(seen, letter) && strlen(seen) + 1 < sizeof seen)
+            strcat(seen, one);
+    }
+    if (optind == argc)
+        return refuse("say what to do", "");
+    *cmd_p = find_command(argv[optind]);
+    if (!*cmd_p)
+        return refuse("there is no command ", argv[optind]);
+    for (const char *s = seen; *s; s++)
+        if (*s != 'j' && *s != 'a' && !strchr((*cmd_p)->takes, *s))
+            return refuse("an option does not fit the command ", argv[optind]);
+    if (optind + 1 == argc)
+        return refuse("say which directory or pool files", "");
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *cmd = NULL;
+    struct options o = {0};
+    int status = read_options(argc, argv, &cmd, &o);
+    if (status >= 0)
+        return status;
+    signal(SIGBUS, on_bus_error);
+    status = cmd->run(argv + optind + 1, &o);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("megalloc: write");
+        return EXIT_REFUSED;
+    }
+    return status;
+}
