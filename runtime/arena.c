@@ -44,9 +44,40 @@ static void give_up_bins(struct mega__arena *a, struct mega__heap *heap)
                 mega__slab_give_up(a, bin->kept[i]);
         }
         bin->n = kept;
-        bin->at = 0;
         bin->cur = kept ? bin->kept[0] : NULL;
     }
+}
+
+static unsigned trim_bin(struct mega__arena *a, struct mega__bin *bin,
+                         uint32_t capacity)
+{
+    unsigned freed = 0;
+    for (uint16_t i = 0; i < bin->n;) {
+        struct mega__slab *slab = bin->kept[i];
+        mega__slab_sweep(a->ctx, slab);
+        if (mega__slab_available(slab) < capacity) {
+            i++;
+            continue;
+        }
+        mega__slab_give_up(a, slab);
+        bin->kept[i] = bin->kept[--bin->n];
+        freed++;
+    }
+    if (freed) {
+        bin->cur = bin->n ? bin->kept[0] : NULL;
+    }
+    return freed;
+}
+
+unsigned mega__arena_trim(struct mega__arena *a, struct mega__home *home)
+{
+    unsigned freed = 0;
+    for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
+        for (struct mega__heap *h = a->heaps[i]; h; h = h->next)
+            for (unsigned c = 0; h->home == home && c < MEGA__CLASSES; c++)
+                freed +=
+                    trim_bin(a, &h->bins[c], a->ctx->classes.of[c].capacity);
+    return freed;
 }
 
 static void give_up_heaps(struct mega__arena *a)

@@ -40,6 +40,9 @@ static inline struct mega__heap *mega__arena_heap(struct mega__arena *a,
     return mega__arena_heap_find(a, region, home);
 }
 
+/* Frees the extents of the arena's own empty slabs on a home; how many. */
+unsigned mega__arena_trim(struct mega__arena *a, struct mega__home *home);
+
 /* ---- Over all arenas of the job: collectives, with the threads at rest ----
  */
 

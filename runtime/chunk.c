@@ -38,20 +38,28 @@ static mega_status_t full(struct mega__ctx *ctx, struct mega__home *home,
 
 /* ---- Small chunks ---- */
 
-static void use(struct mega__bin *bin, uint16_t i)
+#define LINE_WORTH 4 /* chunks */
+
+/* The number of the slab after the current one. */
+static uint16_t after_cur(const struct mega__bin *bin)
 {
-    bin->at = i;
-    bin->cur = bin->kept[i];
+    uint16_t i = 0;
+    while (i < bin->n && bin->kept[i] != bin->cur)
+        i++;
+    return bin->n ? (uint16_t)((i + 1) % bin->n) : 0;
 }
 
 /* Makes room for one more slab: the one after the current is given up. A slab
  * with reserved chunks cannot be. False: none can. */
 static bool make_room(struct mega__arena *a, struct mega__bin *bin)
 {
+    uint16_t from = after_cur(bin);
     for (uint16_t k = 0; bin->n == MEGA__BIN_KEEP && k < MEGA__BIN_KEEP; k++) {
-        uint16_t i = (uint16_t)((bin->at + 1 + k) % bin->n);
+        uint16_t i = (uint16_t)((from + k) % bin->n);
         if (mega__slab_reserved(bin->kept[i]))
             continue;
+        if (bin->kept[i] == bin->cur)
+            bin->cur = NULL;
         mega__slab_give_up(a, bin->kept[i]);
         bin->kept[i] = bin->kept[--bin->n];
     }
@@ -67,13 +75,14 @@ static mega_status_t refill(struct mega__arena *a, struct mega__heap *heap,
     uint32_t capacity = a->ctx->classes.of[class].capacity;
     uint32_t worth = capacity < 16 ? 1 : capacity / 16;
     bool any = false;
+    uint16_t from = after_cur(bin);
     for (uint16_t k = 0; k < bin->n; k++) {
-        uint16_t i = (uint16_t)((bin->at + 1 + k) % bin->n);
+        uint16_t i = (uint16_t)((from + k) % bin->n);
         mega__slab_sweep(a->ctx, bin->kept[i]);
         unsigned n = mega__slab_available(bin->kept[i]);
         a->count.sweeps++;
         if (n >= worth) {
-            use(bin, i);
+            bin->cur = bin->kept[i];
             return MEGA_OK;
         }
         any |= n > 0;
@@ -89,24 +98,29 @@ static mega_status_t refill(struct mega__arena *a, struct mega__heap *heap,
                           MEGA__BIN_KEEP);
     }
     if (!st) {
-        bin->kept[bin->n] = slab;
-        use(bin, bin->n++);
+        slab->bin = bin;
+        bin->kept[bin->n++] = slab;
+        bin->cur = slab;
         return MEGA_OK;
     }
     for (uint16_t i = 0; any && i < bin->n; i++) /* make_room has moved them */
         if (mega__slab_available(bin->kept[i]) > 0) {
-            use(bin, i);
+            bin->cur = bin->kept[i];
             return MEGA_OK;
         }
     return st;
 }
 
-/* Moves cur's line to the next one that has a chunk. False: cur has none. */
-static bool next_line(struct mega__bin *bin)
+/* Moves cur's line to the next one that has a chunk, unless others have freed
+ * enough in this one: few lines in use are few lines to make durable. False:
+ * cur has none. */
+static bool next_line(struct mega__ctx *ctx, struct mega__bin *bin)
 {
     struct mega__slab *slab = bin->cur;
     if (!slab)
         return false;
+    if (mega__slab_sweep_line(ctx, slab, slab->line) >= LINE_WORTH)
+        return true;
     for (unsigned k = 0; k < MEGA__EXTENT_LINES; k++) {
         unsigned line = (slab->line + k) % MEGA__EXTENT_LINES;
         if (slab->avail[line]) {
@@ -132,7 +146,7 @@ static inline mega_status_t take_small(struct mega__arena *a,
         slab->line = (uint16_t)((slab->line + 1) % MEGA__EXTENT_LINES);
     }
     if (__builtin_expect(!slab || !slab->avail[slab->line], 0)) {
-        while (!next_line(bin)) {
+        while (!next_line(a->ctx, bin)) {
             mega_status_t st = refill(a, heap, class);
             if (st)
                 return st;
@@ -149,9 +163,12 @@ static inline mega_status_t take_small(struct mega__arena *a,
 static inline mega_gptr_t small_gptr(const struct mega__ctx *ctx,
                                      const struct mega__slab *slab, uint32_t g)
 {
-    return mega__span_gptr(
-        slab->span, ((uint64_t)slab->extent << MEGA__EXTENT_SHIFT) +
-                        mega__class_chunk_at(&ctx->classes.of[slab->class], g));
+    const struct mega__ratio *r = &ctx->classes.ratio[slab->class];
+    uint32_t in = g << MEGA__GRANULE_SHIFT;
+    if (r->size % MEGA__GRANULE != 0) /* a chunk may begin inside a granule */
+        in =
+            (uint32_t)((uint64_t)(in + r->size - 1) * r->magic >> 32) * r->size;
+    return mega_from_bits(slab->base + in);
 }
 
 /* ---- Large chunks ---- */
@@ -171,7 +188,8 @@ static mega_status_t take_large(struct mega__ctx *ctx, struct mega__arena *a,
             atomic_load_explicit(&home->seg->nspans, memory_order_acquire);
         mega_status_t st = mega__run_claim(ctx, home, region, (uint32_t)extents,
                                            0, &a->flusher, p_p);
-        if (st == MEGA_ERR_HOME_FULL && mega__slab_reclaim(a, home) > 0)
+        if (st == MEGA_ERR_HOME_FULL &&
+            mega__arena_trim(a, home) + mega__slab_reclaim(a, home) > 0)
             st = mega__run_claim(ctx, home, region, (uint32_t)extents, 0,
                                  &a->flusher, p_p);
         if (st != MEGA_ERR_HOME_FULL)
@@ -201,7 +219,7 @@ static mega_status_t alloc_on(struct mega__ctx *ctx, struct mega__arena *a,
             take_small(a, heap, mega__class_of(&ctx->classes, size), &slab, &g);
         if (__builtin_expect(st != MEGA_OK, 0))
             return st;
-        mark = mega__slab_marks(slab->span, slab->extent) + g;
+        mark = slab->marks + g;
         p = small_gptr(ctx, slab, g);
         if (!live)
             atomic_fetch_or_explicit(&slab->rsv[g / 64], UINT64_C(1) << g % 64,
@@ -276,6 +294,30 @@ static mega_status_t allocate(struct mega__ctx *ctx, uint32_t region, int home,
 mega_status_t mega__chunk_alloc(struct mega__ctx *ctx, uint32_t region,
                                 int home, size_t size, mega_gptr_t *p_p)
 {
+    struct mega__arena *a = mega__arena(ctx);
+    if (__builtin_expect(a && size <= MEGA__CLASS_MAX, 1)) {
+        uint32_t on = (uint32_t)(home == MEGA_ANY_HOME ? ctx->my_home : home);
+        struct mega__heap *heap = a->last;
+        if (__builtin_expect(heap && heap->key == ((uint64_t)region << 32 | on),
+                             1)) {
+            struct mega__bin *bin =
+                &heap->bins[mega__class_of(&ctx->classes, size)];
+            struct mega__slab *slab = bin->cur;
+            uint64_t bits = 0;
+            if (slab && bin->fence_gen == a->fence_gen)
+                bits = slab->avail[slab->line];
+            if (__builtin_expect(bits != 0, 1)) { /* the usual case */
+                uint32_t g = slab->line * 64u + (unsigned)__builtin_ctzll(bits);
+                slab->avail[slab->line] = bits & (bits - 1);
+                *p_p = small_gptr(ctx, slab, g);
+                atomic_store_explicit(&slab->marks[g], MEGA__MARK_LIVE,
+                                      memory_order_release);
+                if (heap->home->how != MEGA__HOW_NONE)
+                    mega__dirty_note(a, heap->home->how, &slab->marks[g]);
+                return MEGA_OK;
+            }
+        }
+    }
     return allocate(ctx, region, home, size, true, p_p);
 }
 

@@ -10,6 +10,7 @@
 #include "find.h"
 
 #include "agent.h"
+#include "arena.h"
 #include "log.h"
 #include "seg.h"
 
@@ -100,9 +101,38 @@ static struct mega__slab *claim_in(struct mega__arena *a,
     return NULL;
 }
 
+/* What this arena has freed last: its pages are here, its lines warm. */
+static struct mega__slab *
+claim_released(struct mega__arena *a, struct mega__heap *heap, unsigned class)
+{
+    while (a->nreleased > 0) {
+        uint64_t *slot = &a->released[--a->nreleased % MEGA__RELEASED];
+        mega_gptr_t at = mega_from_bits(*slot);
+        *slot = 0;
+        if (mega_is_null(at)) { /* the ring has gone around */
+            a->nreleased = 0;
+            break;
+        }
+        if (mega__gptr_home(at) != heap->home->no)
+            continue;
+        struct mega__span *span = mega__span_of(a->ctx, at);
+        uint32_t e = (uint32_t)(mega_offset(at) >> MEGA__EXTENT_SHIFT);
+        struct mega__slab *slab =
+            mega__span_word(span, e) == MEGA__FREE
+                ? mega__slab_claim(a, span, e, class, heap->region)
+                : NULL;
+        if (slab)
+            return slab;
+    }
+    return NULL;
+}
+
 static struct mega__slab *take_free(struct mega__arena *a,
                                     struct mega__heap *heap, unsigned class)
 {
+    struct mega__slab *released = claim_released(a, heap, class);
+    if (released)
+        return released;
     uint32_t nspans =
         atomic_load_explicit(&heap->home->seg->nspans, memory_order_acquire);
     for (uint32_t i = 0; i < nspans; i++) {
@@ -159,7 +189,9 @@ mega_status_t mega__slab_get(struct mega__arena *a, struct mega__heap *heap,
         struct mega__slab *slab = take_offer(a, heap, class);
         if (!slab)
             slab = take_free(a, heap, class);
-        if (!slab && mega__slab_reclaim(a, heap->home) > 0)
+        if (!slab && mega__arena_trim(a, heap->home) +
+                             mega__slab_reclaim(a, heap->home) >
+                         0)
             slab = take_free(a, heap, class);
         if (!slab)
             slab = adopt_any(a, heap, class);

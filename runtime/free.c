@@ -97,30 +97,66 @@ static mega_status_t find_live(struct mega__ctx *ctx, mega_gptr_t p,
 
 /* ---- Free ---- */
 
-mega_status_t mega__chunk_free(struct mega__ctx *ctx, mega_gptr_t p)
+/* A run, or nothing that can be freed. */
+static __attribute__((noinline)) mega_status_t free_other(struct mega__ctx *ctx,
+                                                          mega_gptr_t p)
 {
     struct mega__place at;
     mega_status_t st = find_live(ctx, p, &at);
-    if (__builtin_expect(st != MEGA_OK, 0))
+    if (st)
         return st;
-    enum mega__how how = at.span->how;
-    if (__builtin_expect(!mega__word_is_slab(at.word), 0)) {
-        struct mega__arena *a = mega__arena(ctx);
-        return a ? mega__run_free(ctx, at.span, at.extent, at.word, &a->flusher)
-                 : MEGA_ERR_NOMEM;
-    }
-    /* release: what the caller did with the chunk is over before it is free */
-    atomic_store_explicit(at.mark, MEGA__MARK_FREE, memory_order_release);
-    bool owned = mega__slab_owned(ctx, at.word);
-    if (owned && how == MEGA__HOW_NONE)
-        return MEGA_OK;
     struct mega__arena *a = mega__arena(ctx);
-    if (!a)
+    return a ? mega__run_free(ctx, at.span, at.extent, at.word, &a->flusher)
+             : MEGA_ERR_NOMEM;
+}
+
+/* A chunk of a slab: one byte. Its own thread takes it back at once, for
+ * another's the next sweep finds it, a slab without owner is offered. */
+static inline void free_small(struct mega__ctx *ctx, struct mega__arena *a,
+                              struct mega__span *span, uint32_t extent,
+                              uint64_t w, uint64_t off)
+{
+    _Atomic uint8_t *mark = &span->marks[off >> MEGA__GRANULE_SHIFT];
+    /* release: what the caller did with the chunk is over before it is free */
+    atomic_store_explicit(mark, MEGA__MARK_FREE, memory_order_release);
+    struct mega__slab *slab =
+        atomic_load_explicit(&span->slabs[extent], memory_order_acquire);
+    if (slab && slab->arena == a) {
+        uint32_t g = (uint32_t)(off & IN_EXTENT) >> MEGA__GRANULE_SHIFT;
+        slab->avail[g / 64] |= UINT64_C(1) << g % 64;
+        slab->line = (uint16_t)(g / 64); /* used again first: it is warm */
+        slab->bin->cur = slab;
+    } else if (!mega__slab_owned(ctx, w)) {
+        mega__slab_hint(a, span, extent, w);
+    }
+    if (span->how != MEGA__HOW_NONE)
+        mega__dirty_note(a, span->how, mark);
+}
+
+mega_status_t mega__chunk_free(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    struct mega__span *span = mega__span_of(ctx, p);
+    uint64_t off = mega_offset(p);
+    if (__builtin_expect(!a, 0))
         return MEGA_ERR_NOMEM;
-    if (how != MEGA__HOW_NONE)
-        mega__dirty_note(a, how, at.mark);
-    if (!owned)
-        mega__slab_hint(a, at.span, at.extent, at.word);
+    if (__builtin_expect(!span || off >= span->size, 0))
+        return free_other(ctx, p);
+    uint32_t extent = (uint32_t)(off >> MEGA__EXTENT_SHIFT);
+    uint64_t w = mega__span_word(span, extent);
+    unsigned class = mega__word_class(w);
+    if (__builtin_expect(!mega__word_is_slab(w) || class >= MEGA__CLASSES, 0))
+        return free_other(ctx, p);
+    const struct mega__ratio *r = &ctx->classes.ratio[class];
+    uint32_t in = (uint32_t)off & IN_EXTENT;
+    uint32_t i = (uint32_t)((uint64_t)in * r->magic >> 32);
+    if (__builtin_expect(
+            i * r->size != in ||
+                atomic_load_explicit(&span->marks[off >> MEGA__GRANULE_SHIFT],
+                                     memory_order_acquire) != MEGA__MARK_LIVE,
+            0))
+        return free_other(ctx, p);
+    free_small(ctx, a, span, extent, w, off);
     return MEGA_OK;
 }
 

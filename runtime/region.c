@@ -67,7 +67,8 @@ static mega_status_t reserve_run(struct mega__ctx *ctx, struct mega__home *home,
             seen++;
         st = mega__run_claim(ctx, home, id, (uint32_t)n, MEGA__RUN_RAW,
                              &ctx->flusher, p_p);
-        if (st == MEGA_ERR_HOME_FULL && mega__slab_reclaim(a, home) > 0)
+        if (st == MEGA_ERR_HOME_FULL &&
+            mega__arena_trim(a, home) + mega__slab_reclaim(a, home) > 0)
             st = mega__run_claim(ctx, home, id, (uint32_t)n, MEGA__RUN_RAW,
                                  &ctx->flusher, p_p);
         if (st != MEGA_ERR_HOME_FULL)

@@ -11,8 +11,10 @@
 #include "slab.h"
 
 #include <emmintrin.h>
+#include <linux/mman.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "dirty.h"
 #include "find.h"
@@ -80,14 +82,20 @@ static struct mega__slab *slab_new(struct mega__arena *a,
                                    unsigned class, uint32_t region)
 {
     struct mega__slab *slab = a->spare_slabs;
-    if (slab)
+    const size_t kept = offsetof(struct mega__slab, next); /* arena */
+    if (slab) {
         a->spare_slabs = slab->next;
-    else
+    } else {
         slab = malloc(sizeof *slab);
-    if (!slab)
-        return NULL;
-    memset(slab, 0, sizeof *slab);
+        if (!slab)
+            return NULL;
+        slab->arena = a;
+    }
+    memset((char *)slab + kept, 0, sizeof *slab - kept);
     slab->span = span;
+    slab->marks = mega__slab_marks(span, extent);
+    slab->base =
+        mega__span_gptr(span, (uint64_t)extent << MEGA__EXTENT_SHIFT).v;
     slab->extent = extent;
     slab->class = (uint16_t) class;
     slab->region = region;
@@ -120,23 +128,26 @@ bool mega__slab_reserved(const struct mega__slab *slab)
     return any != 0;
 }
 
+unsigned mega__slab_sweep_line(struct mega__ctx *ctx, struct mega__slab *slab,
+                               unsigned i)
+{
+    /* rsv before the marks: publish stores LIVE, then clears rsv */
+    uint64_t rsv = atomic_load_explicit(&slab->rsv[i], memory_order_acquire);
+    uint64_t live =
+        ctx->classes.of[slab->class].starts[i] & ~slab->avail[i] & ~rsv;
+    if (!live)
+        return 0;
+    uint64_t freed =
+        live & line_equals(slab->marks + i * MEGA__LINE, MEGA__MARK_FREE);
+    slab->avail[i] |= freed;
+    return (unsigned)__builtin_popcountll(freed);
+}
+
 unsigned mega__slab_sweep(struct mega__ctx *ctx, struct mega__slab *slab)
 {
-    const struct mega__class *c = &ctx->classes.of[slab->class];
-    const _Atomic uint8_t *marks = mega__slab_marks(slab->span, slab->extent);
     unsigned gained = 0;
-    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++) {
-        /* rsv before the marks: publish stores LIVE, then clears rsv */
-        uint64_t rsv =
-            atomic_load_explicit(&slab->rsv[i], memory_order_acquire);
-        uint64_t live = c->starts[i] & ~slab->avail[i] & ~rsv;
-        if (!live)
-            continue;
-        uint64_t freed =
-            live & line_equals(marks + i * MEGA__LINE, MEGA__MARK_FREE);
-        slab->avail[i] |= freed;
-        gained += (unsigned)__builtin_popcountll(freed);
-    }
+    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
+        gained += mega__slab_sweep_line(ctx, slab, i);
     return gained;
 }
 
@@ -147,6 +158,20 @@ static uint64_t owned_word(const struct mega__ctx *ctx, enum mega__kind kind,
 {
     return mega__word_slab(kind, class, region, (uint32_t)ctx->place.rank,
                            ctx->epoch14);
+}
+
+/* Brings the pages of an extent that is used for the first time, and of some
+ * behind it, in one call instead of a fault each. A hint: it may fail. */
+#define TOUCH_EXTENTS 8
+static void touch(struct mega__span *span, uint32_t extent)
+{
+    uint32_t end = extent + TOUCH_EXTENTS;
+    if (extent < atomic_load_explicit(&span->touched, memory_order_relaxed))
+        return;
+    end = end < span->extents ? end : span->extents;
+    atomic_store_explicit(&span->touched, end, memory_order_relaxed);
+    madvise(span->base + ((uint64_t)extent << MEGA__EXTENT_SHIFT),
+            (size_t)(end - extent) << MEGA__EXTENT_SHIFT, MADV_POPULATE_WRITE);
 }
 
 struct mega__slab *mega__slab_claim(struct mega__arena *a,
@@ -164,6 +189,7 @@ struct mega__slab *mega__slab_claim(struct mega__arena *a,
         mega__span_cas(span, extent, init, MEGA__FREE);
         return NULL;
     }
+    touch(span, extent);
     memset((void *)marks, MEGA__MARK_FREE, MARK_BYTES);
     mega__pool_flush(&a->flusher, span->how, (const void *)marks, MARK_BYTES);
     bool failed = mega__dirty_fence(a) != MEGA_OK;
@@ -213,6 +239,13 @@ struct mega__slab *mega__slab_adopt(struct mega__arena *a,
 
 /* ---- Give up, reclaim ---- */
 
+static void note_released(struct mega__arena *a, const struct mega__span *span,
+                          uint32_t extent)
+{
+    a->released[a->nreleased++ % MEGA__RELEASED] =
+        mega__span_gptr(span, (uint64_t)extent << MEGA__EXTENT_SHIFT).v;
+}
+
 void mega__slab_give_up(struct mega__arena *a, struct mega__slab *slab)
 {
     struct mega__ctx *ctx = a->ctx;
@@ -232,6 +265,8 @@ void mega__slab_give_up(struct mega__arena *a, struct mega__slab *slab)
     if (mega__span_cas(span, extent, owned, next) && empty)
         atomic_fetch_add_explicit(&span->home->seg->spans[span->no].free, 1,
                                   memory_order_relaxed);
+    if (empty)
+        note_released(a, span, extent);
     a->count.disowned += !empty;
     a->count.extents_released += empty;
 }
@@ -253,6 +288,7 @@ static bool release_if_empty(struct mega__arena *a, struct mega__span *span,
     if (mega__span_cas(span, extent, owned, next) && empty) {
         atomic_fetch_add_explicit(&span->home->seg->spans[span->no].free, 1,
                                   memory_order_relaxed);
+        note_released(a, span, extent);
         a->count.extents_released++;
     }
     return empty;

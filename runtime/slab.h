@@ -27,6 +27,10 @@ mega_status_t mega__slab_get(struct mega__arena *a, struct mega__heap *heap,
 /* Puts back in the list what was freed; returns how many chunks. */
 unsigned mega__slab_sweep(struct mega__ctx *ctx, struct mega__slab *slab);
 
+/* The same for one line of marks. */
+unsigned mega__slab_sweep_line(struct mega__ctx *ctx, struct mega__slab *slab,
+                               unsigned line);
+
 unsigned mega__slab_available(const struct mega__slab *slab);
 bool mega__slab_reserved(const struct mega__slab *slab);
 

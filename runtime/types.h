@@ -49,8 +49,13 @@ struct mega__class {
     uint64_t starts[MEGA__EXTENT_LINES];
 };
 
+struct mega__ratio { /* of a class; together, for the hot paths */
+    uint32_t size, magic;
+};
+
 struct mega__classes {
     struct mega__class of[MEGA__CLASSES];
+    struct mega__ratio ratio[MEGA__CLASSES];
     uint8_t by_size[MEGA__CLASS_MAX / 16 + 1]; /* of (size + 15) / 16 */
 };
 
@@ -63,8 +68,9 @@ struct mega__span {
     uint64_t data; /* offset of the first extent that can hold data */
     _Atomic uint64_t *words;
     _Atomic uint8_t *marks;
-    _Atomic uint16_t *hints; /* frees in an unowned slab; may be wrong */
-    uint32_t first, extents; /* usable: [first, extents) */
+    _Atomic uint16_t *hints;  /* frees in an unowned slab; may be wrong */
+    uint32_t first, extents;  /* usable: [first, extents) */
+    _Atomic uint32_t touched; /* extents below have their pages, about */
     enum mega__how how;
     uint32_t no;
     struct mega__home *home;
@@ -97,8 +103,12 @@ struct mega__home {
  * is LIVE has neither bit. The owner's thread alone changes avail; rsv bits
  * are set by it and cleared by any thread of the process. */
 struct mega__slab {
-    struct mega__slab *next; /* in the arena's spare list */
+    struct mega__arena *arena; /* for ever: others may read it at any time */
+    struct mega__slab *next;   /* in the arena's spare list */
+    struct mega__bin *bin;     /* that keeps it */
     struct mega__span *span;
+    _Atomic uint8_t *marks; /* of the extent */
+    uint64_t base;          /* global pointer of the extent */
     uint32_t extent;
     uint16_t class;
     uint16_t line; /* where the next chunk is looked for */
@@ -109,9 +119,9 @@ struct mega__slab {
 
 #define MEGA__BIN_KEEP 8
 struct mega__bin { /* the slabs an arena owns of one region, home, class */
-    struct mega__slab *cur; /* drawn from now: kept[at], or NULL */
+    struct mega__slab *cur; /* drawn from now: one of kept, or NULL */
     uint32_t fence_gen;     /* arena's when cur's line was last changed */
-    uint16_t n, at;
+    uint16_t n;
     struct mega__slab *kept[MEGA__BIN_KEEP];
 };
 
@@ -128,7 +138,7 @@ struct mega__heap { /* an arena's part of one region on one home */
  * direct-mapped set, so that a line is noted once, and what it displaced.
  * An entry is a line's address with its enum mega__how in the low bits.
  * Others may read it and flush the lines; only the owner removes. */
-#define MEGA__DIRTY_SLOTS 256
+#define MEGA__DIRTY_SLOTS 1024
 #define MEGA__DIRTY_SPILL 64
 struct mega__dirty {
     _Atomic uintptr_t slots[MEGA__DIRTY_SLOTS];
@@ -138,6 +148,7 @@ struct mega__dirty {
 };
 
 #define MEGA__HEAP_BUCKETS 64
+#define MEGA__RELEASED 8
 struct mega__arena {
     struct mega__heap *last; /* most recently used */
     uint32_t fence_gen;      /* rises at each fence of this thread */
@@ -146,6 +157,10 @@ struct mega__arena {
     struct mega__flusher flusher;
     struct mega__heap *heaps[MEGA__HEAP_BUCKETS];
     struct mega__slab *spare_slabs;
+    /* Extents that were freed last, to be claimed first: their pages are
+     * here already. A ring of global pointers; may be wrong. */
+    uint64_t released[MEGA__RELEASED];
+    unsigned nreleased;
     mega_counters_t count; /* all but flushes and fences */
     struct mega__ctx *ctx;
     struct mega__arena *next; /* in ctx->arenas */
