@@ -210,4 +210,4 @@ SCENARIO_TEST(crash, F1_publish_free_reuse, .nranks = 1, .setup = make_table,
 SCENARIO_TEST(crash, move_a_chunk, .nranks = 1, .setup = table_and_one,
               .act = move, .verify = verify_moved)
 SCENARIO_TEST(crash, two_publishers, .nranks = 2, .setup = make_table,
-              .act = two_publishers)
+              .act = two_publishers, .thin = 3)

@@ -202,13 +202,14 @@ static void verify_film(struct run *r, size_t most_points)
     uint64_t effort = scenario_effort();
     struct crash_limits limits = {64 * effort, 24 * effort, 4 * effort};
     size_t step = r->film.npoints / most_points + 1;
-    for (size_t i = 0; i < r->film.npoints; i++) {
+    size_t stride = r->sc->thin ? r->sc->thin : 1;
+    for (size_t i = 0; i < r->film.npoints; i += stride) {
         const struct crash_point *p = &r->film.points[i];
         struct crash_pick all_lost = {.choice = calloc(p->ndirty + 1, 1)};
         r->totals->points++;
         r->totals->images += crash_each_pick(p, &limits, i, verify_first, r);
         if (!r->stop_at_failure || r->totals->failures == 0)
-            if (i % step == 0) {
+            if (i / stride % step == 0) {
                 crash_recovery(r, p, &all_lost);
                 kill_and_work(r, p);
             }

@@ -35,6 +35,7 @@ struct scenario {
         FILM_FIRST /* the film begins without a space: no setup */
     } film;
     bool unclean;        /* with FILM_JOB: job 1 is killed */
+    unsigned thin;       /* look at every so many points only; 0: at all */
     bool foreign_chunks; /* the oracle does not know all live chunks */
 };
 

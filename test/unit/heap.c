@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* heap.c - small and large chunks, by one thread and by many, against a
+ * model: no overlap, contents intact, everything back in the end. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "stat.h"
+#include "test/lib/invariants.h"
+#include "test/lib/ops.h"
+#include "test/lib/oracle.h"
+#include "test/lib/report.h"
+#include "test/lib/scenario_work.h"
+#include "test/lib/world.h"
+
+static struct medium *m;
+static struct oracle nothing;
+
+static void begin(void)
+{
+    m = world_begin();
+}
+
+static void end(void)
+{
+    world_end(&m);
+    cr_assert_eq(report_failures(), 0, "%s", report_first());
+}
+
+TestSuite(heap, .init = begin, .fini = end, .timeout = 300);
+
+/* ---- Random work ---- */
+
+#define KEPT 400 /* by each worker */
+
+struct held {
+    mega_gptr_t p;
+    size_t size;
+    uint64_t tag;
+};
+
+struct worker {
+    struct mega__ctx *ctx;
+    uint64_t seed, steps;
+    struct held held[KEPT];
+    pthread_t thread;
+};
+
+static size_t some_size(uint64_t *seed)
+{
+    uint64_t r = medium_random(seed) >> 20;
+    if (r % 200 == 0)
+        return 32769 + r % 200000;
+    return r % 8 == 0 ? 1 + r % 8000 : 1 + r % 300;
+}
+
+static void give_back(struct worker *w, struct held *h)
+{
+    size_t look = h->size < 256 ? h->size : 256;
+    CHECK(ops_filled(w->ctx, h->p, look, h->tag), "%llx was overwritten",
+          (unsigned long long)h->p.v);
+    CHECK(ops_free(w->ctx, h->p) == MEGA_OK, "free: %s", mega__errmsg_buffer());
+    h->size = 0;
+}
+
+static void get_one(struct worker *w, struct held *h, uint64_t tag)
+{
+    size_t size = some_size(&w->seed);
+    int home = (int)((medium_random(&w->seed) >> 30) % w->ctx->nhomes);
+    mega_status_t st = ops_alloc(w->ctx, OPS_DEFAULT, home, size, &h->p);
+    CHECK(st == MEGA_OK || st == MEGA_ERR_HOME_FULL, "alloc: %d %s", st,
+          mega__errmsg_buffer());
+    if (st)
+        return;
+    h->size = size;
+    h->tag = tag;
+    ops_fill(w->ctx, h->p, size < 256 ? size : 256, tag);
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    for (uint64_t i = 0; i < w->steps; i++) {
+        struct held *h = &w->held[(medium_random(&w->seed) >> 25) % KEPT];
+        if (h->size)
+            give_back(w, h);
+        else
+            get_one(w, h, w->seed ^ i);
+    }
+    for (unsigned k = 0; k < KEPT; k++)
+        if (w->held[k].size)
+            give_back(w, &w->held[k]);
+    CHECK(ops_drain(w->ctx) == MEGA_OK, "drain");
+    return NULL;
+}
+
+#define THREADS 2
+static uint64_t steps_each;
+
+static void by_threads(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct worker *w = calloc(THREADS, sizeof *w);
+    (void)arg;
+    for (int t = 0; t < THREADS; t++) {
+        w[t].ctx = ctx;
+        w[t].steps = steps_each;
+        w[t].seed = (uint64_t)(rank * THREADS + t) * 7919 + 1;
+        pthread_create(&w[t].thread, NULL, work, &w[t]);
+    }
+    for (int t = 0; t < THREADS; t++)
+        pthread_join(w[t].thread, NULL);
+    free(w);
+    world_barrier(ctx);
+}
+
+static void all_is_back(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    for (uint32_t h = 0; rank == 0 && h < ctx->nhomes; h++) {
+        mega_home_stat_t stat;
+        CHECK(mega__stat_home(ctx, &ctx->homes[h], &stat) == MEGA_OK, "stat");
+        CHECK(stat.live_chunks == 0 && stat.live_bytes == 0,
+              "home %u: %llu chunks are left", h,
+              (unsigned long long)stat.live_chunks);
+        CHECK(stat.free + stat.slabs == stat.size && stat.runs == 0,
+              "home %u: bytes are lost", h);
+    }
+    if (rank == 0) {
+        invariants_of_format(ctx);
+        scenario_library_check(ctx);
+        oracle_exhaust(ctx, &nothing, 1);
+        oracle_exhaust(ctx, &nothing, 2);
+    }
+    world_barrier(ctx);
+}
+
+Test(heap, a_million_random_steps_by_ranks_and_threads)
+{
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    steps_each = 25000;
+#else
+    steps_each = 250000;
+#endif
+    world_set("HOME_SIZE", "12M");
+    world_set("HOME_MAX", "12M");
+    cr_assert_eq(world_do(2, by_threads, NULL), MEGA_OK);
+    cr_assert_eq(world_do(1, all_is_back, NULL), MEGA_OK);
+}
+
+/* ---- Single behaviours ---- */
+
+static void free_twice(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_gptr_t p, large;
+    (void)rank, (void)arg;
+    CHECK(ops_alloc(ctx, OPS_DEFAULT, 0, 64, &p) == MEGA_OK, "alloc");
+    CHECK(ops_alloc(ctx, OPS_DEFAULT, 0, 100000, &large) == MEGA_OK, "alloc");
+    CHECK(ops_free(ctx, mega_add(p, 32)) == MEGA_ERR_NOT_LIVE, "interior");
+    CHECK(ops_free(ctx, mega_add(large, 65536)) == MEGA_ERR_NOT_LIVE, "tail");
+    CHECK(ops_free(ctx, p) == MEGA_OK, "free");
+    CHECK(ops_free(ctx, p) == MEGA_ERR_NOT_LIVE, "twice");
+    CHECK(ops_free(ctx, large) == MEGA_OK, "free");
+    CHECK(ops_free(ctx, large) == MEGA_ERR_NOT_LIVE, "twice");
+    CHECK(ops_free(ctx, mega__gptr(0, 0, 64)) == MEGA_ERR_NOT_LIVE ||
+              ops_free(ctx, mega__gptr(0, 0, 64)) == MEGA_ERR_ARG,
+          "metadata");
+    CHECK(ops_free(ctx, mega__gptr(77, 0, 64)) != MEGA_OK, "no such home");
+}
+
+Test(heap, what_is_not_a_live_chunk_is_not_freed)
+{
+    cr_assert_eq(world_do(1, free_twice, NULL), MEGA_OK);
+}
+
+static mega_gptr_t given[100];
+static void freed_by_another(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct oracle_live *live;
+    (void)arg;
+    for (int k = 0; rank == 0 && k < 100; k++)
+        CHECK(ops_alloc(ctx, OPS_DEFAULT, 0, 600, &given[k]) == MEGA_OK,
+              "alloc");
+    world_barrier(ctx);
+    for (int k = 0; rank == 1 && k < 100; k++)
+        CHECK(ops_free(ctx, given[k]) == MEGA_OK, "free");
+    world_barrier(ctx);
+    if (rank == 0) {
+        CHECK(oracle_walk(ctx, &live) == 0, "chunks are left");
+        free(live);
+        oracle_exhaust(ctx, &nothing, 1);
+    }
+    world_barrier(ctx);
+}
+
+Test(heap, memory_that_another_rank_freed_comes_back)
+{
+    cr_assert_eq(world_do(2, freed_by_another, NULL), MEGA_OK);
+}
+
+static void fill_up(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_gptr_t p;
+    (void)rank, (void)arg;
+    mega_status_t st = ops_alloc(ctx, OPS_DEFAULT, 0, 10 << 20, &p);
+    CHECK(st == MEGA_ERR_HOME_FULL || st == MEGA_ERR_MEDIUM_FULL, "%d", st);
+    CHECK(strstr(mega__errmsg_buffer(), "home 0"), "%s", mega__errmsg_buffer());
+    oracle_exhaust(ctx, &nothing, 1);
+}
+
+Test(heap, a_full_home_says_so_and_goes_on)
+{
+    cr_assert_eq(world_do(1, fill_up, NULL), MEGA_OK);
+}
+
+Test(heap, a_full_medium_says_so_and_goes_on)
+{
+    world_set("HOME_MAX", "0");
+    m->capacity = UINT64_C(4) << 20;
+    cr_assert_eq(world_do(1, fill_up, NULL), MEGA_OK);
+}
+
+static void take_one(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_gptr_t p;
+    (void)rank, (void)arg;
+    CHECK(ops_alloc(ctx, OPS_DEFAULT, 0, 64, &p) == MEGA_OK, "alloc");
+    CHECK(ops_persist(ctx, p, 64) == MEGA_OK, "persist");
+}
+
+/* More opens than an epoch of a word has values for would take long: the
+ * epoch is set forward instead. */
+Test(heap, an_epoch_that_wraps_voids_owners_all_the_same)
+{
+    cr_assert_eq(world_do(1, take_one, NULL), MEGA_OK);
+    struct medium_file *f = world_file(m, 0, 0);
+    uint64_t *epoch =
+        (uint64_t *)(void *)(f->cpu + MEDIUM_DATA + MEGA__HOME_BLOCK_OFF + 8);
+    *epoch = mega__seal(MEGA__EPOCH14_MAX - 2);
+    struct world w = {.nranks = 1, .fn = take_one, .end = WORLD_KILL};
+    for (int k = 0; k < 5; k++)
+        cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+    cr_assert_eq(world_do(1, take_one, NULL), MEGA_OK);
+}
