@@ -50,7 +50,7 @@ struct medium_pending { /* a line flushed and not drained */
     uint64_t off;
     uint32_t seq;
     bool late; /* msync: the value at the drain counts */
-    unsigned char bytes[MEGA__LINE];
+    _Alignas(8) unsigned char bytes[MEGA__LINE];
 };
 
 struct medium;

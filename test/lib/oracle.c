@@ -30,11 +30,20 @@ unsigned oracle_add(struct oracle *o, mega_gptr_t p, uint64_t size,
     return i;
 }
 
+/* A promise has been made: a crash now must keep it. */
+static void promise_point(struct medium *m)
+{
+    if (m->on_point)
+        m->on_point(m, "promise", NULL, 0, m->on_point_arg);
+}
+
 void oracle_set(struct oracle *o, unsigned i, enum fate fate)
 {
     struct medium *m = medium_in_use();
     medium_lock(m);
     o->chunks[i].fate = fate;
+    if (fate == FATE_LIVE || fate == FATE_FREE)
+        promise_point(m);
     medium_unlock(m);
 }
 
@@ -43,6 +52,8 @@ void oracle_link(struct oracle *o, unsigned i, mega_gptr_t slot)
     struct medium *m = medium_in_use();
     medium_lock(m);
     o->chunks[i].slot = slot;
+    if (!mega_is_null(slot))
+        promise_point(m);
     medium_unlock(m);
 }
 

@@ -343,7 +343,7 @@ static bool mutant_survives(const struct scenario *sc, uint64_t drop_flush,
     struct scenario_totals totals = {0};
     struct run r = {.sc = sc, .totals = &totals, .stop_at_failure = true};
     r.scene = calloc(1, sizeof *r.scene);
-    film_and_verify(&r, drop_flush, drop_drain, 0, 8);
+    film_and_verify(&r, drop_flush, drop_drain, 0, 4);
     free(r.scene);
     return totals.failures == 0;
 }
