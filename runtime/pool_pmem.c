@@ -228,8 +228,24 @@ mega_status_t mega__pool_create(const char *path, uint64_t size,
     return MEGA_OK;
 }
 
+/* libpmemobj reads beyond the end of a file that was cut below its least. */
+static mega_status_t refuse_stump(const char *path)
+{
+    struct stat sb;
+    if (stat(path, &sb) != 0 || !S_ISREG(sb.st_mode) ||
+        sb.st_size >= (off_t)PMEMOBJ_MIN_POOL)
+        return MEGA_OK; /* libpmemobj says the rest */
+    return mega__fail(MEGA_ERR_DAMAGED,
+                      "%s is cut short: it has %lld bytes, no pool has less "
+                      "than %lld: restore the file from a copy",
+                      path, (long long)sb.st_size, (long long)PMEMOBJ_MIN_POOL);
+}
+
 mega_status_t mega__pool_open(const char *path, struct mega__pool **pool_p)
 {
+    mega_status_t cut = refuse_stump(path);
+    if (cut)
+        return cut;
     struct mega__pool *pool = new_pool(path);
     if (!pool)
         return MEGA_ERR_NOMEM;
