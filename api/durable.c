@@ -35,6 +35,5 @@ mega_status_t mega_commit(void)
     struct mega__ctx *ctx = mega__api_begin(&st);
     if (!ctx)
         return st;
-    st = mega__boot_agree(ctx->boot, mega__space_drain(ctx));
-    return mega__api_end(ctx, st);
+    return mega__api_end(ctx, mega__space_commit(ctx));
 }

@@ -33,8 +33,8 @@
  * LAWS OF DURABILITY
  * L1 mega_persist(p, n): the range, and that the chunks which meet it are
  *    allocated, is durable on return. mega_drain(): every allocation and
- *    free that this thread has made. mega_commit(): those of all threads of
- *    all ranks whose calls came before.
+ *    free that this thread has made. mega_commit(): everything, data too, of
+ *    all threads of all ranks whose calls came before.
  * L2 So data durable => its allocation durable, whoever persists.
  * L3 A pointer may be given to another thread or rank after mega_quiet(),
  *    mega_persist(), mega_barrier(), mega_put_signal(), mega_unlock() or a
@@ -92,7 +92,7 @@ typedef int mega_status_t; /* MEGA_OK or one of MEGA_ERR_* */
     X(MEGA_ERR_TIMEOUT, -18, "no answer in time")                              \
     X(MEGA_ERR_UNSUPPORTED, -19, "not possible in this build or job")          \
     X(MEGA_ERR_DIFFERS, -20, "ranks gave different arguments")                 \
-    X(MEGA_ERR_PEER, -21, "another rank failed in this collective call")
+    X(MEGA_ERR_PEER, -21, "another rank failed or is gone")
 
 enum {
 #define MEGA_X(name, value, text) name = value,
@@ -283,8 +283,9 @@ mega_gptr_t mega_region_at(mega_region_t r, int home, uint64_t off,
 /** A chunk of at least size bytes (>= 1) on a home, contents undefined,
  *  aligned to 16, from a page up to a page. One rank; lock-free; durable by
  *  L1. HOME_FULL: the home is full and MEGALLOC_HOME_MAX is reached;
- *  MEDIUM_FULL: it may grow but the medium is full; TOO_BIG: larger than the
- *  largest span; ABSENT. */
+ *  MEDIUM_FULL: it may grow but the medium is full; TABLE_FULL: it has all its
+ *  spans; TOO_BIG: larger than the largest span; TIMEOUT: its server does not
+ *  answer; UNSUPPORTED: the home is on another host. */
 mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
                          mega_gptr_t *p_p) MEGA_MUST_CHECK;
 
@@ -452,8 +453,9 @@ mega_status_t mega_put_persist(mega_gptr_t p, const void *src, size_t n)
 /** L1: all allocations and frees of this thread are durable. */
 mega_status_t mega_drain(void) MEGA_MUST_CHECK;
 
-/** L1: all allocations and frees of all threads whose calls came before, and
- *  all puts that went through calls of this library. Collective. */
+/** L1: everything that any thread of any rank has allocated, freed or stored,
+ *  by a call that came before. Collective. A checkpoint, not for inner loops:
+ *  in domain power it flushes all memory in use, on a disk whole files. */
 mega_status_t mega_commit(void) MEGA_MUST_CHECK;
 
 /* ---- Named roots ------------------------------------------------------- */
@@ -536,7 +538,8 @@ typedef struct mega_counters {
     uint64_t grown;                    /* spans added by this process */
 } mega_counters_t;
 
-/** Counts since mega_init, of all threads that have not ended midway. */
+/** Counts since mega_init, of all threads of this process; flushes and fences
+ *  of the threads that serve others are not among them. */
 mega_status_t mega_counters(mega_counters_t *counters_p) MEGA_MUST_CHECK;
 
 #ifdef __cplusplus

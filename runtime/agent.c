@@ -75,6 +75,14 @@ static void answer(struct mega__mail *mail, mega_status_t st)
     futex_wake(&mail->state);
 }
 
+/* Who asks for anything meanwhile is patient. */
+static void set_growing(struct mega__agent *agent, uint32_t growing)
+{
+    struct mega__ctx *ctx = agent->ctx;
+    atomic_store_explicit(&ctx->seg->ranks[ctx->place.host_rank].growing,
+                          growing, memory_order_release);
+}
+
 static void *grow(void *arg)
 {
     struct mega__agent *agent = arg;
@@ -102,10 +110,10 @@ static void serve_grow(struct mega__agent *agent, struct mega__mail *mail,
     g->home = home;
     g->need = mail->req.arg[1];
     atomic_store_explicit(&g->done, false, memory_order_relaxed);
-    atomic_store_explicit(&home->seg->growing, 1, memory_order_release);
+    set_growing(agent, 1);
     int rc = pthread_create(&g->thread, NULL, grow, agent);
     if (rc != 0) {
-        atomic_store_explicit(&home->seg->growing, 0, memory_order_release);
+        set_growing(agent, 0);
         answer(mail,
                mega__fail(MEGA_ERR_IO, "start a thread: %s", strerror(rc)));
         return;
@@ -153,7 +161,9 @@ static void end_growth(struct mega__agent *agent)
     struct mega__seg *seg = agent->ctx->seg;
     pthread_join(g->thread, NULL);
     g->running = false;
-    atomic_store_explicit(&g->home->seg->growing, 0, memory_order_release);
+    set_growing(agent, 0);
+    if (!g->status)
+        atomic_fetch_add_explicit(&agent->ctx->grown, 1, memory_order_relaxed);
     for (uint32_t i = 0; i < seg->nranks; i++) {
         struct mega__mail *mail = &seg->ranks[i].mail;
         if (atomic_load_explicit(&mail->state, memory_order_acquire) ==
@@ -226,36 +236,45 @@ void mega__agent_stop(struct mega__agent **agent_p)
 
 /* ---- Asking ---- */
 
-static mega_status_t post_and_wait(struct mega__ctx *ctx,
-                                   struct mega__home *home,
-                                   struct mega__request *req)
+/* Waits while the mail is posted. After a TIMEOUT it stays so: an answer that
+ * comes late must not be taken for that of the next request. */
+static mega_status_t await_answer(struct mega__ctx *ctx,
+                                  struct mega__home *home,
+                                  struct mega__mail *mail)
 {
-    struct mega__mail *mail = &ctx->seg->ranks[ctx->place.host_rank].mail;
     uint64_t patience = ctx->conf.timeout.v.number * 10, waited = 0;
-    mail->req = *req;
-    mail->to = home->seg->server_host_rank;
-    atomic_store_explicit(&mail->state, MEGA__MAIL_POSTED,
-                          memory_order_release);
-    ring(ctx->seg, mail->to);
-    for (;;) {
-        uint32_t state =
-            atomic_load_explicit(&mail->state, memory_order_acquire);
-        if (state == MEGA__MAIL_DONE)
-            break;
-        if (waited >= patience &&
-            !atomic_load_explicit(&home->seg->growing, memory_order_acquire)) {
-            atomic_store_explicit(&mail->state, MEGA__MAIL_EMPTY,
-                                  memory_order_release);
+    while (atomic_load_explicit(&mail->state, memory_order_acquire) ==
+           MEGA__MAIL_POSTED) {
+        if (waited++ >= patience &&
+            !atomic_load_explicit(&ctx->seg->ranks[mail->to].growing,
+                                  memory_order_acquire))
             return mega__fail(MEGA_ERR_TIMEOUT,
                               "rank %d, which serves home %u, has not answered "
                               "for %llu s: is it stopped? MEGALLOC_TIMEOUT "
                               "sets how long to wait",
                               home->seg->server, home->no,
                               (unsigned long long)ctx->conf.timeout.v.number);
-        }
-        futex_wait(&mail->state, state, 100);
-        waited++;
+        futex_wait(&mail->state, MEGA__MAIL_POSTED, 100);
     }
+    return MEGA_OK;
+}
+
+static mega_status_t post_and_wait(struct mega__ctx *ctx,
+                                   struct mega__home *home,
+                                   struct mega__request *req)
+{
+    struct mega__mail *mail = &ctx->seg->ranks[ctx->place.host_rank].mail;
+    mega_status_t st = await_answer(ctx, home, mail); /* of one given up */
+    if (st)
+        return st;
+    mail->req = *req;
+    mail->to = home->seg->server_host_rank;
+    atomic_store_explicit(&mail->state, MEGA__MAIL_POSTED,
+                          memory_order_release);
+    ring(ctx->seg, mail->to);
+    st = await_answer(ctx, home, mail);
+    if (st)
+        return st;
     *req = mail->req;
     atomic_store_explicit(&mail->state, MEGA__MAIL_EMPTY, memory_order_release);
     if (req->status)

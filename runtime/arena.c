@@ -233,11 +233,11 @@ void mega__arena_count_all(struct mega__ctx *ctx, mega_counters_t *sum)
         sum->disowned += a->count.disowned;
         sum->extents_released += a->count.extents_released;
         sum->sweeps += a->count.sweeps;
-        sum->grown += a->count.grown;
     }
     pthread_mutex_unlock(&ctx->arena_lock);
     sum->flushes += ctx->flusher.flushes;
     sum->fences += ctx->flusher.fences;
+    sum->grown = atomic_load_explicit(&ctx->grown, memory_order_relaxed);
 }
 
 static void free_slabs(struct mega__arena *a)

@@ -5,7 +5,8 @@
  * alloc: one bit from the bin's slab, one byte stored, the mark LIVE. No
  * lock, no atomic instruction, no flush, no fence: the mark becomes durable
  * with the data, by persist, or by drain. free: one byte stored, whoever's
- * slab it is; the owner's next sweep finds it. Chunks above MEGA__CLASS_MAX
+ * slab it is: the owner's own thread takes the chunk back at once, from
+ * others its next sweep does. Chunks above MEGA__CLASS_MAX
  * are runs (run.c).
  */
 #include "chunk.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * class.c - the sizes of chunks in slabs: four to a doubling, so at most a
- * fifth is lost from 128 bytes up; from a page up whole pages, so such
+ * fifth is lost from 128 bytes to a page; from there whole pages, so such
  * chunks are page aligned. The list is part of the media format: a SLAB word
  * holds an index into it.
  */

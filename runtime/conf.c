@@ -255,11 +255,6 @@ void mega__conf_print(const struct mega__conf *conf)
     }
 }
 
-int mega__conf_dir_per_home(const struct mega__conf *conf)
-{
-    return strstr(conf->dir.v.text, "%n") != NULL;
-}
-
 mega_status_t mega__conf_dir(const struct mega__conf *conf, uint32_t home,
                              char *dir, size_t size)
 {

@@ -43,7 +43,4 @@ void mega__conf_print(const struct mega__conf *conf);
 mega_status_t mega__conf_dir(const struct mega__conf *conf, uint32_t home,
                              char *dir, size_t size);
 
-/* Whether the directory's name holds %n: one directory per home. */
-int mega__conf_dir_per_home(const struct mega__conf *conf);
-
 #endif

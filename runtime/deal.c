@@ -132,6 +132,14 @@ static mega_status_t compare(const struct mega__summary *zero,
                           "epoch %llu, home 0 in %llu; use the current file",
                           h, (unsigned long long)s->epoch,
                           (unsigned long long)zero->epoch);
+    /* A home may be ahead after opens that were cut off, but a job that ended
+     * cleanly had home 0 with it. */
+    if (s->epoch > zero->epoch && s->clean == s->epoch)
+        return mega__fail(MEGA_ERR_MISMATCH,
+                          "home 0 is an older copy: it was last open in epoch "
+                          "%llu, home %u in %llu; use the current file",
+                          (unsigned long long)zero->epoch, h,
+                          (unsigned long long)s->epoch);
     return MEGA_OK;
 }
 

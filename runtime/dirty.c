@@ -21,13 +21,12 @@ mega_status_t mega__dirty_fence(struct mega__arena *a)
     return st;
 }
 
-/* Makes room in a slot: its line is flushed now and remembered until fenced,
- * for another thread's fence does not order our flush. */
+/* A line that was flushed is remembered until it is fenced, for another
+ * thread's fence does not order our flush. */
 static void spill(struct mega__arena *a, uintptr_t entry)
 {
     struct mega__dirty *d = &a->dirty;
     unsigned n = atomic_load_explicit(&d->nspill, memory_order_relaxed);
-    flush_entry(&a->flusher, entry);
     atomic_store_explicit(&d->spill[n], entry, memory_order_relaxed);
     atomic_store_explicit(&d->nspill, n + 1, memory_order_release);
     if (n + 1 == MEGA__DIRTY_SPILL && mega__dirty_fence(a) != MEGA_OK)
@@ -38,8 +37,10 @@ void mega__dirty_add(struct mega__arena *a, unsigned slot, uintptr_t entry)
 {
     struct mega__dirty *d = &a->dirty;
     uintptr_t old = atomic_load_explicit(&d->slots[slot], memory_order_relaxed);
-    if (old)
+    if (old) { /* make room */
+        flush_entry(&a->flusher, old);
         spill(a, old);
+    }
     d->used[slot / 64] |= UINT64_C(1) << slot % 64;
     atomic_store_explicit(&d->slots[slot], entry, memory_order_release);
 }
@@ -52,6 +53,7 @@ void mega__dirty_forget(struct mega__arena *a, enum mega__how how,
     unsigned slot = mega__dirty_slot(entry);
     if (atomic_load_explicit(&d->slots[slot], memory_order_relaxed) != entry)
         return;
+    spill(a, entry); /* before the slot is emptied: it is always in one */
     d->used[slot / 64] &= ~(UINT64_C(1) << slot % 64);
     atomic_store_explicit(&d->slots[slot], 0, memory_order_release);
 }

@@ -30,8 +30,8 @@ static inline void mega__dirty_note(struct mega__arena *a, enum mega__how how,
         mega__dirty_add(a, slot, entry);
 }
 
-/* The line of a mark is being flushed by this thread, and will be fenced
- * before anything is told: it need not be noted any more. */
+/* The line of a mark has been flushed by this thread: what is left to do for
+ * it is the fence. */
 void mega__dirty_forget(struct mega__arena *a, enum mega__how how,
                         const _Atomic uint8_t *mark);
 

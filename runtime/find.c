@@ -2,7 +2,8 @@
 /*
  * find.c - where the next slab comes from, in this order:
  *   1 an unowned slab that was offered, since chunks were freed in it;
- *   2 a FREE extent, looked for from where the last one was found;
+ *   2 a FREE extent: one that this thread has freed, else looked for from
+ *     where the last one was found;
  *   3 a search of the whole home: empty slabs are freed, others adopted;
  *   4 growth of the home by its server.
  * Everything is a hint but the word: whoever wins its CAS has the slab.

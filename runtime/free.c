@@ -105,6 +105,8 @@ static __attribute__((noinline)) mega_status_t free_other(struct mega__ctx *ctx,
     mega_status_t st = find_live(ctx, p, &at);
     if (st)
         return st;
+    if (mega__word_is_slab(at.word)) /* live now, it was not just before */
+        return not_live(p, "another thread allocates or frees it");
     struct mega__arena *a = mega__arena(ctx);
     return a ? mega__run_free(ctx, at.span, at.extent, at.word, &a->flusher)
              : MEGA_ERR_NOMEM;

@@ -19,8 +19,9 @@
 #define POOL_MARGIN                                                            \
     (UINT64_C(8) << 20) /* what a pool loses to libpmemobj and                 \
                            alignment, at most */
-#define POOL_MAX ((UINT64_C(16) << 30) + POOL_MARGIN) /* more fits in no span  \
-                                                       */
+#define POOL_MAX                                                               \
+    ((UINT64_C(16) << 30) + POOL_MARGIN) /* more fits in no span               \
+                                          */
 #define SPAN_MIN (UINT64_C(1) << 20)
 
 static uint32_t count_spans(const struct mega__home *home)

@@ -16,8 +16,8 @@
  * (A) a record: one or more whole lines with a checksum, written while the
  *     8-byte word that makes it valid says it is not;
  * (B) one aligned 8-byte store (words, slots) or 1-byte store (marks).
- * A word outside the extent words is sealed: value in the low 48 bits, check
- * in the high 16, so a damaged one is told from any value.
+ * The words of the block and of records are sealed: value in the low 48 bits,
+ * check in the high 16, so a damaged one is told from any value.
  *
  * (1) A born word is set on homes 1..H-1 first, home 0 last.
  * (2) epoch[h] >= epoch[0] in every image: home 0 is raised last.
@@ -25,8 +25,9 @@
  * (4) Marks count only under a SLAB word or at a RUN_HEAD.
  * (5) A SLAB word is durable only after its marks were cleared durably; a
  *     RUN_HEAD after its tails and its cleared mark.
- * (6) An extent becomes FREE only when seen empty under ownership, or by the
- *     server of its home when its region or run is dead.
+ * (6) An extent becomes FREE only when seen empty under ownership, when its
+ *     run was freed durably, when a claim of it is taken back before it
+ *     counted, or by the server of its home when its region or run is dead.
  * (7) A region id is used once; its record is CREATING before its first
  *     claim, LIVE after the last, DYING before the first give-back.
  * (8) An intent is durable before its first effect and cleared, durably,
@@ -112,7 +113,8 @@ struct mega__span_header { /* one record, written once */
  *   SLAB, SLAB_INIT     class 6 | region 20 | owner rank 20 | epoch 14
  *   RUN_HEAD, FREEING   length 18 | region 20 | epoch 14 | flags 8
  *   RUN_TAIL            distance 18 | region 20 | epoch 14 | 0
- * Changed by compare-and-swap only, desired != expected:
+ * Changed by compare-and-swap, desired != expected (or stored, by the owner of
+ * a SLAB_INIT):
  *   FREE -> SLAB_INIT -> SLAB           claim (slab.c)
  *   SLAB(owned) <-> SLAB(no owner)      disown, adopt (slab.c)
  *   SLAB(owned, seen empty) -> FREE     release (slab.c)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * recover.c - settles what the job before left behind; the same work after a
- * clean end and after a crash, so the clean mark is information only.
+ * clean end and after a crash, but for syncs that only a crash needs.
  *
  *   verify the directory | clear the clean marks | raise the epochs, home 0
  *   last (layout.h, 2) | make durable what we decide on (L7) | complete the

@@ -6,8 +6,8 @@
 #include "types.h"
 
 /* Collective, once, after all homes of the host are mapped. Raises the
- * epochs; on return every word, mark and record is settled and durable.
- * ERRORS: DAMAGED - nothing of the directory was written; IO. */
+ * epochs; on return what the job will build on is settled and durable.
+ * ERRORS: DAMAGED, IO. */
 mega_status_t mega__recover(struct mega__ctx *ctx);
 
 #endif

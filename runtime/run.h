@@ -40,7 +40,7 @@ static inline uint64_t mega__run_extents(uint64_t size)
     return (size >> MEGA__EXTENT_SHIFT) + ((size & (MEGA__EXTENT - 1)) != 0);
 }
 
-/* Of the span that a new mark lies in. */
+/* The mark of a run. */
 static inline _Atomic uint8_t *mega__run_mark(struct mega__span *span,
                                               uint32_t extent)
 {

@@ -24,11 +24,9 @@ struct mega__seg_home {
     int32_t server, server_host_rank;
     uint32_t how, domain;
     _Atomic uint32_t nspans; /* release: spans[0..nspans) are set */
-    _Atomic uint32_t growing;
-    _Atomic int32_t growth; /* status of the last attempt */
     struct mega__seg_span spans[MEGA__SPANS_MAX];
-    /* Unowned slabs in which chunks were freed, by class: word << 0 unused
-     * slots are 0. A lossy ring: an entry may be overwritten or stale. */
+    /* Unowned slabs in which chunks were freed, by class: global pointers of
+     * their extents. A lossy ring: an entry may be 0, overwritten, stale. */
     _Atomic uint64_t ring[MEGA__CLASSES][MEGA__RING];
     _Atomic uint32_t ring_in[MEGA__CLASSES], ring_out[MEGA__CLASSES];
     _Atomic uint32_t intent_taken[MEGA__INTENTS_MAX];
@@ -53,7 +51,8 @@ struct mega__mail { /* of the rank that asks */
 };
 
 struct mega__seg_rank {
-    _Atomic uint32_t bell; /* rises when mail for this rank's agent comes */
+    _Atomic uint32_t bell;    /* rises when mail for this rank's agent comes */
+    _Atomic uint32_t growing; /* its agent grows a home: that may take long */
     struct mega__mail mail;
 };
 

@@ -46,8 +46,8 @@ unsigned mega__slab_reclaim(struct mega__arena *a, struct mega__home *home);
 void mega__slab_hint(struct mega__arena *a, struct mega__span *span,
                      uint32_t extent, uint64_t w);
 
-/* Adds at least need bytes of room to a home that is full; about a run if
- * extents > 1. Errors as slab_get. */
+/* Adds room for need adjacent bytes to a home that had seen_spans spans when
+ * it was found full. Errors as slab_get. */
 mega_status_t mega__slab_grow(struct mega__ctx *ctx, struct mega__home *home,
                               uint32_t seen_spans, uint64_t need);
 

@@ -16,6 +16,7 @@
 
 #include "agent.h"
 #include "arena.h"
+#include "check.h"
 #include "class.h"
 #include "deal.h"
 #include "home.h"
@@ -25,6 +26,7 @@
 #include "recover.h"
 #include "region.h"
 #include "seg.h"
+#include "sweep.h"
 
 /* ---- Steps ---- */
 
@@ -80,6 +82,29 @@ static void choose_my_home(struct mega__ctx *ctx)
             ctx->my_home = (int)h;
 }
 
+static void report_bad(const char *what, void *arg)
+{
+    (void)arg;
+    mega__log(MEGA__LOG_ERROR, "check: %s", what);
+}
+
+/* MEGALLOC_CHECK=yes: the homes served here are sound, or the call fails. */
+static mega_status_t check_served(struct mega__ctx *ctx)
+{
+    uint64_t bad = 0;
+    uint32_t i = 0;
+    if (!ctx->conf.check.v.number)
+        return MEGA_OK;
+    for (struct mega__home *home; (home = mega__home_next_served(ctx, &i));)
+        bad += mega__check_home(ctx, home, report_bad, NULL);
+    mega_status_t st =
+        bad ? mega__fail(MEGA_ERR_DAMAGED,
+                         "%llu violations in the homes of rank %d: see the log",
+                         (unsigned long long)bad, ctx->place.rank)
+            : MEGA_OK;
+    return mega__boot_agree(ctx->boot, st);
+}
+
 static void notice(struct mega__ctx *ctx)
 {
     static const char *const names[] = {"process", "power-msync", "power"};
@@ -104,11 +129,9 @@ static void notice(struct mega__ctx *ctx)
     for (uint32_t h = 0; h < ctx->nhomes; h++) {
         char path[MEGA__PATH] = "";
         if (ctx->homes[h].local && !mega__home_path(ctx, h, 0, "", path))
-            mega__log(MEGA__LOG_ERROR,
-                      "info: home %u: %s, domain %s, epoch "
-                      "%llu",
-                      h, path, names[ctx->homes[h].domain],
-                      (unsigned long long)ctx->epoch);
+            fprintf(stderr, "megalloc: home %u: %s, domain %s, epoch %llu\n", h,
+                    path, names[ctx->homes[h].domain],
+                    (unsigned long long)ctx->epoch);
     }
 }
 
@@ -123,6 +146,8 @@ static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
         st = share_and_join(ctx);
     if (!st)
         st = mega__recover(ctx);
+    if (!st)
+        st = check_served(ctx);
     if (!st)
         st = expose(ctx);
     if (!st)
@@ -193,35 +218,43 @@ mega_status_t mega__space_drain(struct mega__ctx *ctx)
 {
     mega_status_t st = mega__net_flush(ctx->net);
     mega_status_t drained = mega__arena_drain_all(ctx, &ctx->flusher);
-    if (!st)
-        st = drained;
-    uint32_t i = 0;
-    for (struct mega__home *home;
-         !st && (home = mega__home_next_served(ctx, &i));)
-        for (uint32_t k = 0;
-             !st && home->how == MEGA__HOW_MSYNC && k < home->npools; k++)
-            st = mega__pool_sync(home->pools[k]);
-    return st;
+    return st ? st : drained;
 }
 
-/* (1) all is durable everywhere, (2) then a home is marked clean. */
-static mega_status_t end_cleanly(struct mega__ctx *ctx)
+/* What any rank has stored in the homes served here is on their medium. */
+static mega_status_t write_served(struct mega__ctx *ctx)
 {
-    mega__arena_give_up_all(ctx);
-    mega_status_t st = mega__boot_agree(ctx->boot, mega__net_flush(ctx->net));
-    if (!st)
-        st = mega__boot_agree(ctx->boot, mega__space_drain(ctx));
+    mega_status_t st = MEGA_OK;
     uint32_t i = 0;
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));) {
+        if (home->how == MEGA__HOW_FLUSH)
+            st = mega__sweep_flush_data(ctx, home, &ctx->flusher);
+        pthread_mutex_lock(&ctx->map_lock); /* a growth may add pools */
         for (uint32_t k = 0;
-             !st && home->how == MEGA__HOW_FLUSH && k < home->npools; k++)
+             !st && home->how == MEGA__HOW_MSYNC && k < home->npools; k++)
             st = mega__pool_sync(home->pools[k]);
-        if (!st) {
-            mega__home_write(home, &ctx->flusher, &home->block->clean,
-                             ctx->epoch);
-            st = mega__pool_drain(&ctx->flusher);
-        }
+        pthread_mutex_unlock(&ctx->map_lock);
+    }
+    return st;
+}
+
+mega_status_t mega__space_commit(struct mega__ctx *ctx)
+{
+    mega_status_t st = mega__boot_agree(ctx->boot, mega__space_drain(ctx));
+    return st ? st : mega__boot_agree(ctx->boot, write_served(ctx));
+}
+
+/* All is durable everywhere, then a home is marked clean. */
+static mega_status_t end_cleanly(struct mega__ctx *ctx)
+{
+    mega__arena_give_up_all(ctx);
+    mega_status_t st = mega__space_commit(ctx);
+    uint32_t i = 0;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &i));) {
+        mega__home_write(home, &ctx->flusher, &home->block->clean, ctx->epoch);
+        st = mega__pool_drain(&ctx->flusher);
     }
     return mega__boot_agree(ctx->boot, st);
 }
@@ -248,6 +281,8 @@ mega_status_t mega__space_close(struct mega__ctx **ctx_p)
     if (ctx->conf.stats.v.number)
         print_stats(ctx);
     mega_status_t st = end_cleanly(ctx);
+    if (!st)
+        st = check_served(ctx);
     mega__space_abandon(ctx_p);
     return st;
 }

@@ -14,7 +14,10 @@ mega_status_t mega__space_close(struct mega__ctx **ctx_p);
 /* The same without the collective part: when MPI is gone. */
 void mega__space_abandon(struct mega__ctx **ctx_p);
 
-/* L1's commit: what all threads of this process have changed. Local. */
+/* The marks that all threads of this process have changed are durable. */
 mega_status_t mega__space_drain(struct mega__ctx *ctx);
+
+/* L1's commit: everything of all ranks. Collective. */
+mega_status_t mega__space_commit(struct mega__ctx *ctx);
 
 #endif

@@ -42,9 +42,11 @@ static void offer_slab(struct sweep *s, uint32_t e, uint64_t w, unsigned class)
 static void sweep_slab(struct sweep *s, uint32_t e, uint64_t w)
 {
     unsigned class = mega__word_class(w);
-    if (!mega__live_has(s->live, mega__word_region(w)))
+    if (!mega__live_has(s->live, mega__word_region(w))) {
         set_free(s, e, w);
-    else if (mega__slab_owned(s->ctx, w)) /* a ghost: the epoch wrapped */
+        return;
+    }
+    if (mega__slab_owned(s->ctx, w)) /* a ghost: the epoch wrapped */
         mega__span_cas(
             s->span, e, w,
             mega__word_slab(MEGA__SLAB, class, mega__word_region(w), 0, 0));
@@ -132,6 +134,25 @@ mega_status_t mega__sweep_flush(struct mega__ctx *ctx, struct mega__home *home)
                          8 * (size_t)span->extents);
     }
     return mega__pool_drain(&ctx->flusher);
+}
+
+mega_status_t mega__sweep_flush_data(struct mega__ctx *ctx,
+                                     struct mega__home *home,
+                                     struct mega__flusher *f)
+{
+    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
+        struct mega__span *span =
+            mega__span_of(ctx, mega__gptr(home->no, no, 0));
+        if (!span)
+            break;
+        for (uint32_t e = span->first; e < span->extents; e++)
+            if (mega__span_word(span, e) != MEGA__FREE)
+                mega__pool_flush(f, span->how,
+                                 span->base +
+                                     ((uint64_t)e << MEGA__EXTENT_SHIFT),
+                                 MEGA__EXTENT);
+    }
+    return mega__pool_drain(f);
 }
 
 mega_status_t mega__sweep_region(struct mega__ctx *ctx, struct mega__home *home,

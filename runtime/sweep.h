@@ -21,4 +21,10 @@ mega_status_t mega__sweep_region(struct mega__ctx *ctx, struct mega__home *home,
 /* All words of the home are on the medium. */
 mega_status_t mega__sweep_flush(struct mega__ctx *ctx, struct mega__home *home);
 
+/* All bytes in extents that are in use are on the medium (a home whose stores
+ * need flushes: the cost is that of all memory in use). */
+mega_status_t mega__sweep_flush_data(struct mega__ctx *ctx,
+                                     struct mega__home *home,
+                                     struct mega__flusher *f);
+
 #endif

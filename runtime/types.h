@@ -100,8 +100,9 @@ struct mega__home {
  *   reserved  rsv bit set
  *   live      neither: handed out; the mark tells when it was freed
  * INVARIANTS: avail & rsv == 0; avail, rsv within starts; a chunk whose mark
- * is LIVE has neither bit. The owner's thread alone changes avail; rsv bits
- * are set by it and cleared by any thread of the process. */
+ * is LIVE is not in the list. The owner's thread alone changes avail; rsv bits
+ * are set by it and cleared by any thread of the process, after the mark of a
+ * published chunk is LIVE. */
 struct mega__slab {
     struct mega__arena *arena; /* for ever: others may read it at any time */
     struct mega__slab *next;   /* in the arena's spare list */
@@ -215,6 +216,7 @@ struct mega__ctx {
     struct mega_region *regions; /* open handles; collectives only */
     struct mega_region def;      /* the default region */
     _Atomic uint32_t intent_hint;
+    _Atomic uint64_t grown; /* spans added to the homes served */
     _Atomic uint64_t intent_seq;
     _Atomic bool in_collective;
     struct mega__flusher flusher; /* of collectives */

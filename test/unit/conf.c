@@ -163,6 +163,5 @@ Test(conf, directories_are_expanded)
     cr_assert(strncmp(dir, "/x/", 3) == 0 &&
               strncmp(dir + 3, host, strlen(host)) == 0 &&
               strcmp(dir + 3 + strlen(host), "/n12") == 0);
-    cr_assert(mega__conf_dir_per_home(&conf));
     cr_assert_eq(mega__conf_dir(&conf, 12, dir, 4), MEGA_ERR_CONF);
 }
