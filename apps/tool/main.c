@@ -53,20 +53,6 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-void print_json(json_t *json)
-{
-    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(json);
-}
-
-json_t *json_gptr(uint64_t p)
-{
-    char text[19];
-    snprintf(text, sizeof text, "0x%016llx", (unsigned long long)p);
-    return json_string(text);
-}
-
 static int refuse(const char *why, const char *what)
 {
     fprintf(stderr, "megalloc: %s%s\n%s", why, what, usage_text);
