@@ -228,10 +228,9 @@ uint64_t mega__check_home(struct mega__ctx *ctx, struct mega__home *home,
                           mega_check_fn fn, void *arg)
 {
     struct check c = {.ctx = ctx, .home = home, .fn = fn, .arg = arg};
-    uint32_t ended;
     check_block(&c);
     if (ctx->homes[0].local) {
-        mega__dir_live(&ctx->homes[0], &c.live, &ended);
+        mega__dir_live(&ctx->homes[0], &c.live);
         c.have_live = true;
     }
     check_runs(&c);

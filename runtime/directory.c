@@ -20,6 +20,14 @@ bool mega__live_has(const struct mega__live *live, uint32_t id)
     return false;
 }
 
+bool mega__live_ended(const struct mega__live *live, uint32_t id)
+{
+    for (uint32_t i = 0; i < live->nended; i++)
+        if (live->ended[i] == id)
+            return true;
+    return false;
+}
+
 bool mega__live_keeps_run(uint32_t region, uint64_t start, void *arg)
 {
     const struct mega__live *live = arg;
@@ -179,13 +187,12 @@ mega_status_t mega__dir_region_bytes(const struct mega__home *home0,
     return mega__pool_drain(f);
 }
 
-void mega__dir_live(const struct mega__home *home0, struct mega__live *live,
-                    uint32_t *ended_p)
+void mega__dir_live(const struct mega__home *home0, struct mega__live *live)
 {
     live->n = 1;
     live->ids[0] = MEGA__REGION_DEFAULT;
     live->bytes_per_home[0] = 0;
-    *ended_p = 0;
+    live->nended = 0;
     for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++) {
         const struct mega__region_record *r = &home0->block->regions[i];
         uint32_t id;
@@ -196,7 +203,7 @@ void mega__dir_live(const struct mega__home *home0, struct mega__live *live,
             break;
         case MEGA__REC_CREATING:
         case MEGA__REC_DYING:
-            ++*ended_p;
+            live->ended[live->nended++] = id;
             break;
         default:
             break;
@@ -209,9 +216,9 @@ mega_status_t mega__dir_bury(const struct mega__home *home0,
 {
     struct mega__home_block *b = home0->block;
     struct mega__live live;
-    uint32_t ended, id;
+    uint32_t id;
     mega_status_t st = MEGA_OK;
-    mega__dir_live(home0, &live, &ended);
+    mega__dir_live(home0, &live);
     for (unsigned i = 0; !st && i < MEGA_ROOTS_MAX; i++)
         if (state_of(&b->roots[i].state, &id) == MEGA__REC_LIVE &&
             !mega__live_has(&live, id))
@@ -343,14 +350,10 @@ bool mega__dir_run_known(const struct mega__home *home, uint32_t region,
     return false;
 }
 
-mega_status_t
-mega__dir_run_prune(const struct mega__home *home, struct mega__flusher *f,
-                    bool (*keep)(uint32_t region, uint64_t start, void *arg),
-                    void *arg)
+mega_status_t mega__dir_run_verify(const struct mega__home *home)
 {
-    mega_status_t st = MEGA_OK;
-    for (unsigned i = 0; !st && i < MEGA__RUNS_MAX; i++) {
-        struct mega__run_record *r = &home->block->runs[i];
+    for (unsigned i = 0; i < MEGA__RUNS_MAX; i++) {
+        const struct mega__run_record *r = &home->block->runs[i];
         enum mega__record_state state;
         uint32_t id;
         if (!mega__record_state(r->state, &state, &id) ||
@@ -359,7 +362,21 @@ mega__dir_run_prune(const struct mega__home *home, struct mega__flusher *f,
                               "home %u: run record %u in span 0 is damaged: "
                               "restore its files from a copy",
                               home->no, i);
-        if (state == MEGA__REC_LIVE && !keep(id, r->start, arg))
+    }
+    return MEGA_OK;
+}
+
+mega_status_t
+mega__dir_run_prune(const struct mega__home *home, struct mega__flusher *f,
+                    bool (*keep)(uint32_t region, uint64_t start, void *arg),
+                    void *arg)
+{
+    mega_status_t st = MEGA_OK;
+    for (unsigned i = 0; !st && i < MEGA__RUNS_MAX; i++) {
+        struct mega__run_record *r = &home->block->runs[i];
+        uint32_t id;
+        if (state_of(&r->state, &id) == MEGA__REC_LIVE &&
+            !keep(id, r->start, arg))
             st = set_state(home, f, &r->state, id, MEGA__REC_GONE);
     }
     return st;

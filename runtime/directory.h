@@ -10,13 +10,17 @@
 
 #include "types.h"
 
-/* Regions whose memory counts. */
+/* Regions whose memory counts, and those whose end is to be completed. Memory
+ * of any other region is damage: a record goes after the last word of it. */
 struct mega__live {
     uint32_t n;
     uint32_t ids[MEGA_REGIONS_MAX + 1];
     uint64_t bytes_per_home[MEGA_REGIONS_MAX + 1];
+    uint32_t nended; /* CREATING or DYING */
+    uint32_t ended[MEGA_REGIONS_MAX];
 };
 bool mega__live_has(const struct mega__live *live, uint32_t id);
+bool mega__live_ended(const struct mega__live *live, uint32_t id);
 
 /* Whether a raw run that begins at this offset of a region counts: the keep
  * of mega__dir_run_prune; live is a struct mega__live. */
@@ -47,9 +51,8 @@ mega_status_t mega__dir_region_bytes(const struct mega__home *home0,
                                      struct mega__flusher *f, uint32_t line,
                                      uint64_t bytes_per_home);
 
-/* Live regions, the default among them; *ended_p: CREATING or DYING ones. */
-void mega__dir_live(const struct mega__home *home0, struct mega__live *live_p,
-                    uint32_t *ended_p);
+/* The regions of the space, the default among them. */
+void mega__dir_live(const struct mega__home *home0, struct mega__live *live_p);
 
 /* Regions that are not live and their roots are gone. Their memory has been
  * given back on all homes, durably. */
@@ -76,6 +79,9 @@ mega_gptr_t mega__dir_root_slot(uint32_t line);
 
 /* ---- Raw runs of one home ---- */
 
+/* ERRORS: DAMAGED. */
+mega_status_t mega__dir_run_verify(const struct mega__home *home);
+
 /* ERRORS: TABLE_FULL. */
 mega_status_t mega__dir_run_add(const struct mega__home *home,
                                 struct mega__flusher *f, uint32_t region,
@@ -88,7 +94,7 @@ bool mega__dir_run_known(const struct mega__home *home, uint32_t region,
 
 /* Forgets runs of regions that are not live, and those of live ones that begin
  * at or beyond their bytes_per_home (a grow that was not finished): whatever
- * keep says. ERRORS: DAMAGED. */
+ * keep says. */
 mega_status_t
 mega__dir_run_prune(const struct mega__home *home, struct mega__flusher *f,
                     bool (*keep)(uint32_t region, uint64_t start, void *arg),

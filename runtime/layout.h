@@ -122,14 +122,14 @@ struct mega__span_header { /* one record, written once */
  *   RUN_HEAD -> FREEING -> FREE         tails first to FREE (run.c)
  *   whatever is dead -> FREE            by the server only (sweep.c)
  * An owner counts only if the epoch is the current one; 0 is nobody's. */
-enum mega__kind {
-    MEGA__FREE = 0,
-    MEGA__SLAB_INIT = 1,
-    MEGA__SLAB = 2,
-    MEGA__RUN_HEAD = 3,
-    MEGA__RUN_TAIL = 4,
-    MEGA__FREEING = 5,
-    MEGA__UNUSABLE = 15
+enum mega__kind { /* even parity: one flipped bit makes no other kind */
+                  MEGA__FREE = 0,
+                  MEGA__SLAB_INIT = 3,
+                  MEGA__SLAB = 5,
+                  MEGA__RUN_HEAD = 6,
+                  MEGA__RUN_TAIL = 9,
+                  MEGA__FREEING = 10,
+                  MEGA__UNUSABLE = 15
 };
 
 #define MEGA__RUN_RAW 1u /* flag: reserved by a region, has no mark */

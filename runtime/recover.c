@@ -22,11 +22,6 @@
 #include "log.h"
 #include "sweep.h"
 
-struct verdict { /* of home 0's server, for all */
-    struct mega__live live;
-    uint32_t ended;
-};
-
 static bool serves_home0(const struct mega__ctx *ctx)
 {
     return ctx->homes[0].serving;
@@ -81,7 +76,21 @@ static mega_status_t make_durable(struct mega__ctx *ctx)
     return mega__boot_agree(ctx->boot, st);
 }
 
-static mega_status_t sweep_served(struct mega__ctx *ctx, struct verdict *v)
+/* Before anything is written. */
+static mega_status_t verify_served(struct mega__ctx *ctx)
+{
+    mega_status_t st = MEGA_OK;
+    uint32_t i = 0;
+    if (serves_home0(ctx))
+        st = mega__dir_verify(&ctx->homes[0]);
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &i));)
+        st = mega__dir_run_verify(home);
+    return mega__boot_agree(ctx->boot, st);
+}
+
+static mega_status_t sweep_served(struct mega__ctx *ctx,
+                                  struct mega__live *live)
 {
     mega_status_t st = MEGA_OK;
     uint32_t i = 0;
@@ -89,10 +98,10 @@ static mega_status_t sweep_served(struct mega__ctx *ctx, struct verdict *v)
          !st && (home = mega__home_next_served(ctx, &i));) {
         uint64_t freed = 0;
         st = mega__dir_run_prune(home, &ctx->flusher, mega__live_keeps_run,
-                                 &v->live);
+                                 live);
         if (!st)
-            st = mega__sweep_open(ctx, home, &v->live, &freed);
-        if (!st && v->ended) /* before their records go */
+            st = mega__sweep_open(ctx, home, live, &freed);
+        if (!st && live->nended) /* before their records go */
             st = mega__sweep_flush(ctx, home);
         ctx->recovery.extents_freed += freed;
     }
@@ -120,34 +129,35 @@ static mega_status_t sum_up(struct mega__ctx *ctx)
 
 mega_status_t mega__recover(struct mega__ctx *ctx)
 {
-    struct verdict *v = calloc(1, sizeof *v);
+    struct mega__live *live = calloc(1, sizeof *live);
     mega_status_t st =
-        v ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory to recover");
-    if (!st && serves_home0(ctx))
-        st = mega__dir_verify(&ctx->homes[0]);
+        live ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory to recover");
     st = mega__boot_agree(ctx->boot, st);
+    if (!st)
+        st = verify_served(ctx);
     if (!st)
         st = raise_epoch(ctx);
     if (!st)
         st = make_durable(ctx);
     if (!st && serves_home0(ctx))
-        mega__dir_live(&ctx->homes[0], &v->live, &v->ended);
+        mega__dir_live(&ctx->homes[0], live);
     if (!st)
-        st = mega__boot_bcast(ctx->boot, v, sizeof *v, ctx->homes[0].server);
+        st = mega__boot_bcast(ctx->boot, live, sizeof *live,
+                              ctx->homes[0].server);
     if (!st)
-        st = mega__boot_agree(ctx->boot, mega__intent_replay(ctx, &v->live));
+        st = mega__boot_agree(ctx->boot, mega__intent_replay(ctx, live));
     if (!st)
         st = mega__boot_agree(ctx->boot, mega__intent_clear(ctx));
     if (!st)
-        st = sweep_served(ctx, v);
+        st = sweep_served(ctx, live);
     if (!st && serves_home0(ctx))
         st = mega__dir_bury(&ctx->homes[0], &ctx->flusher);
     if (!st)
         st = sum_up(ctx);
     if (!st) {
         ctx->recovery.epoch = ctx->epoch;
-        ctx->recovery.regions_ended = v->ended;
+        ctx->recovery.regions_ended = live->nended;
     }
-    free(v);
+    free(live);
     return mega__boot_agree(ctx->boot, st);
 }

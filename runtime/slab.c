@@ -63,14 +63,12 @@ static uint64_t line_unused(const struct mega__ctx *ctx,
 }
 
 static bool extent_empty(const struct mega__ctx *ctx,
-                         const struct mega__span *span, uint32_t extent,
-                         unsigned class)
+                         const struct mega__span *span, uint32_t extent)
 {
-    const struct mega__class *c = &ctx->classes.of[class];
+    /* Not only the starts of chunks: a damaged class must free nothing. */
     const _Atomic uint8_t *marks = mega__slab_marks(span, extent);
     for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
-        if (line_unused(ctx, marks + i * MEGA__LINE, c->starts[i]) !=
-            c->starts[i])
+        if (line_unused(ctx, marks + i * MEGA__LINE, UINT64_MAX) != UINT64_MAX)
             return false;
     return true;
 }
@@ -207,6 +205,21 @@ struct mega__slab *mega__slab_claim(struct mega__arena *a,
     return slab;
 }
 
+/* A mark where no chunk of the class begins: the word's class is damaged, and
+ * what we took for free may be somebody's. */
+static bool class_fits(const struct mega__ctx *ctx,
+                       const struct mega__span *span, uint32_t extent,
+                       unsigned class)
+{
+    const struct mega__class *c = &ctx->classes.of[class];
+    const _Atomic uint8_t *marks = mega__slab_marks(span, extent);
+    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
+        if (~line_equals(marks + i * MEGA__LINE, MEGA__MARK_FREE) &
+            ~c->starts[i])
+            return false;
+    return true;
+}
+
 struct mega__slab *mega__slab_adopt(struct mega__arena *a,
                                     struct mega__span *span, uint32_t extent,
                                     uint64_t w)
@@ -216,7 +229,8 @@ struct mega__slab *mega__slab_adopt(struct mega__arena *a,
     uint32_t region = mega__word_region(w);
     const _Atomic uint8_t *marks = mega__slab_marks(span, extent);
     a->count.claim_cas++;
-    if (!mega__span_cas(span, extent, w,
+    if (!class_fits(ctx, span, extent, class) ||
+        !mega__span_cas(span, extent, w,
                         owned_word(ctx, MEGA__SLAB, class, region)))
         return NULL;
     struct mega__slab *slab = slab_new(a, span, extent, class, region);
@@ -278,10 +292,10 @@ static bool release_if_empty(struct mega__arena *a, struct mega__span *span,
     struct mega__ctx *ctx = a->ctx;
     unsigned class = mega__word_class(w);
     uint64_t owned = owned_word(ctx, MEGA__SLAB, class, mega__word_region(w));
-    if (class >= MEGA__CLASSES || !extent_empty(ctx, span, extent, class) ||
+    if (class >= MEGA__CLASSES || !extent_empty(ctx, span, extent) ||
         !mega__span_cas(span, extent, w, owned))
         return false;
-    bool empty = extent_empty(ctx, span, extent, class);
+    bool empty = extent_empty(ctx, span, extent);
     uint64_t next =
         empty ? MEGA__FREE
               : mega__word_slab(MEGA__SLAB, class, mega__word_region(w), 0, 0);

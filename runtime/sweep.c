@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * sweep.c - see sweep.h. A word that does not decode is left as it is: it is
- * neither used nor freed, mega_check names it, and the rest goes on.
+ * sweep.c - see sweep.h. A word that does not decode, or names a region that
+ * neither lives nor is being ended, is damaged: it is left as it is, neither
+ * used nor freed, mega_check names it, and the rest goes on.
  */
 #include "sweep.h"
 
@@ -42,10 +43,10 @@ static void offer_slab(struct sweep *s, uint32_t e, uint64_t w, unsigned class)
 static void sweep_slab(struct sweep *s, uint32_t e, uint64_t w)
 {
     unsigned class = mega__word_class(w);
-    if (!mega__live_has(s->live, mega__word_region(w))) {
+    if (mega__live_ended(s->live, mega__word_region(w)))
         set_free(s, e, w);
+    if (!mega__live_has(s->live, mega__word_region(w)))
         return;
-    }
     if (mega__slab_owned(s->ctx, w)) /* a ghost: the epoch wrapped */
         mega__span_cas(
             s->span, e, w,
@@ -58,7 +59,8 @@ static void sweep_head(struct sweep *s, uint32_t e, uint64_t w)
 {
     uint32_t region = mega__word_region(w);
     bool keep = mega__live_has(s->live, region);
-    if (!mega__run_fits(s->span, e, w))
+    if (!mega__run_fits(s->span, e, w) ||
+        (!keep && !mega__live_ended(s->live, region)))
         return;
     if (keep && mega__word_flags(w) & MEGA__RUN_RAW)
         keep = mega__dir_run_known(
