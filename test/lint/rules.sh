@@ -105,7 +105,7 @@ tap_empty "nothing refers to files outside the tree or to a to-do list" \
 tap_empty "each .c file is listed in Makefile.am" \
     "$(for file in "${c_files[@]}"; do
         case $file in
-        test/unit/*.c) name=${file%.c} ;;
+        test/unit/*.c | test/crash/*.c) name=${file%.c} ;;
         *.c) name=$file ;;
         *) continue ;;
         esac
