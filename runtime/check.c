@@ -120,8 +120,8 @@ static void check_roots(struct check *c)
         mega_gptr_t p = mega_from_bits(r->slot);
         if (!mega__record_state(r->state, &state, &id) ||
             state != MEGA__REC_LIVE || mega_is_null(p) ||
-            mega__gptr_home(p) >= c->ctx->nhomes ||
-            !c->ctx->homes[mega__gptr_home(p)].local)
+            (mega__gptr_home(p) < c->ctx->nhomes &&
+             !c->ctx->homes[mega__gptr_home(p)].local))
             continue;
         if (!mega__chunk_place(c->ctx, p, &at) ||
             (at.mark && atomic_load(at.mark) != MEGA__MARK_LIVE))

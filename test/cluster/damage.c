@@ -184,8 +184,9 @@ static void judge(int home, const char *what, size_t at)
         return;
     }
     int bad = complaints(), lost = data_lost();
-    /* A word has no checksum: one that names an ended region is swept. */
-    int word = strstr(what, "words") != NULL;
+    /* Extent words and the slots of roots have no checksum: they change by
+     * one 8-byte store. What a flip makes of them may look right. */
+    int word = strstr(what, "words") || strstr(what, "root records");
     silent += lost && !bad && word;
     if (lost && !bad && !word) {
         fprintf(stderr, "%s: data lost without a word\n", text);

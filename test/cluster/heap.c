@@ -114,7 +114,8 @@ static void several(int argc, char **argv)
         HOLDS(mega_alloc_n(MEGA_DEFAULT, 0, 1 << 20, 300, p) != MEGA_OK);
         rank_told("MEGALLOC_HOME_MAX");
         stat_of(0, &after);
-        HOLDS(after.free == before.free && after.runs == before.runs);
+        /* the search has given empty slabs back: more may be free than was */
+        HOLDS(after.free >= before.free && after.runs == before.runs);
     }
     MUST(mega_barrier());
 }

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# medium.sh - a medium that is too small, that fills up, that may not be
+# written: small memory file systems, which only root may mount.
+. "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
+
+small=$scratch/small
+mkdir "$small"
+if ! mount -t tmpfs -o size=100M tmpfs "$small" 2>/dev/null; then
+    tap_skip "a medium that is full" "no permission to mount a tmpfs"
+    tap_end
+    exit
+fi
+trap 'umount "$small"; rm -rf "$scratch"' EXIT
+export MEGALLOC_DIR=$small/space
+
+passes "a medium fills up, the job goes on" 2 medium
+passes "its homes are sound afterwards" 2 life open
+new_space
+MEGALLOC_HOME_SIZE=200M job 2 life open
+refused "no room for the first home" "$small" MEGALLOC_HOME_SIZE
+tap_empty "nothing is left of it" "$(find "$small" -name '*.pool*')"
+passes "a smaller one is made there" 2 life open
+mount -o remount,ro "$small"
+job 2 life open
+refused "a file system that may not be written" "$small"
+mount -o remount,rw "$small"
+passes "writable again, it is as it was" 2 life open
+tap_end
