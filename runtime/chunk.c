@@ -44,10 +44,10 @@ static mega_status_t full(struct mega__ctx *ctx, struct mega__home *home,
 /* The number of the slab after the current one. */
 static uint16_t after_cur(const struct mega__bin *bin)
 {
-    uint16_t i = 0;
+    uint32_t i = 0;
     while (i < bin->n && bin->kept[i] != bin->cur)
         i++;
-    return bin->n ? (uint16_t)((i + 1) % bin->n) : 0;
+    return (uint16_t)(i + 1 < bin->n ? i + 1 : 0);
 }
 
 /* Makes room for one more slab: the one after the current is given up. A slab
