@@ -72,6 +72,8 @@ static size_t simplify(struct ti_range *v, size_t count, uint64_t gap)
 {
     size_t left = 0;
 
+    if (count == 0)
+        return 0; /* qsort wants an array even then */
     qsort(v, count, sizeof *v, by_begin);
     for (size_t i = 0; i < count; i++)
         if (left == 0 || !join(&v[left - 1], &v[i], gap))
