@@ -78,6 +78,28 @@ static void sweep_head(struct sweep *s, uint32_t e, uint64_t w)
     s->freed += mega__word_len(w);
 }
 
+/* Where the head of a tail should be lies a word that does not decode: the
+ * tail may hold live data. */
+static bool head_is_damaged(const struct sweep *s, uint32_t e, uint64_t tail)
+{
+    uint32_t distance = mega__word_len(tail);
+    if (distance == 0 || distance > e - s->span->first)
+        return true; /* this word is the damaged one */
+    uint64_t head = mega__span_word(s->span, e - distance);
+    switch (mega__word_kind(head)) {
+    case MEGA__FREE:
+        return head != MEGA__FREE;
+    case MEGA__SLAB_INIT:
+    case MEGA__SLAB:
+    case MEGA__RUN_HEAD:
+    case MEGA__RUN_TAIL:
+    case MEGA__FREEING:
+        return false;
+    default:
+        return true;
+    }
+}
+
 static void sweep_extent(struct sweep *s, uint32_t e)
 {
     uint64_t w = mega__span_word(s->span, e);
@@ -92,7 +114,7 @@ static void sweep_extent(struct sweep *s, uint32_t e)
         sweep_head(s, e, w);
         break;
     case MEGA__RUN_TAIL: /* heads come first, so this is settled */
-        if (!mega__run_covers(s->span, e, w))
+        if (!mega__run_covers(s->span, e, w) && !head_is_damaged(s, e, w))
             set_free(s, e, w);
         break;
     case MEGA__FREEING:
@@ -147,7 +169,7 @@ mega_status_t mega__sweep_flush_data(struct mega__ctx *ctx,
             mega__span_of(ctx, mega__gptr(home->no, no, 0));
         if (!span)
             break;
-        for (uint32_t e = span->first; e < span->extents; e++)
+        for (uint32_t e = 0; e < span->extents; e++) /* with its metadata */
             if (mega__span_word(span, e) != MEGA__FREE)
                 mega__pool_flush(f, span->how,
                                  span->base +
