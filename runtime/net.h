@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * net.h - transport to homes of other hosts. Homes of the same host never
- * come here: they are mapped. net_none.c is the build without a transport;
- * test/lib/net_delay.c, for tests, delivers late and reorders until a flush.
+ * net.h - transport to homes of other hosts, far homes. Homes of the same host
+ * never come here: they are mapped. net_none.c is the build without a
+ * transport, net_ucx.c the one with; test/lib/net_delay.c, for tests, delivers
+ * late and reorders until a flush.
  *
- * ASSUMPTIONS: ranges lie in one span (the caller has checked home and
- * length against what it knows; the target checks again).
- * ORDER: none between two operations before mega__net_flush.
+ * ASSUMPTIONS: a range lies in one span (the target checks); nobody serves the
+ * home on this host. Any thread may call; each is its own origin.
+ * ORDER: none between two operations of a thread before mega__net_flush, but
+ * that an operation which returns a value has happened on return.
+ * ERRORS, of all: PEER - the server's process is gone or the link is broken;
+ * TIMEOUT - it has not answered in MEGALLOC_TIMEOUT; ARG - no such memory.
  */
 #ifndef MEGA__NET_H
 #define MEGA__NET_H
@@ -14,27 +18,60 @@
 #include "types.h"
 
 /* Joins the transport; every rank of the job calls it, first of all:
- * ctx->place and ctx->boot are set, homes are not yet. ERRORS: UNSUPPORTED -
- * the job has several hosts and this build no way. */
+ * ctx->place and ctx->boot are set, homes are not yet. Collective.
+ * ERRORS: UNSUPPORTED - the job has several hosts and this build no way. */
 mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p);
 void mega__net_stop(struct mega__net **net_p);
 
 /* A span of a home that this rank serves may now be reached by others. */
 mega_status_t mega__net_expose(struct mega__net *net, struct mega__span *span);
 
+/* The size in bytes of span no of a far home, which may be reached now.
+ * ERRORS: ABSENT - the home has no such span (yet). */
+mega_status_t mega__net_span(struct mega__net *net, uint32_t home, uint32_t no,
+                             uint64_t *size_p);
+
+/* ---- One-sided: data and metadata alike ---- */
+
+/* On return src may be reused; nbi: after the flush. */
 mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
                             const void *src, size_t n);
+mega_status_t mega__net_put_nbi(struct mega__net *net, mega_gptr_t p,
+                                const void *src, size_t n);
+
+/* On return dst holds the bytes; nbi: after the flush. */
 mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
                             size_t n);
+mega_status_t mega__net_get_nbi(struct mega__net *net, void *dst, mega_gptr_t p,
+                                size_t n);
+
 mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
                             size_t size, mega_gptr_t p, uint64_t value,
                             uint64_t compare, uint64_t *old_p);
 
-/* This thread's puts are visible at their targets; buffers may be reused. */
+/* The operations of this thread are complete: puts are visible at their
+ * targets, gets have arrived. flush_all: of all threads of this rank. */
 mega_status_t mega__net_flush(struct mega__net *net);
+mega_status_t mega__net_flush_all(struct mega__net *net);
 
-/* A range of another host's home, with its marks, is durable there. */
-mega_status_t mega__net_persist(struct mega__net *net, mega_gptr_t p, size_t n);
+/* ---- By the server of the home ---- */
+
+/* One part of a message: bytes that the server stores (or, src NULL, that are
+ * there already) and makes durable; with marks: of memory, and the marks of
+ * the chunks that meet it too (L1). */
+struct mega__part {
+    mega_gptr_t p;
+    const void *src;
+    uint64_t n;
+    bool marks;
+};
+#define MEGA__PARTS_MAX 256
+
+/* This thread's operations to the home are visible there, then the parts,
+ * 1..MEGA__PARTS_MAX, all of one home, are done and durable: one message, one
+ * answer. */
+mega_status_t mega__net_durable(struct mega__net *net,
+                                const struct mega__part *parts, size_t nparts);
 
 /* Asks the agent of the rank that serves a home; see agent.h. */
 mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,

@@ -33,6 +33,13 @@ mega_status_t mega__net_expose(struct mega__net *net, struct mega__span *span)
     return MEGA_OK;
 }
 
+mega_status_t mega__net_span(struct mega__net *net, uint32_t home, uint32_t no,
+                             uint64_t *size_p)
+{
+    (void)net, (void)size_p;
+    return nowhere(mega__gptr(home, no, 0));
+}
+
 mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
                             const void *src, size_t n)
 {
@@ -40,11 +47,23 @@ mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
     return nowhere(p);
 }
 
+mega_status_t mega__net_put_nbi(struct mega__net *net, mega_gptr_t p,
+                                const void *src, size_t n)
+{
+    return mega__net_put(net, p, src, n);
+}
+
 mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
                             size_t n)
 {
     (void)net, (void)dst, (void)n;
     return nowhere(p);
+}
+
+mega_status_t mega__net_get_nbi(struct mega__net *net, void *dst, mega_gptr_t p,
+                                size_t n)
+{
+    return mega__net_get(net, dst, p, n);
 }
 
 mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
@@ -61,10 +80,17 @@ mega_status_t mega__net_flush(struct mega__net *net)
     return MEGA_OK;
 }
 
-mega_status_t mega__net_persist(struct mega__net *net, mega_gptr_t p, size_t n)
+mega_status_t mega__net_flush_all(struct mega__net *net)
 {
-    (void)net, (void)n;
-    return nowhere(p);
+    (void)net;
+    return MEGA_OK;
+}
+
+mega_status_t mega__net_durable(struct mega__net *net,
+                                const struct mega__part *parts, size_t nparts)
+{
+    (void)net, (void)nparts;
+    return nowhere(parts[0].p);
 }
 
 mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,

@@ -181,7 +181,8 @@ mega_status_t mega__rma_quiet(struct mega__ctx *ctx)
 mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
 {
     if (mega__rma_is_remote(ctx, p))
-        return mega__net_persist(ctx->net, p, n);
+        return mega__net_durable(
+            ctx->net, &(struct mega__part){.p = p, .n = n, .marks = true}, 1);
     if (n > 0 && !mega__rma_address(ctx, p, n))
         return mega__rma_refuse(ctx, p, n);
     if (mega_is_null(p))

@@ -17,10 +17,11 @@
 
 #include "agent.h"
 #include "boot_threads.h"
+#include "dirty.h"
 #include "log.h"
 #include "medium.h"
+#include "part.h"
 #include "report.h"
-#include "rma.h"
 #include "span.h"
 
 struct put {
@@ -142,8 +143,8 @@ static void let_some_arrive(struct mega__net *net)
     }
 }
 
-mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
-                            const void *src, size_t n)
+mega_status_t mega__net_put_nbi(struct mega__net *net, mega_gptr_t p,
+                                const void *src, size_t n)
 {
     if (!target(net, p, n))
         return refuse(net, p, n);
@@ -164,26 +165,43 @@ mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
     return MEGA_OK;
 }
 
-/* The thread's puts land in any order. */
-mega_status_t mega__net_flush(struct mega__net *net)
+mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
+                            const void *src, size_t n)
+{
+    return mega__net_put_nbi(net, p, src, n);
+}
+
+/* The puts of a thread, or of all, land in any order. */
+static mega_status_t flush(struct mega__net *net, bool all)
 {
     pthread_t me = pthread_self();
     pthread_mutex_lock(&net->mutex);
     for (;;) {
         size_t mine = 0;
         for (size_t i = 0; i < net->n; i++)
-            mine += pthread_equal(net->queue[i]->thread, me) != 0;
+            mine += all || pthread_equal(net->queue[i]->thread, me);
         if (mine == 0)
             break;
         size_t chosen = (medium_random(&net->seed) >> 32) % mine;
         for (size_t i = 0; i < net->n; i++)
-            if (pthread_equal(net->queue[i]->thread, me) && chosen-- == 0) {
+            if ((all || pthread_equal(net->queue[i]->thread, me)) &&
+                chosen-- == 0) {
                 deliver(net, i);
                 break;
             }
     }
     pthread_mutex_unlock(&net->mutex);
     return MEGA_OK;
+}
+
+mega_status_t mega__net_flush(struct mega__net *net)
+{
+    return flush(net, false);
+}
+
+mega_status_t mega__net_flush_all(struct mega__net *net)
+{
+    return flush(net, true);
 }
 
 /* ---- At once ---- */
@@ -197,6 +215,12 @@ mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
     for (size_t i = 0; i < n; i++)
         ((char *)dst)[i] = __atomic_load_n(from + i, __ATOMIC_ACQUIRE);
     return MEGA_OK;
+}
+
+mega_status_t mega__net_get_nbi(struct mega__net *net, void *dst, mega_gptr_t p,
+                                size_t n)
+{
+    return mega__net_get(net, dst, p, n);
 }
 
 static uint64_t amo64(uint64_t *at, mega_amo_op_t op, uint64_t value,
@@ -265,12 +289,36 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
 }
 
 /* The target's agent would do this; here the caller does, on its context. */
-mega_status_t mega__net_persist(struct mega__net *net, mega_gptr_t p, size_t n)
+mega_status_t mega__net_durable(struct mega__net *net,
+                                const struct mega__part *parts, size_t nparts)
 {
-    struct mega__ctx *there = server_of(net, mega__gptr_home(p));
-    if (!there || !target(net, p, n))
-        return refuse(net, p, n);
-    return mega__rma_persist(there, p, n);
+    struct mega__ctx *there = server_of(net, mega__gptr_home(parts[0].p));
+    if (!there)
+        return refuse(net, parts[0].p, 0);
+    mega_status_t st = mega__net_flush(net);
+    struct mega__arena *a = calloc(1, sizeof *a);
+    if (!a)
+        return mega__fail(MEGA_ERR_NOMEM, "no memory for a message");
+    a->ctx = there;
+    for (size_t i = 0; !st && i < nparts; i++)
+        st = mega__part_apply(there, a, &parts[i]);
+    mega_status_t fenced = mega__dirty_fence(a);
+    free(a);
+    net->counts.messages++;
+    return st ? st : fenced;
+}
+
+mega_status_t mega__net_span(struct mega__net *net, uint32_t home, uint32_t no,
+                             uint64_t *size_p)
+{
+    struct mega__ctx *there = server_of(net, home);
+    struct mega__span *span = NULL;
+    if (there && there->homes[home].serving && no < MEGA__SPANS_MAX)
+        span = mega__span_of(there, mega__gptr(home, no, 0));
+    if (!span)
+        return mega__fail(MEGA_ERR_ABSENT, "home %u has no span %u", home, no);
+    *size_p = span->size;
+    return MEGA_OK;
 }
 
 mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,

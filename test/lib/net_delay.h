@@ -6,7 +6,7 @@
 #include "net.h"
 
 struct net_delay_counts {
-    uint64_t puts, delivered_late, reordered, refused;
+    uint64_t puts, delivered_late, reordered, refused, messages;
 };
 
 /* Of one rank's transport. */

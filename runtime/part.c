@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * part.c - see part.h. Others may look at the bytes meanwhile: a mark, a word
+ * or a slot is one store; more than that is copied.
+ */
+#include "part.h"
+
+#include <string.h>
+
+#include "chunk.h"
+#include "log.h"
+#include "span.h"
+
+static void store(char *to, const void *src, uint64_t n)
+{
+    uint64_t eight;
+    if (n == 1) {
+        __atomic_store_n(to, *(const char *)src, __ATOMIC_RELEASE);
+    } else if (n == 8 && (uintptr_t)to % 8 == 0) {
+        memcpy(&eight, src, 8);
+        __atomic_store_n((uint64_t *)(void *)to, eight, __ATOMIC_RELEASE);
+    } else {
+        memcpy(to, src, n);
+    }
+}
+
+mega_status_t mega__part_apply(struct mega__ctx *ctx, struct mega__arena *a,
+                               const struct mega__part *part)
+{
+    uint32_t home = mega__gptr_home(part->p);
+    struct mega__span *span = NULL;
+    uint64_t off = mega_offset(part->p);
+    if (home < ctx->nhomes && ctx->homes[home].serving)
+        span = mega__span_range(ctx, part->p, part->n);
+    if (!span)
+        return mega__fail(MEGA_ERR_ARG,
+                          "%llu bytes at %#llx: rank %d serves no such memory",
+                          (unsigned long long)part->n,
+                          (unsigned long long)part->p.v, ctx->place.rank);
+    if (part->src)
+        store(span->base + off, part->src, part->n);
+    if (span->how == MEGA__HOW_NONE || part->n == 0)
+        return MEGA_OK;
+    if (part->marks)
+        return mega__chunk_flush(ctx, a, part->p, part->n);
+    mega__pool_flush(&a->flusher, span->how, span->base + off, part->n);
+    return MEGA_OK;
+}
