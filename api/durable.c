@@ -20,8 +20,7 @@ mega_status_t mega_put_persist(mega_gptr_t p, const void *src, size_t n)
         return mega__api_closed();
     if (!src)
         return mega__fail(MEGA_ERR_ARG, "the local buffer is NULL");
-    mega_status_t st = mega__rma_put(ctx, p, src, n);
-    return st ? st : mega__rma_persist(ctx, p, n);
+    return mega__rma_put_persist(ctx, p, src, n);
 }
 
 mega_status_t mega_drain(void)

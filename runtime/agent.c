@@ -18,10 +18,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "arena.h"
+#include "chunk.h"
 #include "directory.h"
 #include "home.h"
 #include "log.h"
 #include "net.h"
+#include "run.h"
+#include "slab.h"
 
 struct growth {
     pthread_t thread;
@@ -121,6 +125,40 @@ static void serve_grow(struct mega__agent *agent, struct mega__mail *mail,
     g->running = true;
 }
 
+static mega_status_t reclaim(struct mega__ctx *ctx, struct mega__home *home,
+                             uint64_t *n_p)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    *n_p = mega__slab_reclaim(a, home);
+    return MEGA_OK;
+}
+
+/* HOME_FULL: the asker has the home grow, and asks again. */
+static mega_status_t claim_run(struct mega__ctx *ctx, struct mega__home *home,
+                               struct mega__request *req)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    mega_gptr_t p = mega_from_bits(0);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    if (req->arg[1] == 0 || req->arg[1] >= MEGA__SPAN_EXTENTS_MAX)
+        return mega__fail(MEGA_ERR_TOO_BIG, "%llu extents fit in no span",
+                          (unsigned long long)req->arg[1]);
+    mega_status_t st =
+        mega__run_claim(ctx, home, (uint32_t)req->arg[0], (uint32_t)req->arg[1],
+                        0, &a->flusher, &p);
+    if (st == MEGA_ERR_HOME_FULL && mega__slab_reclaim(a, home) > 0)
+        st = mega__run_claim(ctx, home, (uint32_t)req->arg[0],
+                             (uint32_t)req->arg[1], 0, &a->flusher, &p);
+    req->result = p.v;
+    if (st == MEGA_ERR_HOME_FULL)
+        return mega__fail(st, "home %u has no hole of %llu extents", home->no,
+                          (unsigned long long)req->arg[1]);
+    return st;
+}
+
 static void serve(struct mega__agent *agent, struct mega__mail *mail)
 {
     struct mega__ctx *ctx = agent->ctx;
@@ -128,6 +166,7 @@ static void serve(struct mega__agent *agent, struct mega__mail *mail)
     struct mega__home *home =
         req->home < ctx->nhomes ? &ctx->homes[req->home] : NULL;
     uint32_t line = 0;
+    mega_gptr_t p;
     mega_status_t st;
     req->text[MEGA__REQUEST_TEXT - 1] = '\0';
     if (!home || !home->serving) {
@@ -147,6 +186,17 @@ static void serve(struct mega__agent *agent, struct mega__mail *mail)
     case MEGA__ASK_ROOT_REMOVE:
         st = mega__dir_root_remove(home, &agent->flusher, (uint32_t)req->arg[0],
                                    req->text);
+        break;
+    case MEGA__ASK_RECLAIM:
+        st = reclaim(ctx, home, &req->result);
+        break;
+    case MEGA__ASK_RUN_CLAIM:
+        st = claim_run(ctx, home, req);
+        break;
+    case MEGA__ASK_RUN_FREE:
+        p = mega_from_bits(req->arg[0]);
+        st =
+            req->arg[1] ? mega__chunk_cancel(ctx, p) : mega__chunk_free(ctx, p);
         break;
     default:
         st = mega__fail(MEGA_ERR_ARG, "unknown request %u", req->op);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "dirty.h"
+#include "far.h"
 #include "log.h"
 #include "slab.h"
 
@@ -98,7 +99,7 @@ static void at_thread_exit(void *arg)
         return;
     mega__arena_mine.serial = 0;
     give_up_heaps(a);
-    if (mega__dirty_drain(a) != MEGA_OK)
+    if (mega__dirty_drain(a) != MEGA_OK || mega__far_send_all(a) != MEGA_OK)
         a->flusher.failed = true;
     pthread_mutex_lock(&a->ctx->arena_lock);
     a->in_use = false;
@@ -117,6 +118,7 @@ static struct mega__arena *arena_new(struct mega__ctx *ctx)
     if (!a)
         return NULL;
     a->ctx = ctx;
+    pthread_mutex_init(&a->far_lock, NULL);
     a->seed = (uint32_t)ctx->place.rank * 17 + atomic_fetch_add(&seeds, 1) * 5;
     a->next = ctx->arenas;
     ctx->arenas = a;
@@ -192,9 +194,7 @@ void mega__arena_drop_region(struct mega__ctx *ctx, uint32_t region)
                     struct mega__bin *bin = &h->bins[c];
                     for (uint16_t k = 0; k < bin->n; k++) {
                         struct mega__slab *s = bin->kept[k];
-                        atomic_store(&s->span->slabs[s->extent], NULL);
-                        s->next = a->spare_slabs;
-                        a->spare_slabs = s;
+                        mega__slab_delete(a, s);
                     }
                     memset(bin, 0, sizeof *bin);
                 }
@@ -213,11 +213,16 @@ void mega__arena_give_up_all(struct mega__ctx *ctx)
 mega_status_t mega__arena_drain_all(struct mega__ctx *ctx,
                                     struct mega__flusher *f)
 {
+    mega_status_t st = MEGA_OK;
     pthread_mutex_lock(&ctx->arena_lock);
-    for (struct mega__arena *a = ctx->arenas; a; a = a->next)
+    for (struct mega__arena *a = ctx->arenas; a; a = a->next) {
+        mega_status_t sent = mega__far_send_all(a);
+        st = st ? st : sent;
         mega__dirty_flush_of(a, f);
+    }
     pthread_mutex_unlock(&ctx->arena_lock);
-    return mega__pool_drain(f);
+    mega_status_t drained = mega__pool_drain(f);
+    return st ? st : drained;
 }
 
 void mega__arena_count_all(struct mega__ctx *ctx, mega_counters_t *sum)
@@ -246,8 +251,11 @@ static void free_slabs(struct mega__arena *a)
         for (struct mega__heap *h = a->heaps[i], *next; h; h = next) {
             next = h->next;
             for (unsigned c = 0; c < MEGA__CLASSES; c++)
-                for (uint16_t k = 0; k < h->bins[c].n; k++)
+                for (uint16_t k = 0; k < h->bins[c].n; k++) {
+                    mega__far_forget(a, h->bins[c].kept[k]);
                     free(h->bins[c].kept[k]);
+                }
+            free(h->view);
             free(h);
         }
     for (struct mega__slab *s = a->spare_slabs, *next; s; s = next) {
@@ -261,6 +269,7 @@ void mega__arena_free_all(struct mega__ctx *ctx)
     for (struct mega__arena *a = ctx->arenas, *next; a; a = next) {
         next = a->next;
         free_slabs(a);
+        pthread_mutex_destroy(&a->far_lock);
         free(a);
     }
     ctx->arenas = NULL;

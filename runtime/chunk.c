@@ -15,6 +15,7 @@
 
 #include "arena.h"
 #include "dirty.h"
+#include "far.h"
 #include "log.h"
 #include "run.h"
 #include "seg.h"
@@ -28,6 +29,8 @@ static mega_status_t full(struct mega__ctx *ctx, struct mega__home *home,
 {
     char reason[MEGA__ERRMSG_MAX];
     uint64_t free, hole;
+    if (!home->local)
+        return why; /* as the server says */
     snprintf(reason, sizeof reason, "%s", mega__errmsg_buffer());
     mega__stat_room(ctx, home, &free, &hole);
     return mega__fail(why,
@@ -179,7 +182,7 @@ static mega_status_t take_large(struct mega__ctx *ctx, struct mega__arena *a,
                                 size_t size, mega_gptr_t *p_p)
 {
     uint64_t extents = mega__run_extents(size);
-    if (extents > (UINT64_C(1) << (MEGA_OFFSET_BITS - MEGA__EXTENT_SHIFT)) - 64)
+    if (extents >= MEGA__SPAN_EXTENTS_MAX)
         return mega__fail(MEGA_ERR_TOO_BIG,
                           "%zu bytes fit in no span: a chunk has less than "
                           "15.9 GiB",
@@ -225,6 +228,8 @@ static mega_status_t alloc_on(struct mega__ctx *ctx, struct mega__arena *a,
         if (!live)
             atomic_fetch_or_explicit(&slab->rsv[g / 64], UINT64_C(1) << g % 64,
                                      memory_order_release);
+    } else if (!home->local) {
+        return mega__far_run_claim(ctx, region, home, size, live, p_p);
     } else {
         mega_status_t st = take_large(ctx, a, region, home, size, &p);
         if (st)
@@ -247,13 +252,10 @@ static mega_status_t alloc_any(struct mega__ctx *ctx, struct mega__arena *a,
                                mega_gptr_t *p_p)
 {
     mega_status_t st = MEGA_ERR_ABSENT;
-    if (ctx->my_home < 0)
-        return mega__fail(st,
-                          "this host has no home of the space to allocate on");
-    for (uint32_t i = 0; i < ctx->nhomes; i++) {
-        struct mega__home *home =
-            &ctx->homes[((uint32_t)ctx->my_home + i) % ctx->nhomes];
-        if (!home->local)
+    uint32_t from = ctx->my_home < 0 ? 0 : (uint32_t)ctx->my_home;
+    for (uint32_t i = 0; i < 2 * ctx->nhomes; i++) {
+        struct mega__home *home = &ctx->homes[(from + i) % ctx->nhomes];
+        if (home->local != (i < ctx->nhomes)) /* those of this host first */
             continue;
         st = alloc_on(ctx, a, region, home, size, live, p_p);
         if (st != MEGA_ERR_HOME_FULL && st != MEGA_ERR_MEDIUM_FULL &&
@@ -270,7 +272,8 @@ static mega_status_t allocate(struct mega__ctx *ctx, uint32_t region, int home,
     if (!a)
         return MEGA_ERR_NOMEM;
     mega_status_t st;
-    struct mega__home *on = &ctx->homes[home < 0 ? 0 : home];
+    struct mega__home *on =
+        &ctx->homes[home > 0 && (uint32_t)home < ctx->nhomes ? home : 0];
     if (home == MEGA_ANY_HOME) {
         if (ctx->my_home >= 0)
             on = &ctx->homes[ctx->my_home];
@@ -278,11 +281,6 @@ static mega_status_t allocate(struct mega__ctx *ctx, uint32_t region, int home,
     } else if (home < 0 || (uint32_t)home >= ctx->nhomes) {
         return mega__fail(MEGA_ERR_ARG, "home %d: the space has homes 0 to %u",
                           home, ctx->nhomes - 1);
-    } else if (!on->local) {
-        return mega__fail(MEGA_ERR_UNSUPPORTED,
-                          "home %d is on another host: this build allocates "
-                          "only on the homes of its own",
-                          home);
     } else {
         st = alloc_on(ctx, a, region, on, size, live, p_p);
     }

@@ -11,13 +11,23 @@ struct mega__place {
     uint32_t extent;       /* of the chunk's slab, or the run's head */
     uint64_t word;         /* SLAB or RUN_HEAD */
     uint64_t start, size;  /* of the chunk or run, in the span */
-    _Atomic uint8_t *mark; /* NULL: a raw run has none */
+    uint64_t mark_off;     /* of its mark in the span; 0: a raw run has none */
+    _Atomic uint8_t *mark; /* the same; NULL also on a far home */
 };
 
 /* Finds the chunk or run that p lies in, whatever its mark says. False: p is
  * in none, or not on this host. */
 bool mega__chunk_place(struct mega__ctx *ctx, mega_gptr_t p,
                        struct mega__place *place_p);
+
+/* The same in parts, where the word is known: in, the offset in the extent.
+ * False: behind the last chunk. */
+bool mega__chunk_place_in_slab(const struct mega__ctx *ctx,
+                               struct mega__place *place, uint32_t in);
+void mega__chunk_place_run(struct mega__place *place);
+
+/* NOT_LIVE, and why. */
+mega_status_t mega__chunk_not_live(mega_gptr_t p, const char *why);
 
 /* A chunk for this thread: marked LIVE, or (reserve) only taken.
  * ASSUMPTION: size >= 1; region is live. Errors as mega_alloc. */
@@ -32,9 +42,9 @@ mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p);
 mega_status_t mega__chunk_usable(struct mega__ctx *ctx, mega_gptr_t p,
                                  size_t *size_p);
 
-/* Whether p is the start of a chunk that this process has reserved. */
+/* Whether this process has reserved the chunk, whose mark is mark. */
 bool mega__chunk_is_reserved(struct mega__ctx *ctx,
-                             const struct mega__place *place, mega_gptr_t p);
+                             const struct mega__place *place, uint8_t mark);
 
 /* The chunk is LIVE: it is no reservation any more. */
 void mega__chunk_unreserve(const struct mega__place *place);

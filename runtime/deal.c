@@ -105,6 +105,8 @@ static mega_status_t deal_seen(struct mega__ctx *ctx,
         home->server = r;
         home->serving = r == ctx->place.rank;
         home->local = host == ctx->place.host;
+        if (!home->local)
+            home->how = MEGA__HOW_FAR;
         next[host] = (r + 1) % (int)nranks;
     }
     free(host_of);

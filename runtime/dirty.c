@@ -7,6 +7,8 @@
  */
 #include "dirty.h"
 
+#include "far.h"
+
 static void flush_entry(struct mega__flusher *f, uintptr_t entry)
 {
     mega__pool_flush(f, (enum mega__how)(entry & MEGA__DIRTY_HOW),
@@ -33,10 +35,16 @@ static void spill(struct mega__arena *a, uintptr_t entry)
         a->flusher.failed = true; /* the next drain tells */
 }
 
-void mega__dirty_add(struct mega__arena *a, unsigned slot, uintptr_t entry)
+void mega__dirty_add(struct mega__arena *a, unsigned slot, uintptr_t entry,
+                     const _Atomic uint8_t *mark)
 {
     struct mega__dirty *d = &a->dirty;
-    uintptr_t old = atomic_load_explicit(&d->slots[slot], memory_order_relaxed);
+    uintptr_t old;
+    if ((entry & MEGA__DIRTY_HOW) == MEGA__HOW_FAR) {
+        mega__far_note(a, mark);
+        return;
+    }
+    old = atomic_load_explicit(&d->slots[slot], memory_order_relaxed);
     if (old) { /* make room */
         flush_entry(&a->flusher, old);
         spill(a, old);

@@ -17,7 +17,9 @@ static inline unsigned mega__dirty_slot(uintptr_t entry)
            MEGA__DIRTY_SLOTS;
 }
 
-void mega__dirty_add(struct mega__arena *a, unsigned slot, uintptr_t entry);
+/* The slow way of mega__dirty_note; marks of far homes are far.h's. */
+void mega__dirty_add(struct mega__arena *a, unsigned slot, uintptr_t entry,
+                     const _Atomic uint8_t *mark);
 
 /* The mark has been stored. ASSUMPTION: how is not MEGA__HOW_NONE. */
 static inline void mega__dirty_note(struct mega__arena *a, enum mega__how how,
@@ -27,7 +29,7 @@ static inline void mega__dirty_note(struct mega__arena *a, enum mega__how how,
     unsigned slot = mega__dirty_slot(entry);
     if (atomic_load_explicit(&a->dirty.slots[slot], memory_order_relaxed) !=
         entry)
-        mega__dirty_add(a, slot, entry);
+        mega__dirty_add(a, slot, entry, mark);
 }
 
 /* The line of a mark has been flushed by this thread: what is left to do for

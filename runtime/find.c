@@ -12,6 +12,7 @@
 
 #include "agent.h"
 #include "arena.h"
+#include "far.h"
 #include "log.h"
 #include "seg.h"
 
@@ -184,6 +185,8 @@ mega_status_t mega__slab_grow(struct mega__ctx *ctx, struct mega__home *home,
 mega_status_t mega__slab_get(struct mega__arena *a, struct mega__heap *heap,
                              unsigned class, struct mega__slab **slab_p)
 {
+    if (!heap->home->local)
+        return mega__far_slab_get(a, heap, class, slab_p);
     for (;;) {
         uint32_t seen = atomic_load_explicit(&heap->home->seg->nspans,
                                              memory_order_acquire);

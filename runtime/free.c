@@ -7,7 +7,9 @@
 #include "arena.h"
 #include "chunk.h"
 #include "dirty.h"
+#include "far.h"
 #include "log.h"
+#include "rma.h"
 #include "run.h"
 #include "slab.h"
 
@@ -15,8 +17,15 @@
 
 /* ---- What lies around a pointer ---- */
 
-static bool place_in_slab(const struct mega__ctx *ctx, struct mega__place *at,
-                          uint32_t in)
+static void set_mark(struct mega__place *at)
+{
+    uint64_t granule = at->start >> MEGA__GRANULE_SHIFT;
+    at->mark_off = at->span->marks_off + granule;
+    at->mark = at->span->marks ? &at->span->marks[granule] : NULL;
+}
+
+bool mega__chunk_place_in_slab(const struct mega__ctx *ctx,
+                               struct mega__place *at, uint32_t in)
 {
     unsigned class = mega__word_class(at->word);
     if (class >= MEGA__CLASSES)
@@ -28,9 +37,18 @@ static bool place_in_slab(const struct mega__ctx *ctx, struct mega__place *at,
     uint32_t start = i * c->size;
     at->start = ((uint64_t)at->extent << MEGA__EXTENT_SHIFT) + start;
     at->size = c->size;
-    at->mark =
-        mega__slab_marks(at->span, at->extent) + (start >> MEGA__GRANULE_SHIFT);
+    set_mark(at);
     return true;
+}
+
+void mega__chunk_place_run(struct mega__place *at)
+{
+    at->start = (uint64_t)at->extent << MEGA__EXTENT_SHIFT;
+    at->size = (uint64_t)mega__word_len(at->word) << MEGA__EXTENT_SHIFT;
+    at->mark = NULL;
+    at->mark_off = 0;
+    if (!(mega__word_flags(at->word) & MEGA__RUN_RAW))
+        set_mark(at);
 }
 
 bool mega__chunk_place(struct mega__ctx *ctx, mega_gptr_t p,
@@ -44,7 +62,7 @@ bool mega__chunk_place(struct mega__ctx *ctx, mega_gptr_t p,
     at->word = mega__span_word(at->span, at->extent);
     switch (mega__word_kind(at->word)) {
     case MEGA__SLAB:
-        return place_in_slab(ctx, at, (uint32_t)off & IN_EXTENT);
+        return mega__chunk_place_in_slab(ctx, at, (uint32_t)off & IN_EXTENT);
     case MEGA__RUN_TAIL:
         if (!mega__run_covers(at->span, at->extent, at->word))
             return false;
@@ -58,15 +76,26 @@ bool mega__chunk_place(struct mega__ctx *ctx, mega_gptr_t p,
     default:
         return false;
     }
-    at->start = (uint64_t)at->extent << MEGA__EXTENT_SHIFT;
-    at->size = (uint64_t)mega__word_len(at->word) << MEGA__EXTENT_SHIFT;
-    at->mark = mega__word_flags(at->word) & MEGA__RUN_RAW
-                   ? NULL
-                   : mega__run_mark(at->span, at->extent);
+    mega__chunk_place_run(at);
     return true;
 }
 
-static mega_status_t not_live(mega_gptr_t p, const char *why)
+/* The place and mark of a chunk anywhere. A far home is looked at only after
+ * what this thread has changed there was sent. */
+static mega_status_t look(struct mega__ctx *ctx, mega_gptr_t p,
+                          struct mega__place *at, uint8_t *mark_p, bool *in_p)
+{
+    if (!mega__rma_is_remote(ctx, p)) {
+        *in_p = mega__chunk_place(ctx, p, at);
+        *mark_p = *in_p && at->mark
+                      ? atomic_load_explicit(at->mark, memory_order_acquire)
+                      : MEGA__MARK_FREE;
+        return MEGA_OK;
+    }
+    return mega__far_look(ctx, p, at, mark_p, in_p);
+}
+
+mega_status_t mega__chunk_not_live(mega_gptr_t p, const char *why)
 {
     return mega__fail(MEGA_ERR_NOT_LIVE, "%#llx (home %d, offset %#llx): %s",
                       (unsigned long long)p.v, mega_home(p),
@@ -76,23 +105,22 @@ static mega_status_t not_live(mega_gptr_t p, const char *why)
 static mega_status_t find_live(struct mega__ctx *ctx, mega_gptr_t p,
                                struct mega__place *at)
 {
+    uint8_t mark;
+    bool in;
     if (mega__gptr_home(p) >= ctx->nhomes)
         return mega__fail(MEGA_ERR_ARG, "%#llx is no pointer of this space",
                           (unsigned long long)p.v);
-    if (!ctx->homes[mega__gptr_home(p)].local)
-        return mega__fail(MEGA_ERR_UNSUPPORTED,
-                          "home %d is on another host: this build allocates "
-                          "and frees only on the homes of its own",
-                          mega_home(p));
-    if (!mega__chunk_place(ctx, p, at) || at->start != mega_offset(p) ||
-        !at->mark)
-        return not_live(p, "no chunk begins there");
-    uint8_t mark = atomic_load_explicit(at->mark, memory_order_acquire);
+    mega_status_t st = look(ctx, p, at, &mark, &in);
+    if (st)
+        return st;
+    if (!in || at->start != mega_offset(p) || !at->mark_off)
+        return mega__chunk_not_live(p, "no chunk begins there");
     if (mark == MEGA__MARK_LIVE)
         return MEGA_OK;
-    return not_live(p, mega__chunk_is_reserved(ctx, at, p)
-                           ? "it is reserved: publish or cancel it"
-                           : "it is not allocated, or was freed before");
+    return mega__chunk_not_live(p, mega__chunk_is_reserved(ctx, at, mark)
+                                       ? "it is reserved: publish or cancel it"
+                                       : "it is not allocated, or was freed "
+                                         "before");
 }
 
 /* ---- Free ---- */
@@ -102,11 +130,13 @@ static __attribute__((noinline)) mega_status_t free_other(struct mega__ctx *ctx,
                                                           mega_gptr_t p)
 {
     struct mega__place at;
+    if (mega__rma_is_remote(ctx, p))
+        return mega__far_free(ctx, p);
     mega_status_t st = find_live(ctx, p, &at);
     if (st)
         return st;
     if (mega__word_is_slab(at.word)) /* live now, it was not just before */
-        return not_live(p, "another thread allocates or frees it");
+        return mega__chunk_not_live(p, "another thread allocates or frees it");
     struct mega__arena *a = mega__arena(ctx);
     return a ? mega__run_free(ctx, at.span, at.extent, at.word, &a->flusher)
              : MEGA_ERR_NOMEM;
@@ -187,11 +217,10 @@ static _Atomic uint64_t *rsv_of(const struct mega__place *at, uint64_t *bit_p)
 }
 
 bool mega__chunk_is_reserved(struct mega__ctx *ctx,
-                             const struct mega__place *at, mega_gptr_t p)
+                             const struct mega__place *at, uint8_t mark)
 {
     uint64_t bit;
-    if (at->start != mega_offset(p) || !at->mark ||
-        atomic_load_explicit(at->mark, memory_order_acquire) != MEGA__MARK_FREE)
+    if (!at->mark_off || mark != MEGA__MARK_FREE)
         return false;
     if (!mega__word_is_slab(at->word)) /* a run of a former job is swept */
         return mega__word_run_epoch(at->word) == ctx->epoch14;
@@ -213,13 +242,22 @@ void mega__chunk_unreserve(const struct mega__place *at)
 mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p)
 {
     struct mega__place at;
-    if (mega__gptr_home(p) >= ctx->nhomes || !mega__chunk_place(ctx, p, &at) ||
-        !mega__chunk_is_reserved(ctx, &at, p))
-        return not_live(p, "this rank has not reserved it");
+    uint8_t mark = MEGA__MARK_LIVE;
+    bool in = false;
+    mega_status_t st = mega__gptr_home(p) < ctx->nhomes
+                           ? look(ctx, p, &at, &mark, &in)
+                           : MEGA_OK;
+    if (st)
+        return st;
+    if (!in || at.start != mega_offset(p) ||
+        !mega__chunk_is_reserved(ctx, &at, mark))
+        return mega__chunk_not_live(p, "this rank has not reserved it");
     if (mega__word_is_slab(at.word)) {
         mega__chunk_unreserve(&at); /* the next sweep takes it back */
         return MEGA_OK;
     }
+    if (!at.mark)
+        return mega__far_run_free(ctx, p, true);
     struct mega__arena *a = mega__arena(ctx);
     return a ? mega__run_free(ctx, at.span, at.extent, at.word, &a->flusher)
              : MEGA_ERR_NOMEM;

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include "crc.h"
+#include "far.h"
 #include "lockfile.h"
 #include "log.h"
 #include "seg.h"
@@ -475,6 +476,7 @@ struct mega__span *mega__home_map_span(struct mega__ctx *ctx,
 
 void mega__home_close(struct mega__home *home)
 {
+    mega__far_close(home);
     for (uint32_t i = 0; i < MEGA__SPANS_MAX; i++) {
         struct mega__span *span = atomic_load(&home->spans[i]);
         atomic_store(&home->spans[i], NULL);

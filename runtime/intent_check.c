@@ -103,7 +103,9 @@ static mega_status_t check_item(struct mega__ctx *ctx,
         c->at.start != mega_offset(item->chunk) || !c->at.mark)
         return bad(i, MEGA_ERR_NOT_LIVE, "no chunk begins there");
     if (item->op == MEGA_PUBLISH_ALLOC) {
-        if (!mega__chunk_is_reserved(ctx, &c->at, item->chunk))
+        if (!mega__chunk_is_reserved(
+                ctx, &c->at,
+                atomic_load_explicit(c->at.mark, memory_order_acquire)))
             return bad(i, MEGA_ERR_NOT_LIVE,
                        "the chunk is not reserved by this rank");
         if (now != 0)

@@ -52,6 +52,9 @@
 #define MEGA__EXTENT_LINES (MEGA__EXTENT_GRANULES / MEGA__LINE) /* of marks */
 #define MEGA__SPAN_ALIGN (UINT64_C(2) << 20) /* of file offset: huge pages */
 #define MEGA__HOMES_MAX (1u << 20)
+/* of data; 15.9 GiB */
+#define MEGA__SPAN_EXTENTS_MAX                                                 \
+    ((UINT64_C(1) << (MEGA_OFFSET_BITS - MEGA__EXTENT_SHIFT)) - 63)
 #define MEGA__SPANS_MAX (1u << MEGA_SPAN_BITS)
 #define MEGA__POOL_SPANS 48
 

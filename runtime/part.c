@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "chunk.h"
+#include "dirty.h"
 #include "log.h"
-#include "span.h"
+#include "slab.h"
 
 static void store(char *to, const void *src, uint64_t n)
 {
@@ -22,6 +23,32 @@ static void store(char *to, const void *src, uint64_t n)
     } else {
         memcpy(to, src, n);
     }
+}
+
+static bool is_word(const struct mega__span *span, uint64_t off)
+{
+    return off - span->words_off < 8 * (uint64_t)span->extents;
+}
+
+static bool is_mark(const struct mega__span *span, uint64_t off)
+{
+    return off - span->marks_off <
+           (uint64_t)span->extents * MEGA__EXTENT_GRANULES;
+}
+
+/* A mark was stored: if it freed a chunk of a slab that nobody owns, those who
+ * look for one hear of it. */
+static void tell_freed(struct mega__ctx *ctx, struct mega__arena *a,
+                       struct mega__span *span, uint64_t off)
+{
+    uint64_t granule = off - span->marks_off;
+    uint32_t extent = (uint32_t)(granule / MEGA__EXTENT_GRANULES);
+    uint64_t w = mega__span_word(span, extent);
+    if (atomic_load_explicit(&span->marks[granule], memory_order_relaxed) ==
+            MEGA__MARK_FREE &&
+        mega__word_is_slab(w) && !mega__slab_owned(ctx, w) &&
+        mega__word_class(w) < MEGA__CLASSES)
+        mega__slab_hint(a, span, extent, w);
 }
 
 mega_status_t mega__part_apply(struct mega__ctx *ctx, struct mega__arena *a,
@@ -37,8 +64,17 @@ mega_status_t mega__part_apply(struct mega__ctx *ctx, struct mega__arena *a,
                           "%llu bytes at %#llx: rank %d serves no such memory",
                           (unsigned long long)part->n,
                           (unsigned long long)part->p.v, ctx->place.rank);
-    if (part->src)
+    if (part->src) {
+        if (is_word(span, off)) {
+            /* what it vouches for is durable first (layout.h, 5) */
+            mega_status_t st = mega__dirty_fence(a);
+            if (st)
+                return st;
+        }
         store(span->base + off, part->src, part->n);
+        if (part->n == 1 && is_mark(span, off))
+            tell_freed(ctx, a, span, off);
+    }
     if (span->how == MEGA__HOW_NONE || part->n == 0)
         return MEGA_OK;
     if (part->marks)

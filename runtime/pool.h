@@ -20,7 +20,8 @@ struct mega__pool; /* one pool file, open (by its server) or only mapped */
 enum mega__how {
     MEGA__HOW_NONE = 0, /* nothing to do: domain process, or eADR */
     MEGA__HOW_FLUSH,    /* a cache-line flush and a fence */
-    MEGA__HOW_MSYNC     /* msync of the pages */
+    MEGA__HOW_MSYNC,    /* msync of the pages */
+    MEGA__HOW_FAR       /* by the server, on another host: far.h's */
 };
 
 /* What a thread has flushed and not fenced yet. Used by one thread. */

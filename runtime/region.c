@@ -427,7 +427,10 @@ mega_status_t mega__region_destroy(struct mega_region **r_p)
     struct mega_region *r = *r_p;
     struct mega__ctx *ctx = r->ctx;
     uint32_t id = r->id, line = r->line;
-    mega_status_t st = mega__boot_agree(ctx->boot, mega__net_flush(ctx->net));
+    mega_status_t st = mega__net_flush_all(ctx->net);
+    mega_status_t drained = mega__arena_drain_all(ctx, &ctx->flusher);
+    /* no byte of ours may land after the region's memory is another's */
+    st = mega__boot_agree(ctx->boot, st ? st : drained);
     if (!st)
         st = set_state(ctx, line, MEGA__REC_DYING);
     if (!st)

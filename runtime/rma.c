@@ -14,6 +14,7 @@
 #include "chunk.h"
 #include "directory.h"
 #include "dirty.h"
+#include "far.h"
 #include "log.h"
 #include "net.h"
 
@@ -175,14 +176,27 @@ mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
 mega_status_t mega__rma_quiet(struct mega__ctx *ctx)
 {
     atomic_thread_fence(memory_order_seq_cst);
-    return mega__net_flush(ctx->net);
+    if (!ctx->net)
+        return MEGA_OK;
+    struct mega__arena *a = mega__arena(ctx);
+    mega_status_t sent = a ? mega__far_send_all(a) : MEGA_ERR_NOMEM; /* L3 */
+    mega_status_t st = mega__net_flush(ctx->net);
+    return st ? st : sent;
+}
+
+static mega_status_t persist_far(struct mega__ctx *ctx,
+                                 const struct mega__part *part)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    return a ? mega__far_send(a, mega__gptr_home(part->p), part, 1)
+             : MEGA_ERR_NOMEM;
 }
 
 mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
 {
     if (mega__rma_is_remote(ctx, p))
-        return mega__net_durable(
-            ctx->net, &(struct mega__part){.p = p, .n = n, .marks = true}, 1);
+        return persist_far(ctx,
+                           &(struct mega__part){.p = p, .n = n, .marks = true});
     if (n > 0 && !mega__rma_address(ctx, p, n))
         return mega__rma_refuse(ctx, p, n);
     if (mega_is_null(p))
@@ -197,12 +211,23 @@ mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
     return st ? st : mega__dirty_fence(a);
 }
 
+mega_status_t mega__rma_put_persist(struct mega__ctx *ctx, mega_gptr_t p,
+                                    const void *src, size_t n)
+{
+    if (mega__rma_is_remote(ctx, p))
+        return persist_far(ctx, &(struct mega__part){
+                                    .p = p, .src = src, .n = n, .marks = true});
+    mega_status_t st = mega__rma_put(ctx, p, src, n);
+    return st ? st : mega__rma_persist(ctx, p, n);
+}
+
 mega_status_t mega__rma_drain(struct mega__ctx *ctx)
 {
     struct mega__arena *a = mega__arena(ctx);
     if (!a)
         return MEGA_ERR_NOMEM;
     mega_status_t st = mega__net_flush(ctx->net);
+    mega_status_t sent = mega__far_send_all(a);
     mega_status_t drained = mega__dirty_drain(a);
-    return st ? st : drained;
+    return st ? st : sent ? sent : drained;
 }

@@ -44,6 +44,8 @@ mega_status_t mega__rma_quiet(struct mega__ctx *ctx);
 
 /* L1. */
 mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n);
+mega_status_t mega__rma_put_persist(struct mega__ctx *ctx, mega_gptr_t p,
+                                    const void *src, size_t n);
 mega_status_t mega__rma_drain(struct mega__ctx *ctx);
 
 #endif

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 
 #include "dirty.h"
+#include "far.h"
 #include "find.h"
 #include "log.h"
 #include "seg.h"
@@ -75,9 +76,10 @@ static bool extent_empty(const struct mega__ctx *ctx,
 
 /* ---- The structure ---- */
 
-static struct mega__slab *slab_new(struct mega__arena *a,
-                                   struct mega__span *span, uint32_t extent,
-                                   unsigned class, uint32_t region)
+struct mega__slab *mega__slab_new(struct mega__arena *a,
+                                  struct mega__span *span, uint32_t extent,
+                                  unsigned class, uint32_t region,
+                                  struct mega__far *far)
 {
     struct mega__slab *slab = a->spare_slabs;
     const size_t kept = offsetof(struct mega__slab, next); /* arena */
@@ -91,7 +93,10 @@ static struct mega__slab *slab_new(struct mega__arena *a,
     }
     memset((char *)slab + kept, 0, sizeof *slab - kept);
     slab->span = span;
-    slab->marks = mega__slab_marks(span, extent);
+    slab->marks = far ? far->now : mega__slab_marks(span, extent);
+    slab->far = far;
+    if (far)
+        far->slab = slab;
     slab->base =
         mega__span_gptr(span, (uint64_t)extent << MEGA__EXTENT_SHIFT).v;
     slab->extent = extent;
@@ -102,10 +107,11 @@ static struct mega__slab *slab_new(struct mega__arena *a,
     return slab;
 }
 
-static void slab_delete(struct mega__arena *a, struct mega__slab *slab)
+void mega__slab_delete(struct mega__arena *a, struct mega__slab *slab)
 {
     atomic_store_explicit(&slab->span->slabs[slab->extent], NULL,
                           memory_order_release);
+    mega__far_forget(a, slab);
     slab->next = a->spare_slabs;
     a->spare_slabs = slab;
 }
@@ -144,6 +150,8 @@ unsigned mega__slab_sweep_line(struct mega__ctx *ctx, struct mega__slab *slab,
 unsigned mega__slab_sweep(struct mega__ctx *ctx, struct mega__slab *slab)
 {
     unsigned gained = 0;
+    if (slab->far && mega__far_refresh(slab) != MEGA_OK)
+        return 0;
     for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
         gained += mega__slab_sweep_line(ctx, slab, i);
     return gained;
@@ -151,8 +159,9 @@ unsigned mega__slab_sweep(struct mega__ctx *ctx, struct mega__slab *slab)
 
 /* ---- Claim and adopt ---- */
 
-static uint64_t owned_word(const struct mega__ctx *ctx, enum mega__kind kind,
-                           unsigned class, uint32_t region)
+uint64_t mega__slab_owned_word(const struct mega__ctx *ctx,
+                               enum mega__kind kind, unsigned class,
+                               uint32_t region)
 {
     return mega__word_slab(kind, class, region, (uint32_t)ctx->place.rank,
                            ctx->epoch14);
@@ -178,11 +187,12 @@ struct mega__slab *mega__slab_claim(struct mega__arena *a,
 {
     struct mega__ctx *ctx = a->ctx;
     _Atomic uint8_t *marks = mega__slab_marks(span, extent);
-    uint64_t init = owned_word(ctx, MEGA__SLAB_INIT, class, region);
+    uint64_t init = mega__slab_owned_word(ctx, MEGA__SLAB_INIT, class, region);
     a->count.claim_cas++;
     if (!mega__span_cas(span, extent, MEGA__FREE, init))
         return NULL;
-    struct mega__slab *slab = slab_new(a, span, extent, class, region);
+    struct mega__slab *slab =
+        mega__slab_new(a, span, extent, class, region, NULL);
     if (!slab) {
         mega__span_cas(span, extent, init, MEGA__FREE);
         return NULL;
@@ -192,7 +202,7 @@ struct mega__slab *mega__slab_claim(struct mega__arena *a,
     mega__pool_flush(&a->flusher, span->how, (const void *)marks, MARK_BYTES);
     bool failed = mega__dirty_fence(a) != MEGA_OK;
     mega__span_cas(span, extent, init,
-                   owned_word(ctx, MEGA__SLAB, class, region));
+                   mega__slab_owned_word(ctx, MEGA__SLAB, class, region));
     mega__pool_flush(&a->flusher, span->how, (const void *)&span->words[extent],
                      8);
     failed |= mega__dirty_fence(a) != MEGA_OK;
@@ -208,16 +218,23 @@ struct mega__slab *mega__slab_claim(struct mega__arena *a,
 /* A mark where no chunk of the class begins: the word's class is damaged, and
  * what we took for free may be somebody's. */
 static bool class_fits(const struct mega__ctx *ctx,
-                       const struct mega__span *span, uint32_t extent,
-                       unsigned class)
+                       const _Atomic uint8_t *marks, unsigned class)
 {
     const struct mega__class *c = &ctx->classes.of[class];
-    const _Atomic uint8_t *marks = mega__slab_marks(span, extent);
     for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
         if (~line_equals(marks + i * MEGA__LINE, MEGA__MARK_FREE) &
             ~c->starts[i])
             return false;
     return true;
+}
+
+bool mega__slab_first_scan(struct mega__ctx *ctx, struct mega__slab *slab)
+{
+    const struct mega__class *c = &ctx->classes.of[slab->class];
+    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
+        slab->avail[i] =
+            line_unused(ctx, slab->marks + i * MEGA__LINE, c->starts[i]);
+    return class_fits(ctx, slab->marks, slab->class);
 }
 
 struct mega__slab *mega__slab_adopt(struct mega__arena *a,
@@ -229,13 +246,15 @@ struct mega__slab *mega__slab_adopt(struct mega__arena *a,
     uint32_t region = mega__word_region(w);
     const _Atomic uint8_t *marks = mega__slab_marks(span, extent);
     a->count.claim_cas++;
-    if (!class_fits(ctx, span, extent, class) ||
+    if (!class_fits(ctx, marks, class) ||
         !mega__span_cas(span, extent, w,
-                        owned_word(ctx, MEGA__SLAB, class, region)))
+                        mega__slab_owned_word(ctx, MEGA__SLAB, class, region)))
         return NULL;
-    struct mega__slab *slab = slab_new(a, span, extent, class, region);
+    struct mega__slab *slab =
+        mega__slab_new(a, span, extent, class, region, NULL);
     if (!slab) {
-        mega__span_cas(span, extent, owned_word(ctx, MEGA__SLAB, class, region),
+        mega__span_cas(span, extent,
+                       mega__slab_owned_word(ctx, MEGA__SLAB, class, region),
                        mega__word_slab(MEGA__SLAB, class, region, 0, 0));
         return NULL;
     }
@@ -244,9 +263,7 @@ struct mega__slab *mega__slab_adopt(struct mega__arena *a,
     mega__pool_flush(&a->flusher, span->how, (const void *)marks, MARK_BYTES);
     a->flusher.failed |= mega__dirty_fence(a) != MEGA_OK;
     atomic_store_explicit(&span->hints[extent], 0, memory_order_relaxed);
-    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
-        slab->avail[i] = line_unused(ctx, marks + i * MEGA__LINE,
-                                     ctx->classes.of[class].starts[i]);
+    mega__slab_first_scan(ctx, slab);
     a->count.adoptions++;
     return slab;
 }
@@ -265,14 +282,19 @@ void mega__slab_give_up(struct mega__arena *a, struct mega__slab *slab)
     struct mega__ctx *ctx = a->ctx;
     struct mega__span *span = slab->span;
     uint32_t extent = slab->extent;
-    uint64_t owned = owned_word(ctx, MEGA__SLAB, slab->class, slab->region);
+    if (slab->far) {
+        mega__far_give_up(a, slab);
+        return;
+    }
+    uint64_t owned =
+        mega__slab_owned_word(ctx, MEGA__SLAB, slab->class, slab->region);
     mega__slab_sweep(ctx, slab);
     unsigned available = mega__slab_available(slab);
     bool empty = available == ctx->classes.of[slab->class].capacity;
     uint64_t next =
         empty ? MEGA__FREE
               : mega__word_slab(MEGA__SLAB, slab->class, slab->region, 0, 0);
-    slab_delete(a, slab);
+    mega__slab_delete(a, slab);
     atomic_store_explicit(&span->hints[extent], (uint16_t)available,
                           memory_order_relaxed);
     /* Fails only if the region is gone meanwhile, and then rightly. */
@@ -291,7 +313,8 @@ static bool release_if_empty(struct mega__arena *a, struct mega__span *span,
 {
     struct mega__ctx *ctx = a->ctx;
     unsigned class = mega__word_class(w);
-    uint64_t owned = owned_word(ctx, MEGA__SLAB, class, mega__word_region(w));
+    uint64_t owned =
+        mega__slab_owned_word(ctx, MEGA__SLAB, class, mega__word_region(w));
     if (class >= MEGA__CLASSES || !extent_empty(ctx, span, extent) ||
         !mega__span_cas(span, extent, w, owned))
         return false;

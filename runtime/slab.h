@@ -24,6 +24,25 @@ static inline bool mega__slab_owned(const struct mega__ctx *ctx, uint64_t w)
 mega_status_t mega__slab_get(struct mega__arena *a, struct mega__heap *heap,
                              unsigned class, struct mega__slab **slab_p);
 
+/* ---- For slab.c and far_slab.c ---- */
+
+/* far: of a far home, else NULL. NULL: no memory. */
+struct mega__slab *mega__slab_new(struct mega__arena *a,
+                                  struct mega__span *span, uint32_t extent,
+                                  unsigned class, uint32_t region,
+                                  struct mega__far *far);
+void mega__slab_delete(struct mega__arena *a, struct mega__slab *slab);
+
+/* Fills the list from the marks. False: a mark where no chunk begins, so the
+ * word's class is damaged. */
+bool mega__slab_first_scan(struct mega__ctx *ctx, struct mega__slab *slab);
+
+uint64_t mega__slab_owned_word(const struct mega__ctx *ctx,
+                               enum mega__kind kind, unsigned class,
+                               uint32_t region);
+
+/* ---- */
+
 /* Puts back in the list what was freed; returns how many chunks. */
 unsigned mega__slab_sweep(struct mega__ctx *ctx, struct mega__slab *slab);
 

@@ -145,11 +145,11 @@ static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
     if (!st)
         st = share_and_join(ctx);
     if (!st)
+        st = expose(ctx); /* a replay may cross hosts */
+    if (!st)
         st = mega__recover(ctx);
     if (!st)
         st = check_served(ctx);
-    if (!st)
-        st = expose(ctx);
     if (!st)
         st = mega__boot_agree(ctx->boot, mega__agent_start(ctx, &ctx->agent));
     if (st)
@@ -216,7 +216,7 @@ mega_status_t mega__space_open(void *comm, struct mega__ctx **ctx_p)
 
 mega_status_t mega__space_drain(struct mega__ctx *ctx)
 {
-    mega_status_t st = mega__net_flush(ctx->net);
+    mega_status_t st = mega__net_flush_all(ctx->net);
     mega_status_t drained = mega__arena_drain_all(ctx, &ctx->flusher);
     return st ? st : drained;
 }

@@ -104,9 +104,13 @@ struct mega__span *mega__span_new(struct mega__home *home, uint32_t no,
     span->base = base;
     span->size = size;
     span->data = (uint64_t)p.first << MEGA__EXTENT_SHIFT;
-    span->words = (_Atomic uint64_t *)(void *)(base + p.words_off);
-    span->hints = (_Atomic uint16_t *)(void *)(base + p.hints_off);
-    span->marks = (_Atomic uint8_t *)(void *)(base + p.marks_off);
+    span->words_off = p.words_off;
+    span->marks_off = p.marks_off;
+    if (base) {
+        span->words = (_Atomic uint64_t *)(void *)(base + p.words_off);
+        span->hints = (_Atomic uint16_t *)(void *)(base + p.hints_off);
+        span->marks = (_Atomic uint8_t *)(void *)(base + p.marks_off);
+    }
     span->first = p.first;
     span->extents = p.extents;
     span->how = how;

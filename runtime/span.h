@@ -25,7 +25,7 @@ mega_status_t mega__span_verify(const char *base, const uint8_t uuid[16],
                                 uint32_t home, uint32_t no, uint64_t size,
                                 const char *where);
 
-/* The span at base for this process. NULL: no memory. */
+/* The span at base (NULL: of a far home) for this process. NULL: no memory. */
 struct mega__span *mega__span_new(struct mega__home *home, uint32_t no,
                                   char *base, uint64_t size,
                                   enum mega__how how);

@@ -32,6 +32,8 @@
 #define MEGA__CLASS_MAX 32768u /* bytes; larger chunks are runs */
 
 struct mega__net;
+struct mega__far;
+struct mega__view;
 struct mega__seg;
 struct mega__seg_home;
 struct mega__agent;
@@ -61,11 +63,13 @@ struct mega__classes {
 
 /* ---- Homes ---- */
 
-/* A span as this process sees it. Never freed before finalize. */
+/* A span as this process sees it. Never freed before finalize. Of a far home
+ * (far.h) base, words, marks and hints are NULL: net.h reaches them. */
 struct mega__span {
     char *base;
     uint64_t size;
     uint64_t data; /* offset of the first extent that can hold data */
+    uint64_t words_off, marks_off; /* from the start of the span */
     _Atomic uint64_t *words;
     _Atomic uint8_t *marks;
     _Atomic uint16_t *hints;  /* frees in an unowned slab; may be wrong */
@@ -91,6 +95,8 @@ struct mega__home {
     struct mega__pool **pools;      /* by pool number; under ctx->map_lock */
     uint32_t npools, pools_room;
     _Atomic(struct mega__span *) spans[MEGA__SPANS_MAX];
+    /* Of a far home, instead: [MEGA__SPANS_MAX], made when it is needed. */
+    _Atomic(_Atomic(struct mega__span *) *) far;
 };
 
 /* ---- Allocation ---- */
@@ -108,7 +114,8 @@ struct mega__slab {
     struct mega__slab *next;   /* in the arena's spare list */
     struct mega__bin *bin;     /* that keeps it */
     struct mega__span *span;
-    _Atomic uint8_t *marks; /* of the extent */
+    _Atomic uint8_t *marks; /* of the extent; of a far slab: far's */
+    struct mega__far *far;  /* NULL: of this host */
     uint64_t base;          /* global pointer of the extent */
     uint32_t extent;
     uint16_t class;
@@ -132,6 +139,7 @@ struct mega__heap { /* an arena's part of one region on one home */
     struct mega__home *home;
     uint32_t region;
     uint32_t cursor_span, cursor; /* where the last claim succeeded */
+    struct mega__view *view;      /* words of a far home, seen last */
     struct mega__bin bins[MEGA__CLASSES];
 };
 
@@ -150,6 +158,7 @@ struct mega__dirty {
 
 #define MEGA__HEAP_BUCKETS 64
 #define MEGA__RELEASED 8
+#define MEGA__FAR_FREES 64
 struct mega__arena {
     struct mega__heap *last; /* most recently used */
     uint32_t fence_gen;      /* rises at each fence of this thread */
@@ -162,6 +171,12 @@ struct mega__arena {
      * here already. A ring of global pointers; may be wrong. */
     uint64_t released[MEGA__RELEASED];
     unsigned nreleased;
+    /* What is to be sent to far homes: far slabs with changed marks, and
+     * marks of others' slabs to be freed. */
+    pthread_mutex_t far_lock;
+    struct mega__far *far_dirty;
+    uint64_t far_frees[MEGA__FAR_FREES]; /* global pointers of marks */
+    unsigned nfar_frees;
     mega_counters_t count; /* all but flushes and fences */
     struct mega__ctx *ctx;
     struct mega__arena *next; /* in ctx->arenas */

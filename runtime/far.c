@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * far.c - see far.h.
+ *
+ * A far home's words and marks are read as they are needed, in one round trip
+ * where it can be; nothing of them is kept but the sizes of spans. Runs are
+ * taken and freed by the server.
+ */
+#include "far.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "arena.h"
+#include "log.h"
+#include "run.h"
+#include "slab.h"
+
+#define IN_EXTENT ((uint32_t)MEGA__EXTENT - 1)
+
+/* ---- Spans, words ---- */
+
+static _Atomic(struct mega__span *) *far_table(struct mega__ctx *ctx,
+                                               struct mega__home *home)
+{
+    _Atomic(struct mega__span *) *table =
+        atomic_load_explicit(&home->far, memory_order_acquire);
+    if (table)
+        return table;
+    pthread_mutex_lock(&ctx->map_lock);
+    table = atomic_load_explicit(&home->far, memory_order_relaxed);
+    if (!table) {
+        table = calloc(MEGA__SPANS_MAX, sizeof *table);
+        atomic_store_explicit(&home->far, table, memory_order_release);
+    }
+    pthread_mutex_unlock(&ctx->map_lock);
+    if (!table)
+        mega__fail(MEGA_ERR_NOMEM, "no memory for the spans of home %u",
+                   home->no);
+    return table;
+}
+
+static struct mega__span *meet(struct mega__ctx *ctx, struct mega__home *home,
+                               uint32_t no, _Atomic(struct mega__span *) *slot)
+{
+    uint64_t size;
+    if (mega__net_span(ctx->net, home->no, no, &size) != MEGA_OK)
+        return NULL;
+    struct mega__span *mine =
+        mega__span_new(home, no, NULL, size, MEGA__HOW_FAR);
+    struct mega__span *other = NULL;
+    if (mine && !atomic_compare_exchange_strong(slot, &other, mine)) {
+        mega__span_delete(&mine); /* another thread was faster */
+        return other;
+    }
+    return mine;
+}
+
+struct mega__span *mega__far_span(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    uint32_t home = mega__gptr_home(p), no = mega__gptr_span(p);
+    _Atomic(struct mega__span *) *table = far_table(ctx, &ctx->homes[home]);
+    if (!table)
+        return NULL;
+    struct mega__span *span =
+        atomic_load_explicit(&table[no], memory_order_acquire);
+    return span ? span : meet(ctx, &ctx->homes[home], no, &table[no]);
+}
+
+mega_gptr_t mega__far_word_at(const struct mega__span *span, uint32_t extent)
+{
+    return mega__span_gptr(span, span->words_off + 8 * (uint64_t)extent);
+}
+
+mega_status_t mega__far_cas(struct mega__ctx *ctx,
+                            const struct mega__span *span, uint32_t extent,
+                            uint64_t expected, uint64_t desired, bool *won_p)
+{
+    uint64_t old = 0;
+    mega_status_t st =
+        mega__net_amo(ctx->net, MEGA_AMO_CSWAP, 8,
+                      mega__far_word_at(span, extent), desired, expected, &old);
+    *won_p = !st && old == expected;
+    return st;
+}
+
+void mega__far_close(struct mega__home *home)
+{
+    _Atomic(struct mega__span *) *far = atomic_load(&home->far);
+    for (uint32_t i = 0; far && i < MEGA__SPANS_MAX; i++) {
+        struct mega__span *span = atomic_load(&far[i]);
+        mega__span_delete(&span);
+    }
+    free((void *)far);
+    atomic_store(&home->far, NULL);
+}
+
+/* ---- Looking ---- */
+
+/* The word that covers p and the mark at p, in one round trip. */
+static mega_status_t read_both(struct mega__ctx *ctx, struct mega__place *at,
+                               uint64_t off, uint8_t *mark_p)
+{
+    mega_status_t st = mega__net_get_nbi(
+        ctx->net, &at->word, mega__far_word_at(at->span, at->extent), 8);
+    if (!st)
+        st = mega__net_get_nbi(
+            ctx->net, mark_p,
+            mega__span_gptr(at->span,
+                            at->span->marks_off + (off >> MEGA__GRANULE_SHIFT)),
+            1);
+    mega_status_t flushed = mega__net_flush(ctx->net);
+    return st ? st : flushed;
+}
+
+static mega_status_t look_at_tail(struct mega__ctx *ctx, struct mega__place *at,
+                                  bool *in_p)
+{
+    uint32_t distance = mega__word_len(at->word);
+    if (distance == 0 || distance > at->extent - at->span->first)
+        return MEGA_OK;
+    at->extent -= distance;
+    mega_status_t st = mega__net_get(
+        ctx->net, &at->word, mega__far_word_at(at->span, at->extent), 8);
+    *in_p = mega__word_kind(at->word) == MEGA__RUN_HEAD &&
+            mega__word_len(at->word) > distance;
+    return st;
+}
+
+static mega_status_t look(struct mega__ctx *ctx, mega_gptr_t p,
+                          struct mega__place *at, uint8_t *mark_p, bool *in_p)
+{
+    uint64_t off = mega_offset(p);
+    *in_p = false;
+    at->mark = NULL;
+    at->mark_off = 0;
+    at->span = mega__far_span(ctx, p);
+    if (!at->span || off >= at->span->size || off < at->span->data)
+        return MEGA_OK;
+    at->extent = (uint32_t)(off >> MEGA__EXTENT_SHIFT);
+    mega_status_t st = read_both(ctx, at, off, mark_p);
+    if (st)
+        return st;
+    switch (mega__word_kind(at->word)) {
+    case MEGA__SLAB:
+        *in_p = mega__chunk_place_in_slab(ctx, at, (uint32_t)off & IN_EXTENT);
+        break;
+    case MEGA__RUN_TAIL:
+        st = look_at_tail(ctx, at, in_p);
+        break;
+    case MEGA__RUN_HEAD:
+        *in_p = true;
+        break;
+    default:
+        break;
+    }
+    if (*in_p && !mega__word_is_slab(at->word))
+        mega__chunk_place_run(at);
+    if (!st && *in_p && at->start != off && at->mark_off)
+        st = mega__net_get(ctx->net, mark_p,
+                           mega__span_gptr(at->span, at->mark_off), 1);
+    return st;
+}
+
+mega_status_t mega__far_look(struct mega__ctx *ctx, mega_gptr_t p,
+                             struct mega__place *at, uint8_t *mark_p,
+                             bool *in_p)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = mega__far_send(a, mega__gptr_home(p), NULL, 0);
+    return st ? st : look(ctx, p, at, mark_p, in_p);
+}
+
+/* ---- Free ---- */
+
+static bool own_start(const struct mega__ctx *ctx,
+                      const struct mega__slab *slab, uint32_t in)
+{
+    const struct mega__class *c = &ctx->classes.of[slab->class];
+    uint32_t i = mega__class_index(c, in);
+    return i < c->capacity && i * c->size == in;
+}
+
+/* A chunk of an own slab: all that counts is here. */
+static mega_status_t free_own(struct mega__arena *a, struct mega__slab *slab,
+                              mega_gptr_t p)
+{
+    uint32_t in = (uint32_t)mega_offset(p) & IN_EXTENT;
+    uint32_t g = in >> MEGA__GRANULE_SHIFT;
+    uint64_t bit = UINT64_C(1) << g % 64;
+    if (!own_start(a->ctx, slab, in) || slab->avail[g / 64] & bit ||
+        atomic_load_explicit(&slab->marks[g], memory_order_relaxed) !=
+            MEGA__MARK_LIVE)
+        return mega__chunk_not_live(p,
+                                    "it is not allocated, or was freed before");
+    atomic_store_explicit(&slab->marks[g], MEGA__MARK_FREE,
+                          memory_order_relaxed);
+    slab->avail[g / 64] |= bit;
+    slab->line = (uint16_t)(g / 64);
+    slab->bin->cur = slab;
+    mega__far_note(a, &slab->marks[g]);
+    return MEGA_OK;
+}
+
+/* False: it is in the list already. */
+static bool list_free(struct mega__arena *a, mega_gptr_t mark)
+{
+    bool is_new = true;
+    pthread_mutex_lock(&a->far_lock);
+    for (unsigned i = 0; is_new && i < a->nfar_frees; i++)
+        is_new = a->far_frees[i] != mark.v;
+    if (is_new)
+        a->far_frees[a->nfar_frees++] = mark.v;
+    pthread_mutex_unlock(&a->far_lock);
+    return is_new;
+}
+
+mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    struct mega__place at;
+    uint8_t mark;
+    bool in;
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    struct mega__span *span = mega__far_span(ctx, p);
+    if (!span || mega_offset(p) >= span->size)
+        return mega__chunk_not_live(p, "no chunk begins there");
+    struct mega__slab *slab =
+        atomic_load_explicit(&span->slabs[mega_offset(p) >> MEGA__EXTENT_SHIFT],
+                             memory_order_acquire);
+    if (slab && slab->arena == a)
+        return free_own(a, slab, p);
+    /* What this thread did with the chunk comes first. */
+    mega_status_t st = a->nfar_frees == MEGA__FAR_FREES
+                           ? mega__far_send_all(a)
+                           : mega__net_flush(ctx->net);
+    if (!st)
+        st = look(ctx, p, &at, &mark, &in);
+    if (st)
+        return st;
+    if (!in || at.start != mega_offset(p) || !at.mark_off)
+        return mega__chunk_not_live(p, "no chunk begins there");
+    if (mark != MEGA__MARK_LIVE)
+        return mega__chunk_not_live(p,
+                                    "it is not allocated, or was freed before");
+    if (!mega__word_is_slab(at.word))
+        return mega__far_run_free(ctx, p, false);
+    return list_free(a, mega__span_gptr(span, at.mark_off))
+               ? MEGA_OK
+               : mega__chunk_not_live(p, "it was freed before");
+}
+
+/* ---- Runs: by the server, whatever their length ---- */
+
+mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
+                                  struct mega__home *home, size_t size,
+                                  bool live, mega_gptr_t *p_p)
+{
+    struct mega__request req = {.op = MEGA__ASK_RUN_CLAIM,
+                                .home = home->no,
+                                .arg = {region, mega__run_extents(size)}};
+    mega_status_t st;
+    while ((st = mega__agent_ask(ctx, home, &req)) == MEGA_ERR_HOME_FULL) {
+        uint32_t seen = 0;
+        while (seen < MEGA__SPANS_MAX &&
+               mega__far_span(ctx, mega__gptr(home->no, seen, 0)))
+            seen++;
+        st = mega__slab_grow(ctx, home, seen, req.arg[1] << MEGA__EXTENT_SHIFT);
+        if (st)
+            return st;
+    }
+    if (st)
+        return st;
+    *p_p = mega_from_bits(req.result);
+    struct mega__span *span = mega__far_span(ctx, *p_p);
+    if (!span)
+        return MEGA_ERR_PEER;
+    uint8_t mark = MEGA__MARK_LIVE;
+    struct mega__part part = {
+        .p = mega__span_gptr(
+            span, span->marks_off + (mega_offset(*p_p) >> MEGA__GRANULE_SHIFT)),
+        .src = &mark,
+        .n = 1};
+    return live ? mega__net_durable(ctx->net, &part, 1) : MEGA_OK;
+}
+
+mega_status_t mega__far_run_free(struct mega__ctx *ctx, mega_gptr_t p,
+                                 bool reserved)
+{
+    struct mega__home *home = &ctx->homes[mega__gptr_home(p)];
+    struct mega__request req = {
+        .op = MEGA__ASK_RUN_FREE, .home = home->no, .arg = {p.v, reserved}};
+    return mega__agent_ask(ctx, home, &req);
+}
+
+void mega__far_published(const struct mega__place *at)
+{
+    struct mega__slab *slab = atomic_load_explicit(&at->span->slabs[at->extent],
+                                                   memory_order_acquire);
+    uint32_t g = (uint32_t)(at->start & IN_EXTENT) >> MEGA__GRANULE_SHIFT;
+    if (!mega__word_is_slab(at->word) || !slab)
+        return;
+    atomic_store_explicit(&slab->far->sent[g], MEGA__MARK_LIVE,
+                          memory_order_relaxed);
+    atomic_store_explicit(&slab->far->now[g], MEGA__MARK_LIVE,
+                          memory_order_release);
+}

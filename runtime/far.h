@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * far.h - chunks on homes of other hosts: looked at, freed; far_send.c: the
+ * marks that this process has changed and has yet to send; far_slab.c: claims
+ * and sweeps. All above net.h: no code of the program there takes part.
+ *
+ * Marks are sent by messages that make them durable at once: a far mark is
+ * either still here, or durable there.
+ */
+#ifndef MEGA__FAR_H
+#define MEGA__FAR_H
+
+#include "chunk.h"
+#include "net.h"
+
+/* The marks of a far slab as its owner, this process, has set them. Aligned to
+ * MEGA__FAR_ALIGN, so that a mark's address tells where it is. */
+#define MEGA__FAR_ALIGN 8192
+struct mega__far {
+    _Atomic uint8_t now[MEGA__EXTENT_GRANULES];
+    _Atomic uint8_t sent[MEGA__EXTENT_GRANULES]; /* what the home has of us */
+    struct mega__slab *slab;
+    /* Under the arena's far_lock: */
+    struct mega__far *next; /* in its list */
+    uint32_t lines;         /* bit: a mark of the line was changed */
+    bool listed;
+};
+_Static_assert(sizeof(struct mega__far) <= MEGA__FAR_ALIGN, "found by address");
+_Static_assert(MEGA__EXTENT_LINES == 32, "lines has a bit for each");
+
+/* ---- Spans, words ---- */
+
+/* The far span of a pointer. NULL: there is none, or it cannot be reached
+ * (see mega_errmsg). */
+struct mega__span *mega__far_span(struct mega__ctx *ctx, mega_gptr_t p);
+
+/* Forgets the spans of a home. */
+void mega__far_close(struct mega__home *home);
+
+mega_gptr_t mega__far_word_at(const struct mega__span *span, uint32_t extent);
+
+/* As mega__span_cas; *won_p: it was expected. */
+mega_status_t mega__far_cas(struct mega__ctx *ctx,
+                            const struct mega__span *span, uint32_t extent,
+                            uint64_t expected, uint64_t desired, bool *won_p);
+
+/* ---- Chunks ---- */
+
+/* The place and mark of a chunk, after this thread's marks were sent. *in_p:
+ * p lies in a chunk. */
+mega_status_t mega__far_look(struct mega__ctx *ctx, mega_gptr_t p,
+                             struct mega__place *at, uint8_t *mark_p,
+                             bool *in_p);
+
+/* As mega__chunk_free, of a far chunk. */
+mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p);
+
+/* A run, marked LIVE (visibly; durable with its data) or only taken. */
+mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
+                                  struct mega__home *home, size_t size,
+                                  bool live, mega_gptr_t *p_p);
+/* reserved: it is a reservation that is cancelled. */
+mega_status_t mega__far_run_free(struct mega__ctx *ctx, mega_gptr_t p,
+                                 bool reserved);
+
+/* A reserved chunk of an own far slab was made LIVE there by publish. */
+void mega__far_published(const struct mega__place *at);
+
+/* ---- Marks to be sent (far_send.c) ---- */
+
+/* A mark of an own far slab was stored. Any thread's arena a that owns it. */
+void mega__far_note(struct mega__arena *a, const _Atomic uint8_t *mark);
+
+/* Sends what the arena has changed on a home, then the parts, n of the same
+ * home; all of it is durable there. Operations of this thread to the home are
+ * visible first. */
+mega_status_t mega__far_send(struct mega__arena *a, uint32_t home,
+                             const struct mega__part *parts, size_t n);
+
+/* The same for all homes. Any thread may call it for any arena. */
+mega_status_t mega__far_send_all(struct mega__arena *a);
+
+/* The slab is no more: frees its copy, if it has one. */
+void mega__far_forget(struct mega__arena *a, struct mega__slab *slab);
+
+/* ---- Slabs (far_slab.c) ---- */
+
+/* As mega__slab_get, on a far home. */
+mega_status_t mega__far_slab_get(struct mega__arena *a, struct mega__heap *heap,
+                                 unsigned class, struct mega__slab **slab_p);
+
+/* Brings now up to date; the arena's own thread. */
+mega_status_t mega__far_refresh(struct mega__slab *slab);
+
+/* As mega__slab_give_up. */
+void mega__far_give_up(struct mega__arena *a, struct mega__slab *slab);
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * far_send.c - the marks of far slabs that were changed here, and how they
+ * are sent: see far.h.
+ *
+ * alloc on a far home stores its mark in the slab's copy of the marks, here;
+ * free of such a chunk does the same, so what cancels out is never sent. Marks
+ * go out with the next persist, quiet, drain or sweep, many in a message; a
+ * free of a chunk in somebody else's slab waits in a short list for the same
+ * messages. Only bytes that changed are sent, never a whole line: another rank
+ * may have freed a neighbour. What lies between two changed marks and begins
+ * no chunk may go along.
+ *
+ * Locks: far_lock of an arena, over its list; held while a message is under
+ * way, so that two threads never send one mark in two orders.
+ */
+#include <stdlib.h>
+
+#include "arena.h"
+#include "far.h"
+#include "span.h"
+
+void mega__far_note(struct mega__arena *a, const _Atomic uint8_t *mark)
+{
+    struct mega__far *far =
+        (struct mega__far *)((uintptr_t)mark &
+                             ~(uintptr_t)(MEGA__FAR_ALIGN - 1));
+    unsigned line = (unsigned)((mark - far->now) / MEGA__LINE);
+    pthread_mutex_lock(&a->far_lock);
+    far->lines |= UINT32_C(1) << line;
+    if (!far->listed) {
+        far->listed = true;
+        far->next = a->far_dirty;
+        a->far_dirty = far;
+    }
+    pthread_mutex_unlock(&a->far_lock);
+}
+
+void mega__far_forget(struct mega__arena *a, struct mega__slab *slab)
+{
+    struct mega__far *far = slab->far;
+    if (!far)
+        return;
+    pthread_mutex_lock(&a->far_lock);
+    for (struct mega__far **link = &a->far_dirty; *link; link = &(*link)->next)
+        if (*link == far) {
+            *link = far->next;
+            break;
+        }
+    pthread_mutex_unlock(&a->far_lock);
+    slab->far = NULL;
+    free(far);
+}
+
+/* A message in the making. */
+struct letter {
+    struct mega__ctx *ctx;
+    size_t n;
+    struct mega__part parts[MEGA__PARTS_MAX];
+    /* What the marks in it were when it was written. */
+    size_t nbytes;
+    uint8_t bytes[MEGA__PARTS_MAX * 16];
+};
+
+static mega_status_t post(struct letter *l)
+{
+    mega_status_t st =
+        l->n ? mega__net_durable(l->ctx->net, l->parts, l->n) : MEGA_OK;
+    l->n = l->nbytes = 0;
+    return st;
+}
+
+static mega_status_t add(struct letter *l, mega_gptr_t p,
+                         const _Atomic uint8_t *from, size_t n)
+{
+    mega_status_t st = MEGA_OK;
+    if (l->n == MEGA__PARTS_MAX || l->nbytes + n > sizeof l->bytes)
+        st = post(l);
+    uint8_t *to = &l->bytes[l->nbytes];
+    for (size_t i = 0; i < n; i++)
+        to[i] = atomic_load_explicit(&from[i], memory_order_acquire);
+    l->parts[l->n++] = (struct mega__part){.p = p, .src = to, .n = n};
+    l->nbytes += n;
+    return st;
+}
+
+static bool is_start(const struct mega__class *c, unsigned g)
+{
+    return c->starts[g / 64] >> g % 64 & 1;
+}
+
+/* The end of the changed marks from g on, in the same line: all starts up to
+ * it differ from what the home has. */
+static unsigned changed_end(const struct mega__far *far,
+                            const struct mega__class *c, unsigned g)
+{
+    unsigned end = g;
+    for (; g % MEGA__LINE || g == end; g++) {
+        if (!is_start(c, g))
+            continue;
+        if (atomic_load_explicit(&far->now[g], memory_order_relaxed) ==
+            atomic_load_explicit(&far->sent[g], memory_order_relaxed))
+            break;
+        end = g + 1;
+        if (end % MEGA__LINE == 0)
+            break;
+    }
+    return end;
+}
+
+static mega_status_t add_line(struct letter *l, struct mega__far *far,
+                              unsigned line)
+{
+    const struct mega__slab *slab = far->slab;
+    const struct mega__class *c = &l->ctx->classes.of[slab->class];
+    uint64_t marks =
+        slab->span->marks_off + (uint64_t)slab->extent * MEGA__EXTENT_GRANULES;
+    mega_status_t st = MEGA_OK;
+    for (unsigned g = line * MEGA__LINE; !st && g < (line + 1) * MEGA__LINE;) {
+        unsigned end = is_start(c, g) ? changed_end(far, c, g) : g;
+        if (end == g) {
+            g++;
+            continue;
+        }
+        st = add(l, mega__span_gptr(slab->span, marks + g), &far->now[g],
+                 end - g);
+        const uint8_t *wrote = l->parts[l->n - 1].src;
+        for (; g < end; g++) /* a failed post ends the job: see net.h */
+            atomic_store_explicit(&far->sent[g], *wrote++,
+                                  memory_order_relaxed);
+    }
+    return st;
+}
+
+static mega_status_t add_slab(struct letter *l, struct mega__far *far)
+{
+    mega_status_t st = MEGA_OK;
+    uint32_t lines = far->lines;
+    far->lines = 0;
+    for (; !st && lines; lines &= lines - 1)
+        st = add_line(l, far, (unsigned)__builtin_ctz(lines));
+    return st;
+}
+
+static mega_status_t add_frees(struct letter *l, struct mega__arena *a,
+                               uint32_t home)
+{
+    static const _Atomic uint8_t free_mark = MEGA__MARK_FREE;
+    mega_status_t st = MEGA_OK;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < a->nfar_frees; i++) {
+        mega_gptr_t mark = mega_from_bits(a->far_frees[i]);
+        if (mega__gptr_home(mark) != home)
+            a->far_frees[kept++] = mark.v;
+        else if (!st)
+            st = add(l, mark, &free_mark, 1);
+    }
+    a->nfar_frees = kept;
+    return st;
+}
+
+static mega_status_t send_locked(struct mega__arena *a, uint32_t home,
+                                 const struct mega__part *parts, size_t n)
+{
+    struct letter l = {.ctx = a->ctx, .n = 0, .nbytes = 0};
+    struct mega__far **link = &a->far_dirty;
+    mega_status_t st = MEGA_OK;
+    while (*link) {
+        struct mega__far *far = *link;
+        if (far->slab->span->home->no != home) {
+            link = &far->next;
+            continue;
+        }
+        *link = far->next;
+        far->listed = false;
+        if (!st)
+            st = add_slab(&l, far);
+    }
+    if (!st)
+        st = add_frees(&l, a, home);
+    for (size_t i = 0; !st && i < n; i++) {
+        if (l.n == MEGA__PARTS_MAX)
+            st = post(&l);
+        l.parts[l.n++] = parts[i];
+    }
+    return st ? st : post(&l);
+}
+
+mega_status_t mega__far_send(struct mega__arena *a, uint32_t home,
+                             const struct mega__part *parts, size_t n)
+{
+    pthread_mutex_lock(&a->far_lock);
+    bool any = n > 0 || a->far_dirty || a->nfar_frees;
+    mega_status_t st = any ? send_locked(a, home, parts, n) : MEGA_OK;
+    pthread_mutex_unlock(&a->far_lock);
+    return st;
+}
+
+mega_status_t mega__far_send_all(struct mega__arena *a)
+{
+    mega_status_t st = MEGA_OK;
+    pthread_mutex_lock(&a->far_lock);
+    while (!st && (a->far_dirty || a->nfar_frees)) {
+        uint32_t home = a->far_dirty
+                            ? a->far_dirty->slab->span->home->no
+                            : mega__gptr_home(mega_from_bits(a->far_frees[0]));
+        st = send_locked(a, home, NULL, 0);
+    }
+    pthread_mutex_unlock(&a->far_lock);
+    return st;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * far_slab.c - slabs on homes of other hosts, claimed by atomics on their
+ * extent words. See slab.c for the same at home; far.h for what follows.
+ *
+ * A claim is two round trips: the compare-and-swap, then one message with the
+ * cleared marks and the word, in this order on the medium (part.c). Which
+ * extent to try comes from a view of the words, read 4 KiB at a time; it may
+ * be old, for the word decides. What the home's server can do better, freeing
+ * what is empty and making the home larger, it is asked for.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "arena.h"
+#include "far.h"
+#include "log.h"
+#include "slab.h"
+
+#define VIEW_WORDS 512
+#define MARK_BYTES MEGA__EXTENT_GRANULES
+
+struct mega__view {
+    struct mega__span *span;
+    uint32_t first, n; /* extents [first, first + n) of the span */
+    uint32_t at;       /* to be looked at next */
+    uint64_t words[VIEW_WORDS];
+};
+
+static mega_gptr_t marks_at(const struct mega__slab *slab)
+{
+    return mega__span_gptr(slab->span, slab->span->marks_off +
+                                           (uint64_t)slab->extent * MARK_BYTES);
+}
+
+/* ---- The structure ---- */
+
+static struct mega__slab *new_slab(struct mega__arena *a,
+                                   struct mega__span *span, uint32_t extent,
+                                   unsigned class, uint32_t region)
+{
+    struct mega__far *far = aligned_alloc(MEGA__FAR_ALIGN, MEGA__FAR_ALIGN);
+    if (!far)
+        return NULL;
+    memset(far, 0, sizeof *far);
+    struct mega__slab *slab =
+        mega__slab_new(a, span, extent, class, region, far);
+    if (!slab)
+        free(far);
+    return slab;
+}
+
+/* ---- Claim, adopt ---- */
+
+static mega_status_t claim(struct mega__arena *a, struct mega__span *span,
+                           uint32_t extent, unsigned class, uint32_t region,
+                           struct mega__slab **slab_p)
+{
+    struct mega__ctx *ctx = a->ctx;
+    uint64_t init = mega__slab_owned_word(ctx, MEGA__SLAB_INIT, class, region);
+    uint64_t word = mega__slab_owned_word(ctx, MEGA__SLAB, class, region);
+    bool won;
+    a->count.claim_cas++;
+    mega_status_t st = mega__far_cas(ctx, span, extent, MEGA__FREE, init, &won);
+    if (st || !won)
+        return st;
+    struct mega__slab *slab = new_slab(a, span, extent, class, region);
+    if (!slab) {
+        mega__far_cas(ctx, span, extent, init, MEGA__FREE, &won);
+        return mega__fail(MEGA_ERR_NOMEM, "no memory for a slab");
+    }
+    struct mega__part parts[2] = {
+        {.p = marks_at(slab), .src = (void *)slab->far->now, .n = MARK_BYTES},
+        {.p = mega__far_word_at(span, extent), .src = &word, .n = 8}};
+    st = mega__net_durable(ctx->net, parts, 2);
+    if (st) {
+        mega__slab_delete(a, slab);
+        return st;
+    }
+    memcpy(slab->avail, ctx->classes.of[class].starts, sizeof slab->avail);
+    a->count.claims++;
+    *slab_p = slab;
+    return MEGA_OK;
+}
+
+static mega_status_t read_marks(struct mega__slab *slab, uint8_t *to)
+{
+    return mega__net_get(slab->arena->ctx->net, to, marks_at(slab), MARK_BYTES);
+}
+
+static mega_status_t adopt(struct mega__arena *a, struct mega__span *span,
+                           uint32_t extent, uint64_t w,
+                           struct mega__slab **slab_p)
+{
+    struct mega__ctx *ctx = a->ctx;
+    unsigned class = mega__word_class(w);
+    uint32_t region = mega__word_region(w);
+    bool won;
+    a->count.claim_cas++;
+    mega_status_t st = mega__far_cas(
+        ctx, span, extent, w,
+        mega__slab_owned_word(ctx, MEGA__SLAB, class, region), &won);
+    if (st || !won)
+        return st;
+    struct mega__slab *slab = new_slab(a, span, extent, class, region);
+    if (!slab)
+        return mega__fail(MEGA_ERR_NOMEM, "no memory for a slab");
+    /* What we build on must not hang on a cache there. */
+    struct mega__part parts[2] = {
+        {.p = marks_at(slab), .n = MARK_BYTES},
+        {.p = mega__far_word_at(span, extent), .n = 8}};
+    st = mega__net_durable(ctx->net, parts, 2);
+    if (!st)
+        st = read_marks(slab, (uint8_t *)slab->far->now);
+    memcpy((void *)slab->far->sent, (void *)slab->far->now, MARK_BYTES);
+    if (st || !mega__slab_first_scan(ctx, slab)) {
+        mega__slab_delete(a, slab); /* a damaged one stays owned, unused */
+        return st;
+    }
+    a->count.adoptions++;
+    if (mega__slab_available(slab) == 0)
+        mega__far_give_up(a, slab);
+    else
+        *slab_p = slab;
+    return MEGA_OK;
+}
+
+/* ---- Sweep, give up ---- */
+
+mega_status_t mega__far_refresh(struct mega__slab *slab)
+{
+    struct mega__arena *a = slab->arena;
+    struct mega__far *far = slab->far;
+    uint64_t rsv[MEGA__EXTENT_LINES];
+    uint8_t marks[MARK_BYTES];
+    /* before the marks are read: what is published meanwhile stays as is */
+    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
+        rsv[i] = atomic_load_explicit(&slab->rsv[i], memory_order_acquire);
+    mega_status_t st = mega__far_send(a, slab->span->home->no, NULL, 0);
+    if (!st)
+        st = read_marks(slab, marks);
+    for (unsigned g = 0; !st && g < MARK_BYTES; g++) {
+        if (rsv[g / 64] >> g % 64 & 1)
+            continue;
+        atomic_store_explicit(&far->sent[g], marks[g], memory_order_relaxed);
+        atomic_store_explicit(&far->now[g], marks[g], memory_order_relaxed);
+    }
+    return st;
+}
+
+void mega__far_give_up(struct mega__arena *a, struct mega__slab *slab)
+{
+    struct mega__ctx *ctx = a->ctx;
+    struct mega__span *span = slab->span;
+    uint32_t extent = slab->extent;
+    bool won;
+    mega__slab_sweep(ctx, slab);
+    bool empty =
+        mega__slab_available(slab) == ctx->classes.of[slab->class].capacity;
+    uint64_t owned =
+        mega__slab_owned_word(ctx, MEGA__SLAB, slab->class, slab->region);
+    uint64_t next =
+        empty ? MEGA__FREE
+              : mega__word_slab(MEGA__SLAB, slab->class, slab->region, 0, 0);
+    mega__slab_delete(a, slab);
+    mega__far_cas(ctx, span, extent, owned, next, &won);
+    a->count.disowned += !empty;
+    a->count.extents_released += empty;
+}
+
+/* ---- Where ---- */
+
+/* Reads the words from extent e of a span on. */
+static mega_status_t read_view(struct mega__ctx *ctx, struct mega__view *v,
+                               struct mega__span *span, uint32_t e)
+{
+    v->span = span;
+    v->first = v->at = e;
+    v->n = span->extents - e < VIEW_WORDS ? span->extents - e : VIEW_WORDS;
+    return mega__net_get(ctx->net, v->words, mega__far_word_at(span, e),
+                         8 * (size_t)v->n);
+}
+
+typedef mega_status_t (*try_fn)(struct mega__arena *a, struct mega__heap *heap,
+                                unsigned class, struct mega__span *span,
+                                uint32_t extent, uint64_t w,
+                                struct mega__slab **slab_p);
+
+static mega_status_t try_claim(struct mega__arena *a, struct mega__heap *heap,
+                               unsigned class, struct mega__span *span,
+                               uint32_t extent, uint64_t w,
+                               struct mega__slab **slab_p)
+{
+    return w == MEGA__FREE ? claim(a, span, extent, class, heap->region, slab_p)
+                           : MEGA_OK;
+}
+
+static mega_status_t try_adopt(struct mega__arena *a, struct mega__heap *heap,
+                               unsigned class, struct mega__span *span,
+                               uint32_t extent, uint64_t w,
+                               struct mega__slab **slab_p)
+{
+    return mega__word_is_slab(w) && !mega__slab_owned(a->ctx, w) &&
+                   mega__word_class(w) == class &&
+                   mega__word_region(w) == heap->region
+               ? adopt(a, span, extent, w, slab_p)
+               : MEGA_OK;
+}
+
+static mega_status_t try_view(struct mega__arena *a, struct mega__heap *heap,
+                              unsigned class, try_fn try,
+                              struct mega__slab **slab_p)
+{
+    struct mega__view *v = heap->view;
+    mega_status_t st = MEGA_OK;
+    while (!st && !*slab_p && v->at < v->first + v->n) {
+        uint64_t w = v->words[v->at - v->first];
+        st = try(a, heap, class, v->span, v->at++, w, slab_p);
+    }
+    return st;
+}
+
+/* Where this rank begins in a span, so that ranks do not meet. */
+static uint32_t start_of(const struct mega__ctx *ctx,
+                         const struct mega__span *span)
+{
+    uint64_t n = span->extents - span->first;
+    return span->first + (uint32_t)(n * (uint32_t)ctx->place.rank /
+                                    (uint32_t)ctx->place.nranks);
+}
+
+/* All extents of a span, from this rank's start on, around. */
+static mega_status_t try_span(struct mega__arena *a, struct mega__heap *heap,
+                              unsigned class, struct mega__span *span,
+                              try_fn try, struct mega__slab **slab_p)
+{
+    uint32_t start = start_of(a->ctx, span);
+    mega_status_t st = MEGA_OK;
+    for (uint32_t e = start; !st && !*slab_p && e < span->extents;
+         e += VIEW_WORDS) {
+        st = read_view(a->ctx, heap->view, span, e);
+        if (!st)
+            st = try_view(a, heap, class, try, slab_p);
+    }
+    for (uint32_t e = span->first; !st && !*slab_p && e < start;
+         e += VIEW_WORDS) {
+        st = read_view(a->ctx, heap->view, span, e);
+        if (!st)
+            st = try_view(a, heap, class, try, slab_p);
+    }
+    return st;
+}
+
+/* *nspans_p: how many there are. */
+static mega_status_t try_home(struct mega__arena *a, struct mega__heap *heap,
+                              unsigned class, try_fn try, uint32_t *nspans_p,
+                              struct mega__slab **slab_p)
+{
+    mega_status_t st = MEGA_OK;
+    uint32_t no = 0;
+    for (; !st && !*slab_p && no < MEGA__SPANS_MAX; no++) {
+        struct mega__span *span =
+            mega__far_span(a->ctx, mega__gptr(heap->home->no, no, 0));
+        if (!span)
+            break;
+        st = try_span(a, heap, class, span, try, slab_p);
+    }
+    *nspans_p = no;
+    return no == 0 && !st ? MEGA_ERR_PEER : st;
+}
+
+mega_status_t mega__far_slab_get(struct mega__arena *a, struct mega__heap *heap,
+                                 unsigned class, struct mega__slab **slab_p)
+{
+    struct mega__slab *slab = NULL;
+    mega_status_t st = MEGA_OK;
+    uint32_t nspans = 0;
+    if (!heap->view) {
+        heap->view = calloc(1, sizeof *heap->view);
+        if (!heap->view)
+            return mega__fail(MEGA_ERR_NOMEM, "no memory for a far heap");
+    }
+    while (!st && !slab) {
+        struct mega__request room = {.op = MEGA__ASK_RECLAIM,
+                                     .home = heap->home->no};
+        st = try_view(a, heap, class, try_claim, &slab);
+        if (!st && !slab)
+            st = try_home(a, heap, class, try_claim, &nspans, &slab);
+        if (st || slab)
+            break;
+        bool trimmed = mega__arena_trim(a, heap->home) > 0;
+        st = mega__agent_ask(a->ctx, heap->home, &room);
+        if (st || trimmed || room.result > 0)
+            continue;
+        st = try_home(a, heap, class, try_adopt, &nspans, &slab);
+        if (!st && !slab)
+            st = mega__slab_grow(a->ctx, heap->home, nspans, MEGA__EXTENT);
+    }
+    *slab_p = slab;
+    return st;
+}
