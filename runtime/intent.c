@@ -70,39 +70,52 @@ static void flush_once(struct once *o, unsigned which, enum mega__how how,
 
 /* ---- The record ---- */
 
-static struct mega__intent *take_record(struct mega__ctx *ctx,
+/* Each arena begins at a place of its own, to meet no other. */
+static struct mega__intent *take_record(struct mega__arena *a,
                                         struct mega__home *home, uint32_t *i_p)
 {
     struct mega__seg_home *seg = home->seg;
-    uint32_t from =
-        atomic_load_explicit(&ctx->intent_hint, memory_order_relaxed);
     for (;; sched_yield())
         for (uint32_t k = 0; k < MEGA__INTENTS_MAX; k++) {
-            uint32_t i = (from + k) % MEGA__INTENTS_MAX, no = 0;
+            uint32_t i = (a->record + k) % MEGA__INTENTS_MAX, no = 0;
             /* acquire: the former user's clear is over */
             if (atomic_compare_exchange_strong_explicit(
                     &seg->intent_taken[i], &no, 1, memory_order_acquire,
                     memory_order_relaxed)) {
-                *i_p = i;
+                *i_p = a->record = i;
                 return &home->block->intents[i];
             }
         }
 }
 
-static void fill_record(struct mega__ctx *ctx, struct mega__intent *in,
-                        const mega_publish_item_t *items, size_t n)
+static void write_record(struct mega__ctx *ctx, struct mega__arena *a,
+                         enum mega__how how, struct mega__intent *in,
+                         const mega_publish_item_t *items, size_t n)
 {
+    struct mega__intent record;
+    size_t len = offsetof(struct mega__intent, items) +
+                 n * sizeof(struct mega__intent_item);
+    len = (len + MEGA__LINE - 1) & ~(size_t)(MEGA__LINE - 1);
+    memset(&record, 0, len);
     uint64_t seq =
         atomic_fetch_add_explicit(&ctx->intent_seq, 1, memory_order_relaxed);
+    record.seq = (seq + 1) << 20 | (uint32_t)ctx->place.rank;
+    record.epoch = ctx->epoch;
+    record.n = (uint32_t)n;
     for (size_t i = 0; i < n; i++) {
-        in->items[i].chunk = items[i].chunk.v | (uint64_t)items[i].op;
-        in->items[i].slot = items[i].slot.v;
+        record.items[i].chunk = items[i].chunk.v | (uint64_t)items[i].op;
+        record.items[i].slot = items[i].slot.v;
     }
-    in->epoch = ctx->epoch;
-    in->n = (uint32_t)n;
-    __atomic_store_n(&in->seq, (seq + 1) << 20 | (uint32_t)ctx->place.rank,
-                     __ATOMIC_RELEASE);
-    in->crc = intent_crc(in);
+    record.crc = intent_crc(&record);
+    mega__pool_write(&a->flusher, how, in, &record, len);
+}
+
+/* Void from the next fence on. */
+static void clear_record(struct mega__arena *a, enum mega__how how,
+                         struct mega__intent *in)
+{
+    const uint64_t none = 0;
+    mega__pool_write(&a->flusher, how, &in->seq, &none, 8);
 }
 
 /* ---- The effects ---- */
@@ -211,15 +224,12 @@ mega_status_t mega__intent_publish(struct mega__ctx *ctx,
     if (st)
         return st;
     struct mega__home *home = &ctx->homes[ctx->my_home];
-    struct mega__intent *in = take_record(ctx, home, &i);
-    fill_record(ctx, in, items, n);
-    mega__pool_flush(&a->flusher, home->how, in,
-                     MEGA__LINE + n * sizeof(struct mega__intent_item));
+    struct mega__intent *in = take_record(a, home, &i);
+    write_record(ctx, a, home->how, in, items, n);
     st = mega__dirty_fence(a); /* (8) decided */
     apply(ctx, &o, items, checks, n);
     mega_status_t done = mega__dirty_fence(a);
-    __atomic_store_n(&in->seq, 0, __ATOMIC_RELEASE);
-    mega__pool_flush(&a->flusher, home->how, &in->seq, 8);
+    clear_record(a, home->how, in);
     mega_status_t cleared = mega__dirty_fence(a);
     atomic_store_explicit(&home->seg->intent_taken[i], 0, memory_order_release);
     st = st ? st : done ? done : cleared;

@@ -36,6 +36,7 @@
 #ifndef MEGA__LAYOUT_H
 #define MEGA__LAYOUT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "megalloc.h"
@@ -197,8 +198,10 @@ struct mega__intent {
     uint64_t epoch; /* of the job that wrote it */
     uint32_t n;
     uint32_t crc; /* over seq, epoch, n and the items */
-    uint64_t spare[5];
+    uint64_t spare;
+    /* Two of them in the first line: a group of one or two is one line. */
     struct mega__intent_item items[MEGA_PUBLISH_MAX];
+    uint64_t end[4];
 };
 
 struct mega__home_block {
@@ -224,6 +227,7 @@ _Static_assert(sizeof(struct mega__region_record) == 128, "two lines");
 _Static_assert(sizeof(struct mega__root_record) == 128, "two lines");
 _Static_assert(sizeof(struct mega__run_record) == 32, "two in a line");
 _Static_assert(sizeof(struct mega__intent) == 64 + 16 * 64, "17 lines");
+_Static_assert(offsetof(struct mega__intent, items) == 32, "room for two");
 _Static_assert(sizeof(struct mega__home_block) % MEGA__LINE == 0, "lines");
 #endif
 

@@ -41,8 +41,15 @@ struct mega__flusher {
 void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
                       const void *addr, size_t len);
 
-/* All that f has flushed is on the medium. ERRORS: IO - msync failed: the
- * data may not be durable. */
+/* Copies len bytes and begins to write them to the medium: cheaper than a store
+ * and a flush where nobody reads them soon, for they may go past the caches.
+ * They are seen in any order before the drain.
+ * ASSUMPTION: to, from and len are multiples of 8. */
+void mega__pool_write(struct mega__flusher *f, enum mega__how how, void *to,
+                      const void *from, size_t len);
+
+/* All that f has flushed or written is on the medium. ERRORS: IO - msync
+ * failed: the data may not be durable. */
 mega_status_t mega__pool_drain(struct mega__flusher *f);
 
 /* Makes a pool file of size bytes under path, allocated on the medium, with

@@ -3,10 +3,11 @@
  * pool_pmem.c - persistent memory by libpmemobj and libpmem: the only file
  * that includes them. libpmemobj makes, opens and recovers pool files and
  * holds the spans as objects; its heap and its transactions are on no path
- * of ours. libpmem's flush and drain choose the instructions by CPUID.
+ * of ours. libpmem's flush chooses the instruction by CPUID.
  */
 #include "pool.h"
 
+#include <emmintrin.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -77,6 +78,22 @@ void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
     }
 }
 
+void mega__pool_write(struct mega__flusher *f, enum mega__how how, void *to,
+                      const void *from, size_t len)
+{
+    if (how != MEGA__HOW_FLUSH) {
+        memcpy(to, from, len);
+        mega__pool_flush(f, how, to, len);
+        return;
+    }
+    uintptr_t a = (uintptr_t)to;
+    f->flushes += (a + len + MEGA__LINE - 1) / MEGA__LINE - a / MEGA__LINE;
+    f->unfenced = true;
+    long long *word = to;
+    for (size_t i = 0; i < len / 8; i++)
+        _mm_stream_si64(&word[i], ((const long long *)from)[i]);
+}
+
 mega_status_t mega__pool_drain(struct mega__flusher *f)
 {
     mega_status_t st = MEGA_OK;
@@ -84,7 +101,7 @@ mega_status_t mega__pool_drain(struct mega__flusher *f)
         st = mega__fail(MEGA_ERR_IO, "an earlier msync failed");
     f->failed = false;
     if (f->unfenced) {
-        pmem_drain();
+        _mm_sfence(); /* not pmem_drain: it may leave out streamed stores */
         f->unfenced = false;
         f->fences++;
     }

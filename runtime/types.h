@@ -163,6 +163,7 @@ struct mega__arena {
     struct mega__heap *last; /* most recently used */
     uint32_t fence_gen;      /* rises at each fence of this thread */
     uint32_t seed;           /* spreads the start positions of claims */
+    uint32_t record;         /* of an intent: the last taken */
     struct mega__dirty dirty;
     struct mega__flusher flusher;
     struct mega__heap *heaps[MEGA__HEAP_BUCKETS];
@@ -230,8 +231,7 @@ struct mega__ctx {
     struct mega__arena *arenas;
     struct mega_region *regions; /* open handles; collectives only */
     struct mega_region def;      /* the default region */
-    _Atomic uint32_t intent_hint;
-    _Atomic uint64_t grown; /* spans added to the homes served */
+    _Atomic uint64_t grown;      /* spans added to the homes served */
     _Atomic uint64_t intent_seq;
     _Atomic bool in_collective;
     struct mega__flusher flusher; /* of collectives */

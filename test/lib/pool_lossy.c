@@ -100,6 +100,13 @@ static void settle(struct medium_pending *p)
         memcpy(p->file->media + p->off, p->bytes, MEGA__LINE);
 }
 
+void mega__pool_write(struct mega__flusher *f, enum mega__how how, void *to,
+                      const void *from, size_t len)
+{
+    memcpy(to, from, len);
+    mega__pool_flush(f, how, to, len);
+}
+
 mega_status_t mega__pool_drain(struct mega__flusher *f)
 {
     struct medium *m = medium_in_use();
