@@ -31,8 +31,6 @@ void mega__class_init(struct mega__classes *classes)
     unsigned k = 0;
     for (unsigned i = 0; i < MEGA__CLASSES; i++) {
         init_one(&classes->of[i], sizes[i]);
-        classes->ratio[i].size = classes->of[i].size;
-        classes->ratio[i].magic = classes->of[i].magic;
     }
     for (uint32_t units = 0; units <= MEGA__CLASS_MAX / 16; units++) {
         if (units * 16 > sizes[k])

@@ -35,14 +35,14 @@ static void spill(struct mega__arena *a, uintptr_t entry)
         a->flusher.failed = true; /* the next drain tells */
 }
 
-void mega__dirty_add(struct mega__arena *a, unsigned slot, uintptr_t entry,
-                     const _Atomic uint8_t *mark)
+mega_status_t mega__dirty_add(struct mega__arena *a, unsigned slot,
+                              uintptr_t entry, const _Atomic uint8_t *mark)
 {
     struct mega__dirty *d = &a->dirty;
     uintptr_t old;
     if ((entry & MEGA__DIRTY_HOW) == MEGA__HOW_FAR) {
         mega__far_note(a, mark);
-        return;
+        return MEGA_OK;
     }
     old = atomic_load_explicit(&d->slots[slot], memory_order_relaxed);
     if (old) { /* make room */
@@ -51,13 +51,14 @@ void mega__dirty_add(struct mega__arena *a, unsigned slot, uintptr_t entry,
     }
     d->used[slot / 64] |= UINT64_C(1) << slot % 64;
     atomic_store_explicit(&d->slots[slot], entry, memory_order_release);
+    return MEGA_OK;
 }
 
 void mega__dirty_forget(struct mega__arena *a, enum mega__how how,
                         const _Atomic uint8_t *mark)
 {
     struct mega__dirty *d = &a->dirty;
-    uintptr_t entry = ((uintptr_t)mark & ~MEGA__DIRTY_HOW) | (uintptr_t)how;
+    uintptr_t entry = mega__dirty_entry(how, mark);
     unsigned slot = mega__dirty_slot(entry);
     if (atomic_load_explicit(&d->slots[slot], memory_order_relaxed) != entry)
         return;

@@ -6,6 +6,7 @@
  */
 #include "arena.h"
 #include "chunk.h"
+#include "class.h"
 #include "dirty.h"
 #include "far.h"
 #include "log.h"
@@ -142,54 +143,81 @@ static __attribute__((noinline)) mega_status_t free_other(struct mega__ctx *ctx,
              : MEGA_ERR_NOMEM;
 }
 
-/* A chunk of a slab: one byte. Its own thread takes it back at once, for
- * another's the next sweep finds it, a slab without owner is offered. */
-static inline void free_small(struct mega__ctx *ctx, struct mega__arena *a,
-                              struct mega__span *span, uint32_t extent,
-                              uint64_t w, uint64_t off)
+/* A live chunk of a slab of this thread, which takes it back at once. */
+static inline mega_status_t free_own(struct mega__arena *a,
+                                     struct mega__slab *slab, uint32_t in)
 {
-    _Atomic uint8_t *mark = &span->marks[off >> MEGA__GRANULE_SHIFT];
+    const uint32_t g = in >> MEGA__GRANULE_SHIFT, line = g / 64;
     /* release: what the caller did with the chunk is over before it is free */
-    atomic_store_explicit(mark, MEGA__MARK_FREE, memory_order_release);
-    struct mega__slab *slab =
-        atomic_load_explicit(&span->slabs[extent], memory_order_acquire);
-    if (slab && slab->arena == a) {
-        uint32_t g = (uint32_t)(off & IN_EXTENT) >> MEGA__GRANULE_SHIFT;
-        slab->avail[g / 64] |= UINT64_C(1) << g % 64;
-        slab->line = (uint16_t)(g / 64); /* used again first: it is warm */
-        slab->bin->cur = slab;
-    } else if (!mega__slab_owned(ctx, w)) {
-        mega__slab_hint(a, span, extent, w);
-    }
-    if (span->how != MEGA__HOW_NONE)
-        mega__dirty_note(a, span->how, mark);
+    atomic_store_explicit(&slab->marks[g], MEGA__MARK_FREE,
+                          memory_order_release);
+    slab->avail[line] |= UINT64_C(1) << g % 64;
+    slab->line = (uint16_t)line; /* used again first: it is warm */
+    slab->bin->cur = slab;
+    const uintptr_t entry = slab->entry;
+    return entry ? mega__dirty_note_entry(a, entry + line * MEGA__LINE,
+                                          &slab->marks[g])
+                 : MEGA_OK;
 }
 
-mega_status_t mega__chunk_free(struct mega__ctx *ctx, mega_gptr_t p)
+/* A chunk of a slab that is not this thread's: one byte. Its owner's next sweep
+ * finds it; a slab without owner is offered. */
+static __attribute__((noinline)) mega_status_t free_any(struct mega__ctx *ctx,
+                                                        mega_gptr_t p)
 {
     struct mega__arena *a = mega__arena(ctx);
     struct mega__span *span = mega__span_of(ctx, p);
     uint64_t off = mega_offset(p);
-    if (__builtin_expect(!a, 0))
+    if (!a)
         return MEGA_ERR_NOMEM;
-    if (__builtin_expect(!span || off >= span->size, 0))
+    if (!span || off >= span->size)
         return free_other(ctx, p);
+    a->span = span;
+    a->span_no = p.v >> MEGA_OFFSET_BITS;
     uint32_t extent = (uint32_t)(off >> MEGA__EXTENT_SHIFT);
     uint64_t w = mega__span_word(span, extent);
     unsigned class = mega__word_class(w);
-    if (__builtin_expect(!mega__word_is_slab(w) || class >= MEGA__CLASSES, 0))
+    _Atomic uint8_t *mark = &span->marks[off >> MEGA__GRANULE_SHIFT];
+    if (!mega__word_is_slab(w) || class >= MEGA__CLASSES ||
+        !mega__class_is_start(&ctx->classes.of[class],
+                              (uint32_t)off & IN_EXTENT) ||
+        atomic_load_explicit(mark, memory_order_acquire) != MEGA__MARK_LIVE)
         return free_other(ctx, p);
-    const struct mega__ratio *r = &ctx->classes.ratio[class];
-    uint32_t in = (uint32_t)off & IN_EXTENT;
-    uint32_t i = (uint32_t)((uint64_t)in * r->magic >> 32);
+    struct mega__slab *slab =
+        atomic_load_explicit(&span->slabs[extent], memory_order_acquire);
+    if (slab && slab->arena == a)
+        return free_own(a, slab, (uint32_t)off & IN_EXTENT);
+    /* release: what the caller did with the chunk is over before it is free */
+    atomic_store_explicit(mark, MEGA__MARK_FREE, memory_order_release);
+    if (!mega__slab_owned(ctx, w))
+        mega__slab_hint(a, span, extent, w);
+    return span->how == MEGA__HOW_NONE ? MEGA_OK
+                                       : mega__dirty_note(a, span->how, mark);
+}
+
+/* The usual case alone, without a call but the last: a chunk of a slab of this
+ * thread, in the span of the last one. */
+mega_status_t mega__chunk_free(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    struct mega__arena *a = mega__arena_mine.arena;
+    const uint64_t off = mega_offset(p);
+    const uint32_t in = (uint32_t)off & IN_EXTENT;
+    if (__builtin_expect(mega__arena_mine.serial != ctx->serial ||
+                             a->span_no != p.v >> MEGA_OFFSET_BITS ||
+                             off >= a->span->size,
+                         0))
+        return free_any(ctx, p);
+    struct mega__slab *slab = atomic_load_explicit(
+        &a->span->slabs[off >> MEGA__EXTENT_SHIFT], memory_order_acquire);
     if (__builtin_expect(
-            i * r->size != in ||
-                atomic_load_explicit(&span->marks[off >> MEGA__GRANULE_SHIFT],
+            !slab || slab->arena != a ||
+                (uint32_t)((uint64_t)in * slab->magic >> 32) * slab->size !=
+                    in ||
+                atomic_load_explicit(&slab->marks[in >> MEGA__GRANULE_SHIFT],
                                      memory_order_acquire) != MEGA__MARK_LIVE,
             0))
-        return free_other(ctx, p);
-    free_small(ctx, a, span, extent, w, off);
-    return MEGA_OK;
+        return free_any(ctx, p);
+    return free_own(a, slab, in);
 }
 
 mega_status_t mega__chunk_usable(struct mega__ctx *ctx, mega_gptr_t p,

@@ -102,6 +102,11 @@ struct mega__slab *mega__slab_new(struct mega__arena *a,
     slab->extent = extent;
     slab->class = (uint16_t) class;
     slab->region = region;
+    slab->size = a->ctx->classes.of[class].size;
+    slab->magic = a->ctx->classes.of[class].magic;
+    slab->entry = span->how == MEGA__HOW_NONE
+                      ? 0
+                      : mega__dirty_entry(span->how, slab->marks);
     /* release: publish finds rsv by this table */
     atomic_store_explicit(&span->slabs[extent], slab, memory_order_release);
     return slab;

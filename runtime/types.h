@@ -51,13 +51,8 @@ struct mega__class {
     uint64_t starts[MEGA__EXTENT_LINES];
 };
 
-struct mega__ratio { /* of a class; together, for the hot paths */
-    uint32_t size, magic;
-};
-
 struct mega__classes {
     struct mega__class of[MEGA__CLASSES];
-    struct mega__ratio ratio[MEGA__CLASSES];
     uint8_t by_size[MEGA__CLASS_MAX / 16 + 1]; /* of (size + 15) / 16 */
 };
 
@@ -121,6 +116,8 @@ struct mega__slab {
     uint16_t class;
     uint16_t line; /* where the next chunk is looked for */
     uint32_t region;
+    uint32_t size, magic; /* of the class, for the hot paths */
+    uintptr_t entry; /* in the dirty set, of its first line; 0: none needed */
     uint64_t avail[MEGA__EXTENT_LINES];
     _Atomic uint64_t rsv[MEGA__EXTENT_LINES];
 };
@@ -164,6 +161,8 @@ struct mega__arena {
     uint32_t fence_gen;      /* rises at each fence of this thread */
     uint32_t seed;           /* spreads the start positions of claims */
     uint32_t record;         /* of an intent: the last taken */
+    struct mega__span *span; /* in which a chunk was freed last ... */
+    uint64_t span_no;        /* ... and the bits of its pointers above offset */
     struct mega__dirty dirty;
     struct mega__flusher flusher;
     struct mega__heap *heaps[MEGA__HEAP_BUCKETS];
