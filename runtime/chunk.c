@@ -149,6 +149,18 @@ static inline void prefetch_line(const struct mega__slab *slab, unsigned line)
                        1);
 }
 
+/* A line of marks that was flushed is dear to flush again: after a fence chunks
+ * come from the next line, until then from the same. */
+static inline void stride(const struct mega__arena *a, struct mega__bin *bin,
+                          struct mega__slab *slab)
+{
+    if (bin->fence_gen == a->fence_gen)
+        return;
+    bin->fence_gen = a->fence_gen;
+    slab->line = (uint16_t)((slab->line + 1) % MEGA__EXTENT_LINES);
+    prefetch_line(slab, (slab->line + 1u) % MEGA__EXTENT_LINES);
+}
+
 /* Takes a chunk out of the list: its slab and granule in the extent. */
 static inline mega_status_t take_small(struct mega__arena *a,
                                        struct mega__heap *heap, unsigned class,
@@ -157,13 +169,8 @@ static inline mega_status_t take_small(struct mega__arena *a,
 {
     struct mega__bin *bin = &heap->bins[class];
     struct mega__slab *slab = bin->cur;
-    /* A line of marks that was flushed is dear to flush again: after a fence
-     * chunks come from the next line, until then from the same. */
-    if (slab && bin->fence_gen != a->fence_gen) {
-        bin->fence_gen = a->fence_gen;
-        slab->line = (uint16_t)((slab->line + 1) % MEGA__EXTENT_LINES);
-        prefetch_line(slab, (slab->line + 1u) % MEGA__EXTENT_LINES);
-    }
+    if (slab)
+        stride(a, bin, slab);
     if (__builtin_expect(!slab || !slab->avail[slab->line], 0)) {
         while (!next_line(a->ctx, bin)) {
             mega_status_t st = refill(a, heap, class);
@@ -315,8 +322,9 @@ mega_status_t mega__chunk_alloc(struct mega__ctx *ctx, uint32_t region,
         return allocate(ctx, region, home, size, true, p_p);
     struct mega__bin *bin = &a->last->bins[mega__class_of(&ctx->classes, size)];
     struct mega__slab *slab = bin->cur;
-    if (__builtin_expect(!slab || bin->fence_gen != a->fence_gen, 0))
+    if (__builtin_expect(!slab, 0))
         return allocate(ctx, region, home, size, true, p_p);
+    stride(a, bin, slab);
     uint32_t line = slab->line;
     uint64_t bits = slab->avail[line];
     if (__builtin_expect(!bits, 0))

@@ -293,12 +293,38 @@ mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p)
 
 /* ---- Durability of a range ---- */
 
+static void flush_mark(struct mega__arena *a, const struct mega__span *span,
+                       const _Atomic uint8_t *mark)
+{
+    mega__pool_flush(&a->flusher, span->how, (const void *)mark, 1);
+    mega__dirty_forget(a, span->how, mark);
+}
+
+/* The usual case: the range lies in one chunk of a slab of this thread. */
+static inline bool flush_own_mark(struct mega__arena *a,
+                                  const struct mega__span *span, uint64_t off,
+                                  size_t n)
+{
+    const struct mega__slab *slab = atomic_load_explicit(
+        &span->slabs[off >> MEGA__EXTENT_SHIFT], memory_order_acquire);
+    if (!slab || slab->arena != a)
+        return false;
+    uint32_t in = (uint32_t)off & IN_EXTENT;
+    uint32_t start = (uint32_t)((uint64_t)in * slab->magic >> 32) * slab->size;
+    if (n > slab->size - (in - start) || start + slab->size > MEGA__EXTENT)
+        return false;
+    flush_mark(a, span, &slab->marks[start >> MEGA__GRANULE_SHIFT]);
+    return true;
+}
+
 void mega__chunk_flush_marks(struct mega__arena *a, struct mega__span *span,
                              uint64_t off, size_t n)
 {
     struct mega__place at;
     const _Atomic uint8_t *flushed = NULL; /* start of a line */
     uint64_t end = off + n;
+    if (n > 0 && flush_own_mark(a, span, off, n))
+        return;
     while (off < end) {
         if (!mega__chunk_place(a->ctx, mega__span_gptr(span, off), &at)) {
             off = (off | IN_EXTENT) + 1; /* nothing allocated here */
@@ -308,8 +334,7 @@ void mega__chunk_flush_marks(struct mega__arena *a, struct mega__span *span,
             (const _Atomic uint8_t *)((uintptr_t)at.mark &
                                       ~(uintptr_t)(MEGA__LINE - 1));
         if (at.mark && line != flushed) {
-            mega__pool_flush(&a->flusher, span->how, (const void *)at.mark, 1);
-            mega__dirty_forget(a, span->how, at.mark);
+            flush_mark(a, span, at.mark);
             flushed = line;
         }
         off = at.start + at.size;

@@ -192,7 +192,9 @@ static mega_status_t persist_far(struct mega__ctx *ctx,
              : MEGA_ERR_NOMEM;
 }
 
-mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
+/* Whatever is not data of this host. */
+static __attribute__((noinline)) mega_status_t
+persist_any(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
 {
     if (mega__rma_is_remote(ctx, p))
         return persist_far(ctx,
@@ -209,6 +211,22 @@ mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
         return MEGA_ERR_NOMEM;
     mega_status_t st = mega__chunk_flush(ctx, a, p, n);
     return st ? st : mega__dirty_fence(a);
+}
+
+mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
+{
+    struct mega__span *span = mega__span_of(ctx, p);
+    struct mega__arena *a = mega__arena(ctx);
+    uint64_t off = mega_offset(p);
+    if (__builtin_expect(!span || !a || n == 0 || off < span->data ||
+                             off > span->size || n > span->size - off,
+                         0))
+        return persist_any(ctx, p, n);
+    if (span->how == MEGA__HOW_NONE)
+        return MEGA_OK;
+    mega__pool_flush(&a->flusher, span->how, span->base + off, n);
+    mega__chunk_flush_marks(a, span, off, n);
+    return mega__dirty_fence(a);
 }
 
 mega_status_t mega__rma_put_persist(struct mega__ctx *ctx, mega_gptr_t p,
