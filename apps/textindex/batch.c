@@ -3,8 +3,8 @@
  * batch.c - some files' words on their way into the index.
  *
  * The order is what makes a crash harmless; format.h has the invariants:
- *   1 write the postings, chained per word; find each word's node or write a
- *     new one; read the heads that will be swapped
+ *   1 write each word's postings as a chunk; find its node or write a new one;
+ *     read the heads that will be swapped
  *   2 persist all these chunks                       (2)
  *   3 swap the heads; who loses a race writes the new next, persists it, and
  *     tries again                                    (2)
@@ -21,7 +21,7 @@
 
 #include "job.h"
 
-#define RECORDS 8192
+#define RECORDS 32768
 #define AHEAD 8              /* words */
 #define RECORDS_MSYNC 262144 /* an msync costs milliseconds */
 
@@ -36,7 +36,7 @@ void ti_batch_close(struct ti_batch *b)
     free(b->record);
     free(b->touched);
     free(b->settled);
-    free(b->posting);
+    free(b->image);
     free(b->buf.bytes);
     ti_ranges_free(&b->fresh);
     ti_ranges_free(&b->links);
@@ -50,15 +50,35 @@ static void settle(struct ti_batch *b, uint32_t file, enum ti_state state)
     b->settled[b->nsettled++] = (struct ti_settled){file, state};
 }
 
+/* The word's place in the batch; entries say where, the place says whether. */
+static uint32_t touch(struct ti_batch *b, uint32_t ref, struct ti_entry *e)
+{
+    if (e->touch < b->ntouched && b->touched[e->touch].ref == ref)
+        return e->touch;
+    b->touched = ti_room(b->touched, &b->touched_cap, b->ntouched + 1,
+                         sizeof *b->touched);
+    e->touch = (uint32_t)b->ntouched;
+    b->touched[b->ntouched++] = (struct ti_touched){
+        .ref = ref,
+        .hash = e->node ? 0 : ti_hash(e->text, e->len),
+        .node = e->node,
+    };
+    return e->touch;
+}
+
 void ti_batch_add(struct ti_batch *b, uint32_t file)
 {
     const struct ti_tally *t = b->tally;
 
     b->record = ti_room(b->record, &b->record_cap, b->nrecords + t->count,
                         sizeof *b->record);
-    for (size_t i = 0; i < t->count; i++)
-        b->record[b->nrecords++] = (struct ti_record){
-            t->ref[i], file, ti_dict_at(&t->dict, t->ref[i])->count};
+    for (size_t i = 0; i < t->count; i++) {
+        struct ti_entry *e = ti_dict_at(&t->dict, t->ref[i]);
+        struct ti_record *r = &b->record[b->nrecords++];
+        *r = (struct ti_record){touch(b, t->ref[i], e),
+                                ti_posting(file, e->count)};
+        b->touched[r->touch].len++;
+    }
     b->bytes += t->bytes;
     settle(b, file, TI_DONE);
 }
@@ -77,32 +97,54 @@ bool ti_batch_full(const struct ti_batch *b)
 
 /* ---- 1: write ---- */
 
-/* The word's place in the batch; entries say where, the place says whether. */
-static struct ti_touched *touch(struct ti_batch *b, uint32_t ref)
-{
-    struct ti_entry *e = ti_dict_at(&b->tally->dict, ref);
+#define IMAGE_WORDS (sizeof(struct ti_postings) / sizeof(uint64_t))
 
-    if (e->touch < b->ntouched && b->touched[e->touch].ref == ref)
-        return &b->touched[e->touch];
-    b->touched = ti_room(b->touched, &b->touched_cap, b->ntouched + 1,
-                         sizeof *b->touched);
-    e->touch = (uint32_t)b->ntouched;
-    struct ti_touched *t = &b->touched[b->ntouched++];
-    *t = (struct ti_touched){.ref = ref};
-    return t;
+static struct ti_postings *image_of(const struct ti_batch *b,
+                                    const struct ti_touched *t)
+{
+    return (struct ti_postings *)(void *)(b->image + t->image);
 }
 
-static mega_status_t write_posting(struct ti_batch *b, size_t i)
+/* Groups the records by word: the new chunks as they will be in the space. */
+static void make_image(struct ti_batch *b)
 {
-    const struct ti_record *r = &b->record[i];
-    struct ti_touched *t = touch(b, r->ref);
-    struct ti_posting posting = {t->first, r->count, r->file, b->ix->attempt};
+    size_t size = b->ntouched * IMAGE_WORDS + b->nrecords;
+    size_t used = 0;
 
-    t->first = b->posting[i].v;
-    if (t->last == 0)
-        t->last = t->first;
-    ti_ranges_add(&b->fresh, b->posting[i], sizeof posting);
-    return ti_write(b->posting[i], &posting, sizeof posting);
+    b->image = ti_room(b->image, &b->image_cap, size, sizeof *b->image);
+    for (size_t i = 0; i < b->ntouched; i++) {
+        struct ti_touched *t = &b->touched[i];
+        t->image = used;
+        used += IMAGE_WORDS + t->len;
+        *image_of(b, t) = (struct ti_postings){.attempt = b->ix->attempt};
+    }
+    for (size_t i = 0; i < b->nrecords; i++) {
+        struct ti_postings *p = image_of(b, &b->touched[b->record[i].touch]);
+        p->posting[p->len++] = b->record[i].posting;
+    }
+}
+
+static mega_status_t write_fresh(struct ti_batch *b, mega_gptr_t p,
+                                 const void *src, size_t n)
+{
+    ti_ranges_add(&b->fresh, p, n);
+    return ti_write(p, src, n);
+}
+
+/* The new postings, before the list as found. */
+static mega_status_t write_postings(struct ti_batch *b, struct ti_touched *t,
+                                    uint64_t next)
+{
+    struct ti_postings *image = image_of(b, t);
+    size_t size = sizeof *image + t->len * sizeof image->posting[0];
+    mega_gptr_t p;
+    mega_status_t st = mega_alloc(b->ix->region, MEGA_ANY_HOME, size, &p);
+
+    if (st)
+        return ti_failed("alloc", st);
+    t->chunk = p.v;
+    image->next = next;
+    return write_fresh(b, p, image, size);
 }
 
 /* A word's node goes to the home of its bucket, or where there is room. */
@@ -117,54 +159,56 @@ static mega_status_t alloc_node(struct ti_batch *b, int home, size_t size,
 }
 
 static mega_status_t write_node(struct ti_batch *b, struct ti_touched *t,
-                                const struct ti_entry *e, uint64_t hash,
-                                int home)
+                                const struct ti_entry *e, int home)
 {
-    struct ti_word word = {t->expect, t->first, (uint32_t)(hash >> 32), e->len};
+    struct ti_word word = {t->expect, t->chunk, (uint32_t)(t->hash >> 32),
+                           e->len};
     mega_gptr_t p;
     mega_status_t st = alloc_node(b, home, sizeof word + e->len, &p);
 
     if (st)
         return st;
-    t->node = p.v;
-    ti_ranges_add(&b->fresh, p, sizeof word + e->len);
-    st = ti_write(p, &word, sizeof word);
+    t->fresh = p.v;
+    st = write_fresh(b, p, &word, sizeof word);
     if (st)
         return st;
-    return ti_write(mega_add(p, sizeof word), e->text, e->len);
+    return write_fresh(b, mega_add(p, sizeof word), e->text, e->len);
 }
 
-/* Makes the list as found the end of the new postings. */
-static mega_status_t chain_to(struct ti_touched *t, uint64_t node)
+static mega_gptr_t list_of(uint64_t node)
 {
-    mega_gptr_t postings =
-        mega_from_bits(node + offsetof(struct ti_word, postings));
-    mega_status_t st = ti_load(postings, &t->expect);
+    return mega_from_bits(node + offsetof(struct ti_word, postings));
+}
 
-    return st ? st
-              : ti_write(mega_from_bits(t->last), &t->expect, sizeof t->expect);
+/* Postings for a word that is linked. */
+static mega_status_t extend(struct ti_batch *b, struct ti_touched *t)
+{
+    mega_status_t st = ti_load(list_of(t->node), &t->expect);
+
+    return st ? st : write_postings(b, t, t->expect);
 }
 
 static mega_status_t prepare(struct ti_batch *b, struct ti_touched *t)
 {
+    if (t->node)
+        return extend(b, t);
+
     struct ti_entry *e = ti_dict_at(&b->tally->dict, t->ref);
-
-    if (e->node)
-        return chain_to(t, e->node);
-
-    uint64_t hash = ti_hash(e->text, e->len);
-    mega_gptr_t head = ti_head(b->ix, ti_bucket(b->ix, hash));
+    mega_gptr_t head = ti_head(b->ix, ti_bucket(b->ix, t->hash));
     mega_status_t st = ti_load(head, &t->expect);
     if (!st)
-        st = ti_chain_find(t->expect, 0, e->text, e->len, hash, &b->buf,
-                           &e->node);
+        st = ti_chain_find(t->expect, 0, e->text, e->len, t->hash, &b->buf,
+                           &t->node);
     if (st)
         return st;
-    if (!e->node)
-        return write_node(b, t, e, hash, mega_home(head));
-    /* Another rank's link: it may not be durable yet (3). */
-    ti_ranges_add(&b->links, head, sizeof(uint64_t));
-    return chain_to(t, e->node);
+    if (t->node) {
+        /* Another rank's link: it may not be durable yet (3). */
+        e->node = t->node;
+        ti_ranges_add(&b->links, head, sizeof(uint64_t));
+        return extend(b, t);
+    }
+    st = write_postings(b, t, 0);
+    return st ? st : write_node(b, t, e, mega_home(head));
 }
 
 /* Words lie anywhere, so each is a cache miss: ask for it some words ahead. */
@@ -172,10 +216,12 @@ static void look_ahead(const struct ti_batch *b, size_t i)
 {
     if (i >= b->ntouched)
         return;
-    const struct ti_entry *e = ti_dict_at(&b->tally->dict, b->touched[i].ref);
-    mega_gptr_t p =
-        e->node ? mega_from_bits(e->node)
-                : ti_head(b->ix, ti_bucket(b->ix, ti_hash(e->text, e->len)));
+    const struct ti_touched *t = &b->touched[i];
+    mega_gptr_t p = mega_from_bits(t->node);
+    if (!t->node) {
+        __builtin_prefetch(ti_dict_at(&b->tally->dict, t->ref));
+        p = ti_head(b->ix, ti_bucket(b->ix, t->hash));
+    }
     const void *near = mega_ptr(p);
     if (near)
         __builtin_prefetch(near, 1);
@@ -185,8 +231,7 @@ static mega_status_t write_all(struct ti_batch *b)
 {
     mega_status_t st = MEGA_OK;
 
-    for (size_t i = 0; i < b->nrecords && !st; i++)
-        st = write_posting(b, i);
+    make_image(b);
     for (size_t i = 0; i < b->ntouched && !st; i++) {
         look_ahead(b, i + AHEAD);
         st = prepare(b, &b->touched[i]);
@@ -221,17 +266,15 @@ static mega_status_t try_swap(mega_gptr_t head, uint64_t first,
     return st ? st : persist_word(tail);
 }
 
-static mega_status_t link_postings(struct ti_batch *b, struct ti_touched *t,
-                                   uint64_t node)
+static mega_status_t link_postings(struct ti_batch *b, struct ti_touched *t)
 {
-    mega_gptr_t head =
-        mega_from_bits(node + offsetof(struct ti_word, postings));
+    mega_gptr_t chunk = mega_from_bits(t->chunk);
     bool won = false;
 
-    ti_ranges_add(&b->links, head, sizeof(uint64_t));
+    ti_ranges_add(&b->links, list_of(t->node), sizeof(uint64_t));
     while (!won) {
         mega_status_t st =
-            try_swap(head, t->first, &t->expect, mega_from_bits(t->last), &won);
+            try_swap(list_of(t->node), t->chunk, &t->expect, chunk, &won);
         if (st)
             return st;
     }
@@ -239,42 +282,45 @@ static mega_status_t link_postings(struct ti_batch *b, struct ti_touched *t,
 }
 
 /* Another rank has linked the same word first: ours was never seen. */
-static mega_status_t use_theirs(struct ti_batch *b, struct ti_touched *t,
-                                uint64_t node)
+static mega_status_t use_theirs(struct ti_batch *b, struct ti_touched *t)
 {
-    mega_status_t st = mega_free(mega_from_bits(t->node));
+    mega_gptr_t chunk = mega_from_bits(t->chunk);
+    mega_status_t st = mega_free(mega_from_bits(t->fresh));
 
     if (st)
         return ti_failed("free", st);
-    t->node = 0;
-    st = chain_to(t, node);
+    t->fresh = 0;
+    st = ti_load(list_of(t->node), &t->expect);
     if (!st)
-        st = persist_word(mega_from_bits(t->last));
-    return st ? st : link_postings(b, t, node);
+        st = ti_write(chunk, &t->expect, sizeof t->expect);
+    if (!st)
+        st = persist_word(chunk);
+    return st ? st : link_postings(b, t);
 }
 
 static mega_status_t link_node(struct ti_batch *b, struct ti_touched *t)
 {
     struct ti_entry *e = ti_dict_at(&b->tally->dict, t->ref);
-    uint64_t hash = ti_hash(e->text, e->len);
-    mega_gptr_t head = ti_head(b->ix, ti_bucket(b->ix, hash));
+    mega_gptr_t head = ti_head(b->ix, ti_bucket(b->ix, t->hash));
+    mega_gptr_t fresh = mega_from_bits(t->fresh);
 
     ti_ranges_add(&b->links, head, sizeof(uint64_t));
     for (;;) {
         uint64_t before = t->expect;
         bool won;
-        mega_status_t st =
-            try_swap(head, t->node, &t->expect, mega_from_bits(t->node), &won);
+        mega_status_t st = try_swap(head, t->fresh, &t->expect, fresh, &won);
         if (!st && won)
-            e->node = t->node;
+            e->node = t->fresh;
         if (st || won)
             return st;
-        st = ti_chain_find(t->expect, before, e->text, e->len, hash, &b->buf,
-                           &e->node);
+        st = ti_chain_find(t->expect, before, e->text, e->len, t->hash, &b->buf,
+                           &t->node);
         if (st)
             return st;
-        if (e->node)
-            return use_theirs(b, t, e->node);
+        if (t->node) {
+            e->node = t->node;
+            return use_theirs(b, t);
+        }
     }
 }
 
@@ -283,10 +329,9 @@ static mega_status_t link_all(struct ti_batch *b)
     mega_status_t st = MEGA_OK;
 
     for (size_t i = 0; i < b->ntouched && !st; i++) {
-        struct ti_touched *t = &b->touched[i];
-        st = t->node ? link_node(b, t)
-                     : link_postings(b, t,
-                                     ti_dict_at(&b->tally->dict, t->ref)->node);
+        look_ahead(b, i + AHEAD);
+        st = b->touched[i].fresh ? link_node(b, &b->touched[i])
+                                 : link_postings(b, &b->touched[i]);
     }
     return st ? st : ti_ranges_persist(&b->links, b->gap);
 }
@@ -312,10 +357,10 @@ static mega_status_t settle_all(struct ti_batch *b)
 /* Nothing is linked yet: no chunk may stay behind. */
 static void give_back(struct ti_batch *b)
 {
-    for (size_t i = 0; i < b->nrecords; i++)
-        mega_free(b->posting[i]);
-    for (size_t i = 0; i < b->ntouched; i++)
-        mega_free(mega_from_bits(b->touched[i].node));
+    for (size_t i = 0; i < b->ntouched; i++) {
+        mega_free(mega_from_bits(b->touched[i].chunk));
+        mega_free(mega_from_bits(b->touched[i].fresh));
+    }
 }
 
 static mega_status_t count_up(struct ti_batch *b)
@@ -332,16 +377,8 @@ static mega_status_t count_up(struct ti_batch *b)
 
 mega_status_t ti_batch_commit(struct ti_batch *b)
 {
-    mega_status_t st = MEGA_OK;
+    mega_status_t st = write_all(b);
 
-    b->posting =
-        ti_room(b->posting, &b->posting_cap, b->nrecords, sizeof *b->posting);
-    if (b->nrecords > 0)
-        st = mega_alloc_n(b->ix->region, MEGA_ANY_HOME,
-                          sizeof(struct ti_posting), b->nrecords, b->posting);
-    if (st)
-        return ti_failed("alloc", st);
-    st = write_all(b);
     if (st)
         give_back(b);
     if (!st)

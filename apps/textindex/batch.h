@@ -3,9 +3,9 @@
  * batch.h - some files' words on their way into the index.
  *
  * Files are counted in volatile memory and enter the index in batches: one
- * fence then serves many words, and a word that occurs in several files of
- * the batch is linked once. A crash loses at most the batch, which resume
- * counts again.
+ * fence then serves many words, and the postings of a word that occurs in
+ * several files of the batch are one chunk, linked once. A crash loses at most
+ * the batch, which resume counts again.
  */
 #ifndef TEXTINDEX_BATCH_H
 #define TEXTINDEX_BATCH_H
@@ -14,19 +14,20 @@
 #include "ranges.h"
 #include "tally.h"
 
-struct ti_record { /* a word of a file */
-    uint32_t ref;  /* its entry in the dict */
-    uint32_t file;
-    uint64_t count;
+struct ti_record {  /* a word of a file */
+    uint32_t touch; /* its place in touched */
+    uint64_t posting;
 };
 
-struct ti_touched { /* a word of the batch */
-    uint32_t ref;
-    uint32_t pad;
-    uint64_t first;  /* bits: its new postings, a chain from first ... */
-    uint64_t last;   /* ... to last, whose next is the list as found */
+struct ti_touched {  /* a word of the batch */
+    uint32_t ref;    /* its entry in the dict */
+    uint32_t len;    /* how many postings */
+    size_t image;    /* where in the batch's image its new ti_postings are */
+    uint64_t hash;   /* of the word, when there is no node yet */
+    uint64_t node;   /* bits of its ti_word, when it is linked already */
+    uint64_t fresh;  /* bits of a new one that is not linked yet, or 0 */
+    uint64_t chunk;  /* bits of the new ti_postings */
     uint64_t expect; /* the head that will be swapped, as found */
-    uint64_t node;   /* a new ti_word that is not linked yet, or 0 */
 };
 
 struct ti_batch {
@@ -42,8 +43,8 @@ struct ti_batch {
         enum ti_state state;
     } * settled;
     size_t nsettled, settled_cap;
-    mega_gptr_t *posting; /* one per record */
-    size_t posting_cap;
+    uint64_t *image; /* the new ti_postings, one after another */
+    size_t image_cap;
     uint64_t bytes; /* of text */
     struct ti_ranges fresh, links;
     struct ti_buf buf;

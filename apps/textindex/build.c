@@ -48,7 +48,7 @@ static int begin(struct ti_index *ix, const struct ti_options *opt)
     int code = TI_FAILED;
     if (mega_bcast(&count, sizeof count, 0) == MEGA_OK)
         code = TI_OK;
-    if (code == TI_OK && (count == 0 || count > UINT32_MAX)) {
+    if (code == TI_OK && (count == 0 || count > TI_FILES_MAX)) {
         if (mega_rank() == 0)
             ti_say("%llu files: nothing that can be indexed",
                    (unsigned long long)count);

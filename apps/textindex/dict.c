@@ -8,8 +8,9 @@
 
 #include "job.h"
 
-#define FIRST_SLOTS 4096u
-#define FIRST_BYTES (256u << 10)
+#define FIRST_SLOTS 16384u
+#define GROWTH 4u
+#define FIRST_BYTES (512u << 10)
 
 void ti_dict_open(struct ti_dict *d)
 {
@@ -34,32 +35,28 @@ void ti_dict_reset(struct ti_dict *d)
     d->used = TI_DICT_UNIT; /* ref 0 means none */
 }
 
-static void put_slot(struct ti_dict_slot *slot, size_t nslots, size_t start,
-                     struct ti_dict_slot s)
+static void put_slot(struct ti_dict *d, struct ti_dict_slot s)
 {
-    size_t i = start & (nslots - 1);
+    size_t i = s.hash & (d->nslots - 1);
 
-    while (slot[i].ref != 0)
-        i = (i + 1) & (nslots - 1);
-    slot[i] = s;
+    while (d->slot[i].ref != 0)
+        i = (i + 1) & (d->nslots - 1);
+    d->slot[i] = s;
 }
 
-/* The low half of the hash is not kept, so it is computed again. */
+/* Slots have all that it takes: the entries are not looked at. */
 static void grow(struct ti_dict *d)
 {
-    size_t nslots = d->nslots * 2;
-    struct ti_dict_slot *slot = ti_realloc(NULL, nslots * sizeof *slot);
+    struct ti_dict_slot *old = d->slot;
+    size_t nold = d->nslots;
 
-    memset(slot, 0, nslots * sizeof *slot);
-    for (size_t i = 0; i < d->nslots; i++) {
-        if (d->slot[i].ref == 0)
-            continue;
-        const struct ti_entry *e = ti_dict_at(d, d->slot[i].ref);
-        put_slot(slot, nslots, ti_hash(e->text, e->len), d->slot[i]);
-    }
-    free(d->slot);
-    d->slot = slot;
-    d->nslots = nslots;
+    d->nslots = nold * GROWTH;
+    d->slot = ti_realloc(NULL, d->nslots * sizeof *d->slot);
+    memset(d->slot, 0, d->nslots * sizeof *d->slot);
+    for (size_t i = 0; i < nold; i++)
+        if (old[i].ref != 0)
+            put_slot(d, old[i]);
+    free(old);
 }
 
 uint32_t ti_dict_add(struct ti_dict *d, const char *text, uint32_t len,
@@ -79,7 +76,6 @@ uint32_t ti_dict_add(struct ti_dict *d, const char *text, uint32_t len,
     memset(e, 0, sizeof *e);
     e->len = len;
     memcpy(e->text, text, len);
-    put_slot(d->slot, d->nslots, hash,
-             (struct ti_dict_slot){(uint32_t)(hash >> 32), ref});
+    put_slot(d, (struct ti_dict_slot){(uint32_t)(hash >> 32), ref});
     return ref;
 }

@@ -24,7 +24,7 @@ struct ti_entry {
 };
 
 struct ti_dict_slot {
-    uint32_t hash; /* high half */
+    uint32_t hash; /* high half; its low bits say where to begin to look */
     uint32_t ref;  /* 0: empty */
 };
 
@@ -56,7 +56,15 @@ static inline struct ti_entry *ti_dict_at(const struct ti_dict *d, uint32_t ref)
 /* Asks for the memory that ti_dict_find will look at first. */
 static inline void ti_dict_prefetch(const struct ti_dict *d, uint64_t hash)
 {
-    __builtin_prefetch(&d->slot[hash & (d->nslots - 1)]);
+    __builtin_prefetch(&d->slot[hash >> 32 & (d->nslots - 1)]);
+}
+
+/* And then for what it will look at next. */
+static inline void ti_dict_prefetch_entry(const struct ti_dict *d,
+                                          uint64_t hash)
+{
+    __builtin_prefetch(
+        ti_dict_at(d, d->slot[hash >> 32 & (d->nslots - 1)].ref));
 }
 
 /* The ref of a word, or 0. */
@@ -65,7 +73,7 @@ static inline uint32_t ti_dict_find(const struct ti_dict *d, const char *text,
 {
     uint32_t high = (uint32_t)(hash >> 32);
 
-    for (size_t i = hash & (d->nslots - 1);; i = (i + 1) & (d->nslots - 1)) {
+    for (size_t i = high & (d->nslots - 1);; i = (i + 1) & (d->nslots - 1)) {
         struct ti_dict_slot s = d->slot[i];
         if (s.ref == 0)
             return 0;

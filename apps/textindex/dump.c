@@ -39,13 +39,13 @@ static void on_word(void *arg, mega_gptr_t at, const struct ti_word *w)
     d->used += w->len;
 }
 
-static void on_posting(void *arg, mega_gptr_t at, const struct ti_posting *p)
+static void on_posting(void *arg, uint32_t file, uint64_t count, bool counts)
 {
     struct dumper *d = arg;
 
-    (void)at;
-    if (ti_counts(d->ix, p))
-        d->row[d->nrows - 1].count += p->count;
+    (void)file;
+    if (counts)
+        d->row[d->nrows - 1].count += count;
 }
 
 static int by_text(const void *a, const void *b, void *arg)
@@ -78,7 +78,7 @@ static int print(struct dumper *d)
 static int dump(const struct ti_index *ix)
 {
     struct dumper d = {.ix = ix};
-    struct ti_visitor v = {on_word, on_posting, &d};
+    struct ti_visitor v = {.word = on_word, .posting = on_posting, .arg = &d};
     int code = ti_walk(ix, &v) ? TI_FAILED : print(&d);
 
     free(d.row);

@@ -8,20 +8,22 @@
  *   meta -> block -> block ...            the list of files, in order
  *             |-> file, file, ...         name and state of each
  *   bucket head -> word -> word ...       newest first, per bucket
- *                   |-> posting -> ...    newest first, per word
+ *                   |-> postings -> ...   newest first, per word: those of
+ *                                         one batch of files in one chunk
  *
  * CRASH INVARIANTS
  * (1) The root is set when the meta chunk, the list of files and their names
  *     are durable. Without the root there is no index, only rubbish.
- * (2) A word or posting is durable before the compare-and-swap that links it,
+ * (2) A word or postings are durable before the compare-and-swap that links it,
  *     with its next already in it. So any value of a bucket head or of a
  *     word's list that was ever visible leads to a durable chain.
  * (3) Before a file becomes DONE all links it rests on are durable: the list
  *     head of each of its words, and the bucket head of each of these words
  *     unless this rank has persisted it since the word was in the chain.
  * (4) A posting counts if its file is DONE in the attempt that wrote it. All
- *     others are left by a crash; build --resume unlinks them, durably, and
- *     frees them before it goes on. So a DONE file is counted exactly once.
+ *     others are left by a crash. build --resume, before it goes on, unlinks
+ *     and frees chunks with no posting that counts, and sets others to 0. So
+ *     a DONE file is counted exactly once.
  * (5) Links change one aligned 8-byte word at a time.
  */
 #ifndef TEXTINDEX_FORMAT_H
@@ -31,7 +33,7 @@
 
 #define TI_REGION "textindex"
 #define TI_ROOT "index"
-#define TI_MAGIC UINT64_C(0x3178646974786574) /* "textidx1" */
+#define TI_MAGIC UINT64_C(0x3278646974786574) /* "textidx2" */
 
 /* All pointers are the bits of a mega_gptr_t. */
 
@@ -75,18 +77,39 @@ struct ti_origin {
 
 struct ti_word {
     uint64_t next;     /* of the bucket */
-    uint64_t postings; /* -> the newest ti_posting */
+    uint64_t postings; /* -> the newest ti_postings */
     uint32_t hash;     /* high half of ti_hash, to pass others by quickly */
     uint32_t len;
     char text[];
 };
 
-struct ti_posting {
-    uint64_t next; /* of the word */
-    uint64_t count;
-    uint32_t file;    /* its place in the list of files */
+struct ti_postings {
+    uint64_t next;    /* of the word */
     uint32_t attempt; /* low half of the epoch of the job that wrote it */
+    uint32_t len;     /* of posting */
+    uint64_t posting[];
 };
+
+/* A posting is count << TI_FILE_BITS | place in the list of files; 0 is none,
+ * for a count is not 0. */
+#define TI_FILE_BITS 28
+#define TI_FILES_MAX (UINT64_C(1) << TI_FILE_BITS)
+#define TI_COUNT_MAX ((UINT64_C(1) << (64 - TI_FILE_BITS)) - 1)
+
+static inline uint64_t ti_posting(uint32_t file, uint64_t count)
+{
+    return count << TI_FILE_BITS | file;
+}
+
+static inline uint32_t ti_posting_file(uint64_t posting)
+{
+    return (uint32_t)(posting & (TI_FILES_MAX - 1));
+}
+
+static inline uint64_t ti_posting_count(uint64_t posting)
+{
+    return posting >> TI_FILE_BITS;
+}
 
 static inline uint64_t ti_state_word(enum ti_state state, uint32_t attempt)
 {

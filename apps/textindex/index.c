@@ -13,8 +13,8 @@
 #include "job.h"
 #include "table.h"
 
-#define BYTES_PER_HEAD 64 /* of text: then chains stay short */
-#define HEADS_MIN 512     /* per home */
+#define BYTES_PER_HEAD 128 /* of text: then chains stay short */
+#define HEADS_MIN 512      /* per home */
 
 mega_status_t ti_index_look(struct ti_index *ix, enum ti_found *found_p)
 {

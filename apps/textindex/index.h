@@ -65,12 +65,14 @@ void ti_index_close(struct ti_index *ix);
 size_t ti_index_count(const struct ti_index *ix, enum ti_state state);
 
 /* Format invariant (4). */
-static inline bool ti_counts(const struct ti_index *ix,
-                             const struct ti_posting *p)
+static inline bool ti_counts(const struct ti_index *ix, uint32_t attempt,
+                             uint64_t posting)
 {
-    uint64_t state = p->file < ix->nfiles ? ix->file[p->file].state : 0;
+    uint32_t file = ti_posting_file(posting);
+    uint64_t state = file < ix->nfiles ? ix->file[file].state : 0;
 
-    return ti_state_of(state) == TI_DONE && ti_attempt_of(state) == p->attempt;
+    return posting != 0 && ti_state_of(state) == TI_DONE &&
+           ti_attempt_of(state) == attempt;
 }
 
 /* ---- Words ---- */

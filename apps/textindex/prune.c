@@ -3,11 +3,12 @@
  * prune.c - taking what a crash left half done out of the index.
  *
  * A link is rewritten past a row of dead chunks at once, so in any image of a
- * crash in here each link still leads to every posting that counts. Dead
- * chunks are freed only after the links around them are durable (law L4);
- * between the two a crash leaks them, no more. What decides, the states, is
- * made durable first: after kill -9 a state may be visible and yet not be on
- * the medium (law L7 in our own chunks).
+ * crash in here each link still leads to every posting that counts. A posting
+ * that does not count, next to one that does, becomes 0. Dead chunks are freed
+ * only after the links around them are durable (law L4); between the two a
+ * crash leaks them, no more. What decides, the states, is made durable first:
+ * after kill -9 a state may be visible and yet not be on the medium (law L7 in
+ * our own chunks).
  */
 #include "prune.h"
 
@@ -15,6 +16,7 @@
 
 #include "job.h"
 #include "ranges.h"
+#include "walk.h"
 
 #define DEAD_MAX 8192 /* chunks that wait for the links to be durable */
 
@@ -49,7 +51,7 @@ static mega_status_t free_dead(struct pruner *pr)
     return st;
 }
 
-/* Writes a link if it changes. */
+/* Writes a link, or another word, if it changes. */
 static mega_status_t relink(struct pruner *pr, mega_gptr_t link, uint64_t was,
                             uint64_t now)
 {
@@ -57,6 +59,29 @@ static mega_status_t relink(struct pruner *pr, mega_gptr_t link, uint64_t was,
         return MEGA_OK;
     ti_ranges_add(&pr->links, link, sizeof now);
     return ti_store(link, now);
+}
+
+/* Clears the postings of a chunk that do not count. *left_p: whether any is
+ * left; if none, the chunk is as it was. */
+static mega_status_t prune_chunk(struct pruner *pr, mega_gptr_t p,
+                                 const struct ti_postings *chunk, bool *left_p)
+{
+    uint32_t live = 0;
+
+    for (uint32_t i = 0; i < chunk->len; i++)
+        live += ti_counts(pr->ix, chunk->attempt, chunk->posting[i]);
+    *left_p = live > 0;
+    for (uint32_t i = 0; live > 0 && i < chunk->len; i++) {
+        if (ti_counts(pr->ix, chunk->attempt, chunk->posting[i]))
+            continue;
+        size_t at = offsetof(struct ti_postings, posting) +
+                    i * sizeof chunk->posting[0];
+        mega_gptr_t dead = mega_add(p, (int64_t)at);
+        mega_status_t st = relink(pr, dead, chunk->posting[i], 0);
+        if (st)
+            return st;
+    }
+    return MEGA_OK;
 }
 
 /* Takes the dead out of the list at link. *left_p: whether any is left. */
@@ -71,16 +96,19 @@ static mega_status_t prune_postings(struct pruner *pr, mega_gptr_t link,
         return st;
     for (at = was; at;) {
         mega_gptr_t p = mega_from_bits(at);
-        const struct ti_posting *posting =
-            ti_view(p, sizeof *posting, &pr->buf);
-        if (!posting)
+        const struct ti_postings *chunk = ti_view_postings(p, &pr->buf);
+        if (!chunk)
             return MEGA_ERR_IO;
-        uint64_t next = posting->next;
-        if (ti_counts(pr->ix, posting)) {
+        uint64_t next = chunk->next;
+        bool left;
+        st = prune_chunk(pr, p, chunk, &left);
+        if (st)
+            return st;
+        if (left) {
             st = relink(pr, link, was, at);
             if (st)
                 return st;
-            link = mega_add(p, offsetof(struct ti_posting, next));
+            link = mega_add(p, offsetof(struct ti_postings, next));
             was = next;
             *left_p = true;
         } else {

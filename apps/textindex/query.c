@@ -27,21 +27,20 @@ struct querier {
     struct ti_buf buf;
 };
 
-static void on_posting(void *arg, mega_gptr_t at, const struct ti_posting *p)
+static void on_posting(void *arg, uint32_t file, uint64_t count, bool counts)
 {
     struct querier *q = arg;
 
-    (void)at;
-    if (!ti_counts(q->ix, p))
+    if (!counts)
         return;
     q->hit = ti_room(q->hit, &q->cap, q->nhits + 1, sizeof *q->hit);
-    q->hit[q->nhits++] = (struct hit){p->count, q->ix->file[p->file].path};
-    q->total += p->count;
+    q->hit[q->nhits++] = (struct hit){count, q->ix->file[file].path};
+    q->total += count;
 }
 
 static mega_status_t find(struct querier *q, const char *word)
 {
-    struct ti_visitor v = {NULL, on_posting, q};
+    struct ti_visitor v = {.posting = on_posting, .arg = q};
     uint64_t hash = ti_hash(word, strlen(word));
     uint64_t first, node;
     mega_status_t st = ti_load(ti_head(q->ix, ti_bucket(q->ix, hash)), &first);
@@ -52,7 +51,7 @@ static mega_status_t find(struct querier *q, const char *word)
         st = ti_chain_find(first, 0, word, (uint32_t)strlen(word), hash,
                            &q->buf, &node);
     if (!st && node)
-        st = ti_walk_postings(mega_from_bits(node), &v, &q->buf);
+        st = ti_walk_postings(q->ix, mega_from_bits(node), &v, &q->buf);
     return st;
 }
 

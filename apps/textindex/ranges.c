@@ -8,7 +8,9 @@
 
 #include "job.h"
 
-#define POWER_GAP 256u       /* to flush 4 clean lines beats one fence */
+#define LINE 64u
+#define EXTENT_SHIFT 16 /* of what Megalloc fills with one size of chunks */
+#define POWER_GAP 256u  /* to flush 4 clean lines beats one fence */
 #define MSYNC_GAP (1u << 20) /* msync writes only the pages that changed */
 
 mega_status_t ti_ranges_gap(uint64_t *gap_p)
@@ -54,9 +56,13 @@ void ti_ranges_add(struct ti_ranges *r, mega_gptr_t p, uint64_t len)
 {
     struct ti_range next = {p.v, len};
 
-    if (r->count > 0 && join(&r->v[r->count - 1], &next, 0))
+    size_t *recent = &r->recent[(p.v >> EXTENT_SHIFT) % TI_RANGES_RECENT];
+
+    if (*recent < r->count && join(&r->v[*recent], &next, LINE))
         return;
-    r->v = ti_room(r->v, &r->cap, r->count + 1, sizeof *r->v);
+    if (r->count == r->cap)
+        r->v = ti_room(r->v, &r->cap, r->count + 1, sizeof *r->v);
+    *recent = r->count;
     r->v[r->count++] = next;
 }
 

@@ -3,9 +3,10 @@
  * ranges.h - byte ranges of the space to be made durable together.
  *
  * A fence costs some 200 ns on persistent memory and an msync milliseconds on
- * a disk, so ranges are collected, sorted, joined across small gaps (what
- * lies in a gap may become durable at any time anyway) and persisted as few
- * long ones. Where persisting is free nothing is sorted.
+ * a disk, so ranges are collected, joined across small gaps (what lies in a
+ * gap may become durable at any time anyway) and persisted as few long ones.
+ * Chunks of several sizes fill several extents side by side, so a new range is
+ * tried on the last one of its extent. Where it pays the rest is sorted.
  */
 #ifndef TEXTINDEX_RANGES_H
 #define TEXTINDEX_RANGES_H
@@ -19,9 +20,12 @@ struct ti_range {
     uint64_t len;
 };
 
+#define TI_RANGES_RECENT 64u
+
 struct ti_ranges {
     struct ti_range *v;
     size_t count, cap;
+    size_t recent[TI_RANGES_RECENT]; /* the last one in some extent, perhaps */
 };
 
 /* How far apart two ranges may lie to be persisted as one, for the weakest

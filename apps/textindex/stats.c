@@ -58,12 +58,19 @@ static void on_word(void *arg, mega_gptr_t at, const struct ti_word *w)
     c->word_counts = false;
 }
 
-static void on_posting(void *arg, mega_gptr_t at, const struct ti_posting *p)
+static void on_chunk(void *arg, mega_gptr_t at)
 {
     struct counter *c = arg;
 
     add(&c->reached, at.v);
-    if (!ti_counts(c->ix, p)) {
+}
+
+static void on_posting(void *arg, uint32_t file, uint64_t count, bool counts)
+{
+    struct counter *c = arg;
+
+    (void)file, (void)count;
+    if (!counts) {
         c->stale++;
         return;
     }
@@ -201,7 +208,7 @@ static int print(struct counter *c)
 static int stats(const struct ti_index *ix)
 {
     struct counter c = {.ix = ix};
-    struct ti_visitor v = {on_word, on_posting, &c};
+    struct ti_visitor v = {on_word, on_chunk, on_posting, &c};
     int code = TI_FAILED;
 
     if (reach_table(&c) == MEGA_OK && ti_walk(ix, &v) == MEGA_OK)

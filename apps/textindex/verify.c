@@ -166,31 +166,31 @@ static void on_word(void *arg, mega_gptr_t at, const struct ti_word *w)
         ti_dict_find(&v->tally.dict, w->text, w->len, ti_hash(w->text, w->len));
 }
 
-static void on_posting(void *arg, mega_gptr_t at, const struct ti_posting *p)
+static void on_posting(void *arg, uint32_t file, uint64_t count, bool counts)
 {
     struct verifier *v = arg;
     struct pair none = {0};
 
-    (void)at;
-    if (!ti_counts(&v->ix, p) || !v->compare[p->file])
+    if (!counts || !v->compare[file])
         return;
     struct pair *pair =
-        v->ref ? find_pair(v, (uint64_t)v->ref << 32 | p->file) : &none;
+        v->ref ? find_pair(v, (uint64_t)v->ref << 32 | file) : &none;
     pair->met++;
     if (pair->met > 1)
         ti_diffs_add(&v->diffs, "%s: %.*s: in the index %llu times",
-                     v->ix.file[p->file].path,
+                     v->ix.file[file].path,
                      v->word->len > TEXT_TOLD ? TEXT_TOLD : (int)v->word->len,
                      v->word->text, (unsigned long long)pair->met);
-    else if (pair->count != p->count)
-        differ(v, p->file, v->word->text, v->word->len, pair->count, p->count);
+    else if (pair->count != count)
+        differ(v, file, v->word->text, v->word->len, pair->count, count);
     if (pair->key == 0)
         *pair = (struct pair){0}; /* it was an empty slot */
 }
 
 static int compare_words(struct verifier *v)
 {
-    struct ti_visitor visitor = {on_word, on_posting, v};
+    struct ti_visitor visitor = {
+        .word = on_word, .posting = on_posting, .arg = v};
 
     if (ti_walk(&v->ix, &visitor))
         return TI_FAILED;

@@ -6,8 +6,17 @@
 
 #include <stdlib.h>
 
-mega_status_t ti_walk_postings(mega_gptr_t node, const struct ti_visitor *v,
-                               struct ti_buf *buf)
+const struct ti_postings *ti_view_postings(mega_gptr_t p, struct ti_buf *buf)
+{
+    const struct ti_postings *view = ti_view(p, sizeof *view, buf);
+
+    if (!view)
+        return NULL;
+    return ti_view(p, sizeof *view + view->len * sizeof view->posting[0], buf);
+}
+
+mega_status_t ti_walk_postings(const struct ti_index *ix, mega_gptr_t node,
+                               const struct ti_visitor *v, struct ti_buf *buf)
 {
     uint64_t at;
     mega_status_t st =
@@ -16,19 +25,24 @@ mega_status_t ti_walk_postings(mega_gptr_t node, const struct ti_visitor *v,
     if (st)
         return st;
     while (at) {
-        mega_gptr_t p = mega_from_bits(at);
-        const struct ti_posting *posting = ti_view(p, sizeof *posting, buf);
-        if (!posting)
+        const struct ti_postings *p = ti_view_postings(mega_from_bits(at), buf);
+        if (!p)
             return MEGA_ERR_IO;
-        uint64_t next = posting->next;
-        v->posting(v->arg, p, posting);
-        at = next;
+        if (v->chunk)
+            v->chunk(v->arg, mega_from_bits(at));
+        for (uint32_t i = 0; i < p->len; i++)
+            if (p->posting[i])
+                v->posting(v->arg, ti_posting_file(p->posting[i]),
+                           ti_posting_count(p->posting[i]),
+                           ti_counts(ix, p->attempt, p->posting[i]));
+        at = p->next;
     }
     return MEGA_OK;
 }
 
-static mega_status_t walk_word(mega_gptr_t node, const struct ti_visitor *v,
-                               struct ti_buf *buf, uint64_t *next_p)
+static mega_status_t walk_word(const struct ti_index *ix, mega_gptr_t node,
+                               const struct ti_visitor *v, struct ti_buf *buf,
+                               uint64_t *next_p)
 {
     const struct ti_word *w = ti_view(node, sizeof *w, buf);
 
@@ -38,8 +52,9 @@ static mega_status_t walk_word(mega_gptr_t node, const struct ti_visitor *v,
     w = ti_view(node, sizeof *w + w->len, buf);
     if (!w)
         return MEGA_ERR_IO;
-    v->word(v->arg, node, w);
-    return ti_walk_postings(node, v, buf);
+    if (v->word)
+        v->word(v->arg, node, w);
+    return ti_walk_postings(ix, node, v, buf);
 }
 
 mega_status_t ti_walk(const struct ti_index *ix, const struct ti_visitor *v)
@@ -52,7 +67,7 @@ mega_status_t ti_walk(const struct ti_index *ix, const struct ti_visitor *v)
         uint64_t at;
         st = ti_load(ti_head(ix, b), &at);
         while (!st && at)
-            st = walk_word(mega_from_bits(at), v, &buf, &at);
+            st = walk_word(ix, mega_from_bits(at), v, &buf, &at);
     }
     free(buf.bytes);
     return st;

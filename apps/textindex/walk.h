@@ -7,19 +7,25 @@
 
 #include "index.h"
 
-/* Called for each word, then for each of its postings, also for those that do
- * not count (ti_counts). Views are valid until the callback returns. */
+/* Called for each word, for each chunk with postings of it, for each posting
+ * there; counts: ti_counts. Who does not care leaves a function NULL, but not
+ * posting. Views are valid until the callback returns. */
 struct ti_visitor {
     void (*word)(void *arg, mega_gptr_t at, const struct ti_word *w);
-    void (*posting)(void *arg, mega_gptr_t at, const struct ti_posting *p);
+    void (*chunk)(void *arg, mega_gptr_t at);
+    void (*posting)(void *arg, uint32_t file, uint64_t count, bool counts);
     void *arg;
 };
 
 mega_status_t ti_walk(const struct ti_index *ix, const struct ti_visitor *v)
     MEGA_MUST_CHECK;
 
+/* A chunk of postings, with all of them. NULL on an error, which was told. */
+const struct ti_postings *ti_view_postings(mega_gptr_t p, struct ti_buf *buf);
+
 /* The postings of one node. */
-mega_status_t ti_walk_postings(mega_gptr_t node, const struct ti_visitor *v,
-                               struct ti_buf *buf) MEGA_MUST_CHECK;
+mega_status_t ti_walk_postings(const struct ti_index *ix, mega_gptr_t node,
+                               const struct ti_visitor *v, struct ti_buf *buf)
+    MEGA_MUST_CHECK;
 
 #endif
