@@ -78,8 +78,8 @@ static void sweep_head(struct sweep *s, uint32_t e, uint64_t w)
     s->freed += mega__word_len(w);
 }
 
-/* Where the head of a tail should be lies a word that does not decode: the
- * tail may hold live data. */
+/* Where the head of a tail should be lies a word that does not decode, or a run
+ * that does not fit its span: the tail may hold live data. */
 static bool head_is_damaged(const struct sweep *s, uint32_t e, uint64_t tail)
 {
     uint32_t distance = mega__word_len(tail);
@@ -91,10 +91,11 @@ static bool head_is_damaged(const struct sweep *s, uint32_t e, uint64_t tail)
         return head != MEGA__FREE;
     case MEGA__SLAB_INIT:
     case MEGA__SLAB:
-    case MEGA__RUN_HEAD:
     case MEGA__RUN_TAIL:
-    case MEGA__FREEING:
         return false;
+    case MEGA__RUN_HEAD:
+    case MEGA__FREEING:
+        return !mega__run_fits(s->span, e - distance, head);
     default:
         return true;
     }

@@ -18,7 +18,9 @@ static enum use use_of_run(const struct space *space, const struct span *s,
     if (mega__word_kind(w) == MEGA__FREEING ||
         !space_region_lives(space, mega__word_region(w)))
         return USE_PENDING;
-    return mega__word_flags(w) & MEGA__RUN_RAW ? USE_RAW : USE_RUN;
+    if (mega__word_flags(w) & MEGA__RUN_RAW)
+        return USE_RAW;
+    return span_mark(s, e, 0) == MEGA__MARK_LIVE ? USE_RUN : USE_PENDING;
 }
 
 enum use census_use(const struct space *space, const struct span *s, uint32_t e)

@@ -9,21 +9,42 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 bool collect_name(const char *path, uint32_t *home_p, uint32_t *pool_p,
                   const char **rest_p)
 {
-    const char *name = strrchr(path, '/');
+    const char *name = name_of(path);
     int end = 0;
-    name = name ? name + 1 : path;
     if (sscanf(name, "home-%9u.%9u.pool%n", home_p, pool_p, &end) != 2 || !end)
         return false;
     *rest_p = name + end;
     return true;
 }
 
+/* By its directory and by itself, say. Another name is another claim. */
+static bool have_already(const struct space *space, const char *path)
+{
+    struct stat sb, other;
+    if (stat(path, &sb) != 0)
+        return false;
+    for (size_t i = 0; i < space->nimages; i++)
+        if (strcmp(name_of(space->images[i].path), name_of(path)) == 0 &&
+            fstat(space->images[i].fd, &other) == 0 &&
+            other.st_ino == sb.st_ino && other.st_dev == sb.st_dev)
+            return true;
+    return false;
+}
+
 static bool add(struct space *space, const char *path, bool writable,
                 struct problems *problems)
 {
+    if (have_already(space, path))
+        return true;
     if ((space->nimages & (space->nimages - 1)) == 0) { /* full: double it */
         size_t room = space->nimages ? 2 * space->nimages : 1;
         struct image *more =
@@ -53,8 +74,7 @@ static bool add_dir(struct space *space, const char *dir, bool writable,
 {
     struct dirent **found = NULL;
     char path[4300];
-    bool ok = true;
-    size_t before = space->nimages;
+    bool ok = true, some = false;
     int n = scandir(dir, &found, is_pool, versionsort);
     if (n < 0)
         fprintf(stderr, "megalloc: read %s: %s\n", dir, strerror(errno));
@@ -64,11 +84,11 @@ static bool add_dir(struct space *space, const char *dir, bool writable,
             problem(problems, PENDING, path, 0,
                     "half-made; the next open removes it");
         else
-            ok = ok && add(space, path, writable, problems);
+            some = ok = ok && add(space, path, writable, problems);
         free(found[i]);
     }
     free(found);
-    if (n >= 0 && ok && space->nimages == before) {
+    if (n >= 0 && ok && !some) {
         fprintf(stderr, "megalloc: there is no home-*.pool in %s\n", dir);
         return false;
     }

@@ -26,6 +26,8 @@ int command_rm(char **args, const struct options *o);
 
 /* Prints it as one document, and takes it. */
 void print_json(json_t *json);
+/* The same in one line, of a series. */
+void print_json_line(json_t *json);
 
 static inline json_t *json_u64(uint64_t n)
 {

@@ -98,10 +98,9 @@ int command_dump(char **args, const struct options *o)
     bool ok = space_open(args, false, &ignored, &space);
     if (ok && space.nhomes == 0) {
         fprintf(stderr, "megalloc: no file holds a home that can be read\n");
-    } else if (ok && o->svg) {
-        status = draw_svg(&space, o->svg) ? EXIT_SOUND : EXIT_REFUSED;
-    } else if (ok) {
-        show(&space, o);
+    } else if (ok && (!o->svg || draw_svg(&space, o->svg))) {
+        if (o->json || !o->svg)
+            show(&space, o);
         status = EXIT_SOUND;
     }
     space_close(&space);

@@ -84,6 +84,14 @@ bool space_region_lives(const struct space *space, uint32_t id)
     return false;
 }
 
+bool space_region_ended(const struct space *space, uint32_t id)
+{
+    for (size_t i = 0; i < space->nended; i++)
+        if (space->ended[i] == id)
+            return true;
+    return false;
+}
+
 bool run_fits(const struct span *s, uint32_t e, uint64_t w)
 {
     uint32_t n = mega__word_len(w);
@@ -102,6 +110,27 @@ bool run_covers(const struct span *s, uint32_t e, uint64_t w)
            mega__word_region(head) == mega__word_region(w);
 }
 
+bool run_head_damaged(const struct span *s, uint32_t e, uint64_t w)
+{
+    uint32_t distance = mega__word_len(w);
+    if (distance == 0 || distance > e - s->first)
+        return true;
+    uint64_t head = span_word(s, e - distance);
+    switch (mega__word_kind(head)) {
+    case MEGA__FREE:
+        return head != MEGA__FREE;
+    case MEGA__SLAB_INIT:
+    case MEGA__SLAB:
+    case MEGA__RUN_TAIL:
+        return false;
+    case MEGA__RUN_HEAD:
+    case MEGA__FREEING:
+        return !run_fits(s, e - distance, head);
+    default:
+        return true;
+    }
+}
+
 static bool find_in_slab(const struct space *space, struct chunk *c,
                          uint32_t at)
 {
@@ -110,7 +139,7 @@ static bool find_in_slab(const struct space *space, struct chunk *c,
         return false;
     c->granule = at >> MEGA__GRANULE_SHIFT;
     c->bytes = space->classes.of[k].size;
-    return span_mark(c->span, c->extent, c->granule) == MEGA__MARK_LIVE;
+    return true;
 }
 
 static bool find_in_run(struct chunk *c, uint32_t at)
@@ -130,11 +159,10 @@ static bool find_in_run(struct chunk *c, uint32_t at)
     c->off = (uint64_t)c->extent << MEGA__EXTENT_SHIFT;
     c->bytes = (uint64_t)mega__word_len(c->word) << MEGA__EXTENT_SHIFT;
     c->raw = mega__word_flags(c->word) & MEGA__RUN_RAW;
-    return c->raw || (distance == 0 && at == 0 &&
-                      span_mark(c->span, c->extent, 0) == MEGA__MARK_LIVE);
+    return c->raw || (distance == 0 && at == 0);
 }
 
-bool space_find_live(const struct space *space, uint64_t p, struct chunk *c)
+bool space_find(const struct space *space, uint64_t p, struct chunk *c)
 {
     mega_gptr_t g = mega_from_bits(p);
     memset(c, 0, sizeof *c);
@@ -152,6 +180,13 @@ bool space_find_live(const struct space *space, uint64_t p, struct chunk *c)
         return false;
     return mega__word_is_slab(c->word) ? find_in_slab(space, c, at)
                                        : find_in_run(c, at);
+}
+
+bool space_find_live(const struct space *space, uint64_t p, struct chunk *c)
+{
+    return space_find(space, p, c) &&
+           (c->raw ||
+            span_mark(c->span, c->extent, c->granule) == MEGA__MARK_LIVE);
 }
 
 /* ---- Putting together ---- */
@@ -211,7 +246,7 @@ static void add_spans(struct home *home, struct image *image,
     }
 }
 
-/* The regions that home 0 calls LIVE. */
+/* The regions of home 0. */
 static bool list_live(struct space *space)
 {
     const struct home *home0 = space_home(space, 0);
@@ -226,13 +261,27 @@ static bool list_live(struct space *space)
         struct region *live = &space->live[space->nlive];
         enum mega__record_state state;
         if (!record_state(block_load(&r->state), &state, &live->id) ||
-            state != MEGA__REC_LIVE)
+            state < MEGA__REC_CREATING)
             continue;
+        if (state != MEGA__REC_LIVE) {
+            space->ended[space->nended++] = live->id;
+            continue;
+        }
         mega__unseal(block_load(&r->bytes_per_home), &live->bytes_per_home);
         name_clean(r->name, sizeof r->name, live->name, sizeof live->name);
         space->nlive++;
     }
     return true;
+}
+
+/* A pool file that its home does not list holds nothing: the next open removes
+ * it (layout.h, 3). Pools come in their order. */
+static bool is_listed(const struct home *home, const struct image *image)
+{
+    uint64_t npools;
+    return image->ident.pool == 0 || !home->block ||
+           !mega__unseal(block_load(&home->block->npools), &npools) ||
+           npools == 0 || image->ident.pool < npools;
 }
 
 static bool add_home(struct space *space, size_t first, size_t end,
@@ -250,7 +299,7 @@ static bool add_home(struct space *space, size_t first, size_t end,
             problem(problems, FAULT, image->path, image->root_off,
                     "it is pool %u of home %u, as %s is", image->ident.pool,
                     home->no, image[-1].path);
-        else
+        else if (is_listed(home, image))
             add_spans(home, image, problems);
     }
     return true;

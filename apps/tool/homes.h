@@ -36,6 +36,8 @@ struct space {
     bool have_live; /* home 0 is here, so live is known */
     struct region *live;
     size_t nlive;
+    uint32_t ended[MEGA_REGIONS_MAX]; /* CREATING or DYING */
+    size_t nended;
     struct mega__classes classes;
 };
 
@@ -52,6 +54,8 @@ const struct span *home_span(const struct home *home, uint32_t no);
 
 /* Known to be dead, or never made: false. */
 bool space_region_lives(const struct space *space, uint32_t id);
+/* Half made or half destroyed: the next open ends it. */
+bool space_region_ended(const struct space *space, uint32_t id);
 
 /* The state of a record. False: damaged. */
 bool record_state(uint64_t word, enum mega__record_state *state_p,
@@ -70,13 +74,19 @@ struct chunk {
     bool raw; /* p is anywhere in a raw run; bytes, off: the run's */
 };
 
-/* False: p is neither the start of a live chunk nor in a raw run. */
+/* False: p is neither the start of a chunk, live or not, nor in a raw run. */
+bool space_find(const struct space *space, uint64_t p, struct chunk *c);
+/* Of a live chunk. */
 bool space_find_live(const struct space *space, uint64_t p, struct chunk *c);
 
 /* Whether a run head's length stays in its span, and is not 0. */
 bool run_fits(const struct span *s, uint32_t e, uint64_t w);
 /* Whether a head before this tail covers it. */
 bool run_covers(const struct span *s, uint32_t e, uint64_t w);
+/* Of a tail that none covers: where the head should be lies a word that does
+ * not decode, or a run that does not fit; or the tail's own distance is wrong.
+ * It may hold live data. */
+bool run_head_damaged(const struct span *s, uint32_t e, uint64_t w);
 /* Whether the intent would be replayed by the next open. */
 bool intent_pending(const struct home *home, unsigned i,
                     struct mega__intent *copy);

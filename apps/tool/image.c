@@ -17,6 +17,10 @@
 
 #include "crc.h"
 
+/* libpmemobj makes the root before any span, behind its lanes and the headers
+ * of its first zone, whatever the size of the file. */
+#define ROOT_WITHIN (UINT64_C(16) << 20)
+
 static bool fail(struct image *image, const char *act)
 {
     fprintf(stderr, "megalloc: %s %s: %s\n", act, image->path, strerror(errno));
@@ -61,11 +65,11 @@ static bool is_ident(const struct image *image, uint64_t off)
 
 static void find_root(struct image *image, struct problems *problems)
 {
-    const uint64_t magic = MEGA__POOL_MAGIC;
     uint64_t spoilt = 0; /* the magic alone */
-    for (uint64_t off = 0; image_has(image, off, sizeof *image->root);
-         off += 16) {
-        if (memcmp(image->base + off, &magic, 8) != 0)
+    uint64_t end = image->size < ROOT_WITHIN ? image->size : ROOT_WITHIN;
+    for (uint64_t off = 0; off + sizeof *image->root <= end; off += 16) {
+        if (*(const uint64_t *)(const void *)(image->base + off) !=
+            MEGA__POOL_MAGIC)
             continue;
         if (is_ident(image, off)) {
             image->root_off = off;

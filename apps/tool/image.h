@@ -51,12 +51,13 @@ static inline char *span_at(const struct span *s, uint64_t off)
     return s->image->base + s->off + off;
 }
 
-/* Relaxed loads: a job may be running. */
+/* A job may be running. Loads keep their order: a word that is the same after
+ * its marks were read was true of them. */
 static inline uint64_t span_word(const struct span *s, uint32_t e)
 {
     const uint64_t *words =
         (const uint64_t *)(const void *)span_at(s, s->words_off);
-    return __atomic_load_n(&words[e], __ATOMIC_RELAXED);
+    return __atomic_load_n(&words[e], __ATOMIC_ACQUIRE);
 }
 
 static inline uint64_t span_word_off(const struct span *s, uint32_t e)
@@ -72,7 +73,7 @@ static inline uint8_t *span_marks(const struct span *s, uint32_t e)
 
 static inline uint8_t span_mark(const struct span *s, uint32_t e, unsigned g)
 {
-    return __atomic_load_n(span_marks(s, e) + g, __ATOMIC_RELAXED);
+    return __atomic_load_n(span_marks(s, e) + g, __ATOMIC_ACQUIRE);
 }
 
 static inline uint64_t span_mark_off(const struct span *s, uint32_t e,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "locks.h"
 #include "names.h"
 
 #ifndef MAP_SHARED_VALIDATE
@@ -67,6 +68,7 @@ static json_t *json_home(const struct space *space, const struct home *home)
     json_object_set_new(one, "home", json_u64(home->no));
     json_object_set_new(one, "epoch", json_u64(home->epoch));
     json_object_set_new(one, "clean", json_boolean(is_clean(home)));
+    json_object_set_new(one, "in_use", json_boolean(locks_held(space, home)));
     json_object_set_new(one, "spans", json_u64(home->nspans));
     json_object_set_new(one, "files", files);
     return one;
@@ -91,7 +93,9 @@ static void print_home(const struct space *space, const struct home *home)
 {
     char size[16];
     printf("home %u: epoch %" PRIu64 ", %s, %u spans\n", home->no, home->epoch,
-           is_clean(home) ? "ended cleanly" : "in use, or was not ended",
+           locks_held(space, home) ? "in use"
+           : is_clean(home)        ? "ended cleanly"
+                                   : "was not ended",
            home->nspans);
     for (size_t i = 0; i < space->nimages; i++) {
         const struct image *image = &space->images[i];

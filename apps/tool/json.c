@@ -11,6 +11,13 @@ void print_json(json_t *json)
     json_decref(json);
 }
 
+void print_json_line(json_t *json)
+{
+    json_dumpf(json, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    putchar('\n');
+    json_decref(json);
+}
+
 json_t *json_gptr(uint64_t p)
 {
     char text[19];

@@ -19,6 +19,7 @@
 struct leaks {
     const struct reach *reach;
     const struct options *o;
+    bool may_free;
     uint64_t live, count, bytes;
     json_t *list; /* NULL: print */
 };
@@ -61,19 +62,19 @@ static void visit(const struct chunk *c, void *arg)
     l->bytes += c->bytes;
     if (l->o->all || l->count <= LISTED)
         tell(l, c, mega__gptr(c->home->no, c->span->no, c->off).v);
-    if (l->o->free)
+    if (l->may_free)
         free_chunk(c);
 }
 
 static void sum_up(struct leaks *l)
 {
-    const char *verb = l->o->free ? "freed" : "leaked";
+    const char *verb = l->may_free ? "freed" : "leaked";
     if (l->list) {
         json_t *all = json_object();
         json_object_set_new(all, "live", json_u64(l->live));
         json_object_set_new(all, "leaks", json_u64(l->count));
         json_object_set_new(all, "bytes", json_u64(l->bytes));
-        json_object_set_new(all, "freed", json_boolean(l->o->free));
+        json_object_set_new(all, "freed", json_boolean(l->may_free));
         json_object_set_new(all, "chunks", l->list);
         print_json(all);
         return;
@@ -85,9 +86,12 @@ static void sum_up(struct leaks *l)
            l->count, l->live, verb, l->bytes);
 }
 
-static int search(const struct space *space, const struct options *o)
+/* Frees too, if may_free. */
+static int search(const struct space *space, const struct options *o,
+                  bool may_free)
 {
-    struct leaks l = {.o = o, .list = o->json ? json_array() : NULL};
+    struct leaks l = {
+        .o = o, .may_free = may_free, .list = o->json ? json_array() : NULL};
     struct reach *reach = reach_new(space);
     if (!reach) {
         fprintf(stderr, "megalloc: no memory to mark what is reached\n");
@@ -98,29 +102,25 @@ static int search(const struct space *space, const struct options *o)
     for (size_t i = 0; i < space->nhomes; i++)
         walk_home(space, &space->homes[i], visit, &l);
     reach_delete(&reach);
-    bool freed = o->free && repair_sync(space);
+    if (may_free && !repair_sync(space)) {
+        json_decref(l.list);
+        return EXIT_REFUSED;
+    }
     sum_up(&l);
-    if (o->free)
-        return freed ? EXIT_SOUND : EXIT_REFUSED;
-    return l.count ? EXIT_UNSOUND : EXIT_SOUND;
+    return l.count && !may_free ? EXIT_UNSOUND : EXIT_SOUND;
 }
 
-static int free_them(const struct space *space, const struct options *o,
-                     struct problems *problems)
+/* Whether nothing speaks against it; said on stderr. */
+static bool may_free(const struct space *space, struct problems *problems)
 {
-    int status = EXIT_REFUSED;
     verify(space, problems);
-    if (problems->count[FAULT]) {
+    if (problems->count[FAULT])
         fprintf(stderr, "megalloc: the space is unsound, so nothing is freed: "
                         "see megalloc check\n");
-        status = EXIT_UNSOUND;
-    } else if (space_intents_wait(space)) {
+    else if (space_intents_wait(space))
         fprintf(stderr, "megalloc: an intent waits to be completed, so nothing "
                         "is freed: open the space once before\n");
-    } else {
-        status = search(space, o);
-    }
-    return status;
+    return problems->count[FAULT] == 0 && !space_intents_wait(space);
 }
 
 /* Of a damaged or partial space nobody can tell what is reached. */
@@ -147,10 +147,13 @@ int command_leaks(char **args, const struct options *o)
     bool ok = o->free ? locks_open(args, &problems, &space, &locks)
                       : space_open(args, false, &problems, &space);
     if (ok && complete(&space)) {
-        if (problems.count[FAULT])
+        bool frees = o->free && may_free(&space, &problems);
+        if (problems.count[FAULT] && !o->free)
             fprintf(stderr, "megalloc: parts of the space are damaged and "
                             "left out: see megalloc check\n");
-        status = o->free ? free_them(&space, o, &problems) : search(&space, o);
+        status = search(&space, o, frees);
+        if (problems.count[FAULT] && status == EXIT_SOUND)
+            status = EXIT_UNSOUND;
     }
     space_close(&space);
     locks_give(&locks);

@@ -2,9 +2,11 @@
 /* locks.c - see locks.h. */
 #include "locks.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lockfile.h"
 #include "log.h"
@@ -36,6 +38,30 @@ bool locks_take(const struct space *space, struct locks *locks)
         locks->n++;
     }
     return locks->fds != NULL;
+}
+
+/* Asks only: neither makes the file nor takes the lock. */
+static bool is_held(const char *path)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool held = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    close(fd);
+    return held;
+}
+
+bool locks_held(const struct space *space, const struct home *home)
+{
+    char path[4400];
+    bool held = false;
+    for (size_t i = 0; !held && i < space->nimages; i++)
+        if (space->images[i].root && space->images[i].ident.home == home->no) {
+            locks_path(&space->images[i], path, sizeof path);
+            held = is_held(path);
+        }
+    return held;
 }
 
 bool locks_open(char **args, struct problems *problems, struct space *space,

@@ -19,6 +19,9 @@ bool locks_open(char **args, struct problems *problems, struct space *space,
                 struct locks *locks);
 void locks_give(struct locks *locks);
 
+/* Whether a job has the home open now. */
+bool locks_held(const struct space *space, const struct home *home);
+
 /* The lock file beside a pool file. */
 void locks_path(const struct image *image, char *path, size_t size);
 

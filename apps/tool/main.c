@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "names.h"
 
 static const char usage_text[] =
     "usage: megalloc COMMAND [OPTIONS] DIR|POOL-FILE...\n"
@@ -53,10 +54,53 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int refuse(const char *why, const char *what)
+#define NAMES 12
+
+/* why ends with what; meant may be NULL. */
+static int refuse(const char *why, const char *what, const char *meant)
 {
-    fprintf(stderr, "megalloc: %s%s\n%s", why, what, usage_text);
+    fprintf(stderr, "megalloc: %s%s", why, what);
+    if (meant)
+        fprintf(stderr, "; did you mean %s?", meant);
+    fprintf(stderr, "\n%s", usage_text);
     return EXIT_REFUSED;
+}
+
+static int refuse_command(const char *name)
+{
+    const char *names[NAMES] = {NULL};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        names[i] = commands[i].name;
+    return refuse("there is no command ", name, name_nearest(name, names));
+}
+
+/* getopt does not know it, or it has, or lacks, a value. */
+static int refuse_option(const char *text)
+{
+    const char *names[NAMES] = {NULL}, *meant = NULL;
+    char name[32] = "";
+    bool known = false;
+    if (strncmp(text, "--", 2) == 0)
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(text + 2, "="),
+                 text + 2);
+    for (size_t i = 0; long_options[i].name; i++) {
+        names[i] = long_options[i].name;
+        known = known || strcmp(names[i], name) == 0;
+    }
+    if (known)
+        return refuse("a value is missing, or one too many: ", text, NULL);
+    meant = *name ? name_nearest(name, names) : NULL;
+    if (meant)
+        snprintf(name, sizeof name, "--%.20s", meant);
+    return refuse("there is no option ", text, meant ? name : NULL);
+}
+
+static const char *option_name(int letter)
+{
+    size_t i = 0;
+    while (long_options[i].val != letter)
+        i++;
+    return long_options[i].name;
 }
 
 /* A file was cut short while it was read, or the medium refuses to read. */
@@ -99,6 +143,8 @@ static bool set_option(struct options *o, int letter)
                            o->seconds <= 86400);
     case 'n':
         o->times = strtoul(optarg, &end, 10);
+        o->seconds = o->watch ? o->seconds : 1;
+        o->watch = true;
         return *optarg >= '1' && *optarg <= '9' && !*end;
     default:
         return false;
@@ -113,12 +159,20 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+static int refuse_fit(int letter, const char *command)
+{
+    char text[60];
+    snprintf(text, sizeof text, "--%s is no option of ", option_name(letter));
+    return refuse(text, command, NULL);
+}
+
 /* -1: go on; else the exit status. */
 static int read_options(int argc, char **argv, const struct command **cmd_p,
                         struct options *o)
 {
     int letter;
     char seen[64] = "";
+    opterr = 0;
     while ((letter = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         char one[2] = {(char)letter, '\0'};
         if (letter == 'h') {
@@ -129,26 +183,27 @@ static int read_options(int argc, char **argv, const struct command **cmd_p,
             puts("megalloc " MEGA_TOOL_VERSION);
             return EXIT_SOUND;
         }
-        if (letter == '?') {
-            fputs(usage_text, stderr);
-            return EXIT_REFUSED;
+        if (letter == '?')
+            return refuse_option(argv[optind - 1]);
+        if (!set_option(o, letter)) {
+            char text[40];
+            snprintf(text, sizeof text,
+                     "cannot read the value of --%s: ", option_name(letter));
+            return refuse(text, optarg, NULL);
         }
-        if (!set_option(o, letter))
-            return refuse("cannot read the value of an option: ",
-                          optarg ? optarg : "");
         if (!strchr(seen, letter) && strlen(seen) + 1 < sizeof seen)
             strcat(seen, one);
     }
     if (optind == argc)
-        return refuse("say what to do", "");
+        return refuse("say what to do", "", NULL);
     *cmd_p = find_command(argv[optind]);
     if (!*cmd_p)
-        return refuse("there is no command ", argv[optind]);
+        return refuse_command(argv[optind]);
     for (const char *s = seen; *s; s++)
         if (*s != 'j' && *s != 'a' && !strchr((*cmd_p)->takes, *s))
-            return refuse("an option does not fit the command ", argv[optind]);
+            return refuse_fit(*s, (*cmd_p)->name);
     if (optind + 1 == argc)
-        return refuse("say which directory or pool files", "");
+        return refuse("say which directory or pool files", "", NULL);
     return -1;
 }
 

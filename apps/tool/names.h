@@ -15,6 +15,10 @@ json_t *name_json(const char *name, size_t n);
 /* 1536 -> "1.5 KiB". */
 char *name_size(uint64_t bytes, char out[16]);
 
+/* The name of the list (its end: NULL) that somebody may have meant, or NULL.
+ */
+const char *name_nearest(const char *name, const char *const *list);
+
 char *name_uuid(const uint8_t uuid[16], char out[37]);
 
 #endif

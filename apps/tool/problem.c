@@ -9,7 +9,8 @@
 
 #include "names.h"
 
-static const char *const grades[GRADES] = {"fault", "pending", "note"};
+static const char *const grades[GRADES] = {"fault", "pending", "repaired",
+                                           "note"};
 
 static void list(struct problems *p, enum grade grade, const char *path,
                  uint64_t off, const char *text)
@@ -42,16 +43,4 @@ void problem(struct problems *p, enum grade grade, const char *path,
                text);
     else if (p->print)
         printf("%s: %s\n", grades[grade], text);
-}
-
-json_t *problems_json(struct problems *p)
-{
-    json_t *all = json_object();
-    json_object_set_new(all, "faults",
-                        json_integer((json_int_t)p->count[FAULT]));
-    json_object_set_new(all, "pending",
-                        json_integer((json_int_t)p->count[PENDING]));
-    json_object_set_new(all, "problems", p->list);
-    p->list = NULL;
-    return all;
 }

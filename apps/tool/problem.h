@@ -2,7 +2,8 @@
 /*
  * problem.h - what is wrong, where: file, byte, sentence. FAULT: an invariant
  * of the format is broken. PENDING: a crash left work half done, which the
- * next open completes or takes back. NOTE: what has been done or left out.
+ * next open completes or takes back. REPAIRED: what has been mended. NOTE: what
+ * was left out.
  */
 #ifndef TOOL_PROBLEM_H
 #define TOOL_PROBLEM_H
@@ -11,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum grade { FAULT, PENDING, NOTE, GRADES };
+enum grade { FAULT, PENDING, REPAIRED, NOTE, GRADES };
 
 struct problems {
     json_t *list; /* NULL: only counted */
@@ -24,8 +25,5 @@ struct problems {
 __attribute__((format(printf, 5, 6))) void
 problem(struct problems *p, enum grade grade, const char *path, uint64_t off,
         const char *format, ...);
-
-/* {"faults": n, "pending": n, "problems": [...]}; takes the list. */
-json_t *problems_json(struct problems *p);
 
 #endif

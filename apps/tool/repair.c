@@ -24,8 +24,8 @@ static void free_word(const struct span *s, uint32_t e, const char *what,
                       struct problems *problems)
 {
     set_word(s, e, MEGA__FREE);
-    problem(problems, NOTE, s->image->path, span_word_off(s, e),
-            "repaired: extent %u is free: it was %s", e, what);
+    problem(problems, REPAIRED, s->image->path, span_word_off(s, e),
+            "extent %u is free: it was %s", e, what);
 }
 
 static void finish_free(const struct span *s, uint32_t e, uint64_t w,
@@ -66,10 +66,9 @@ static void clear_strays(const struct space *space, const struct span *s,
     for (unsigned g = 0; g < MEGA__EXTENT_GRANULES; g++)
         if (!(starts[g / 64] >> g % 64 & 1))
             span_marks(s, e)[g] = MEGA__MARK_FREE;
-    problem(problems, NOTE, s->image->path, span_mark_off(s, e, 0),
-            "repaired: %u marks of extent %u are cleared: no chunk begins "
-            "there",
-            strays, e);
+    problem(problems, REPAIRED, s->image->path, span_mark_off(s, e, 0),
+            "%u marks of extent %u are cleared: no chunk begins there", strays,
+            e);
 }
 
 static void repair_extent(const struct space *space, const struct span *s,
@@ -88,7 +87,7 @@ static void repair_extent(const struct space *space, const struct span *s,
             finish_free(s, e, w, problems);
         break;
     case MEGA__RUN_TAIL: /* heads come first, so this is settled */
-        if (!run_covers(s, e, w))
+        if (!run_covers(s, e, w) && !run_head_damaged(s, e, w))
             free_word(s, e, "a tail without a head", problems);
         break;
     default:

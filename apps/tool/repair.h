@@ -6,7 +6,7 @@
 #include "homes.h"
 
 /* Frees tails without a head, claims that were cut off and runs half freed,
- * and clears marks where no chunk begins; each is a NOTE. The homes must be
+ * and clears marks where no chunk begins; each is told. The homes must be
  * locked and mapped for writing. False: the medium refused; said on stderr. */
 bool repair(const struct space *space, struct problems *problems);
 

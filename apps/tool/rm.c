@@ -45,10 +45,10 @@ static bool agreed(const struct space *space, const struct options *o)
                         "say --yes\n");
         return false;
     }
-    printf("Remove %zu of %u homes of space %s, %zu files, for ever? [y/N] ",
-           space->nhomes, space->of, name_uuid(space->uuid, uuid),
-           space->nimages);
-    fflush(stdout);
+    fprintf(stderr,
+            "Remove %zu of %u homes of space %s, %zu files, for ever? [y/N] ",
+            space->nhomes, space->of, name_uuid(space->uuid, uuid),
+            space->nimages);
     int answer = getchar();
     return answer == 'y' || answer == 'Y';
 }

@@ -128,7 +128,10 @@ static bool look(char **args, const struct options *o)
     if (ok && homes) {
         json_t *all = json_object();
         json_object_set_new(all, "homes", homes);
-        print_json(all);
+        if (o->watch)
+            print_json_line(all);
+        else
+            print_json(all);
     } else {
         json_decref(homes);
     }

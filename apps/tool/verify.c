@@ -78,12 +78,14 @@ void verify(const struct space *space, struct problems *problems)
             if (!home_span(home, no) && space->whole)
                 problem(problems, FAULT, NULL, 0, "home %u: span %u is missing",
                         home->no, no);
-        if (home->block)
+        if (home->block) {
             verify_block(space, home, problems);
-        else
+            verify_intents(space, home, problems);
+        } else {
             problem(problems, space->whole ? FAULT : NOTE, NULL, 0,
                     "home %u: its first span, with the block, is missing",
                     home->no);
+        }
         verify_words(space, home, problems);
     }
 }

@@ -9,9 +9,13 @@
  * the spans already. */
 void verify(const struct space *space, struct problems *problems);
 
-/* The block of one home: sealed words, records, intents, roots. */
+/* The block of one home: sealed words, records, roots. */
 void verify_block(const struct space *space, const struct home *home,
                   struct problems *problems);
+
+/* The intents of one home that has a block. */
+void verify_intents(const struct space *space, const struct home *home,
+                    struct problems *problems);
 
 /* The words and marks of one home. */
 void verify_words(const struct space *space, const struct home *home,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * verify_block.c - the block of a home: its sealed words, the records of
- * regions, roots and raw runs, the intents; and that each raw run is where
+ * regions, roots and raw runs; and that each raw run is where
  * its record says. Home 0's regions and roots count; those of others stay
  * unused.
  */
@@ -66,13 +66,23 @@ static void check_npools(struct block *v, uint64_t npools)
             v->home->no, npools, have, v->space->whole ? "sound" : "given");
 }
 
+static bool is_born(const struct home *home)
+{
+    uint64_t born;
+    return home->block && mega__unseal(block_load(&home->block->born), &born) &&
+           born == 1;
+}
+
 static void check_words(struct block *v)
 {
     const struct mega__home_block *b = v->b;
     const struct home *home0 = space_home(v->space, 0);
     uint64_t born, epoch, clean, npools;
+    /* (1): of a creation that was cut off all is made anew. */
     if (sealed(v, &b->born, "born", &born) && born != 1)
-        SAY(v, PENDING, &b->born, "home %u was never finished", v->home->no);
+        SAY(v, home0 && is_born(home0) ? FAULT : PENDING, &b->born,
+            "home %u was never finished%s", v->home->no,
+            v->home->no ? "" : ": the next open makes the space anew");
     if (sealed(v, &b->epoch, "epoch", &epoch) && home0 && home0->block &&
         epoch < home0->epoch)
         SAY(v, FAULT, &b->epoch,
@@ -200,7 +210,7 @@ static void check_root(struct block *v, unsigned i, bool *ended)
     uint64_t p = block_load(&r->slot);
     uint32_t home = mega__gptr_home(mega_from_bits(p));
     if (p && (home >= v->space->of || space_home(v->space, home)) &&
-        !space_find_live(v->space, p, &c))
+        !space_find_live(v->space, p, &c) && block_load(&r->slot) == p)
         SAY(v, FAULT, &r->slot,
             "root %s is %#" PRIx64 ", which is no live chunk", name, p);
 }
@@ -249,12 +259,32 @@ static bool check_run(struct block *v, unsigned i)
         (r->base >> (MEGA_OFFSET_BITS + MEGA_SPAN_BITS) ||
          mega__word_kind(w) != MEGA__RUN_HEAD ||
          !(mega__word_flags(w) & MEGA__RUN_RAW) || mega__word_region(w) != id ||
-         mega__word_len(w) != r->extents))
+         mega__word_len(w) != r->extents) &&
+        record_state(block_load(&r->state), &state, &id) &&
+        state == MEGA__REC_LIVE)
         SAY(v, FAULT, r,
             "home %u: run record %u names %#" PRIx64
             ", where there is no such raw run of region %u",
             v->home->no, i, r->base, id);
     return true;
+}
+
+/* No job has changed it since it was listed. */
+static bool still_has(const struct block *v, const struct region *region)
+{
+    const struct home *home0 = space_home(v->space, 0);
+    for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++) {
+        const struct mega__region_record *r = &home0->block->regions[i];
+        enum mega__record_state state;
+        uint64_t bytes;
+        uint32_t id;
+        if (record_state(block_load(&r->state), &state, &id) &&
+            id == region->id && state == MEGA__REC_LIVE) {
+            mega__unseal(block_load(&r->bytes_per_home), &bytes);
+            return bytes == region->bytes_per_home;
+        }
+    }
+    return false;
 }
 
 /* The runs of a region follow each other and hold its bytes. counts: bit i is
@@ -278,7 +308,7 @@ static void check_reserved(struct block *v, const struct region *region,
             more = true;
         }
     }
-    if (have < region->bytes_per_home)
+    if (have < region->bytes_per_home && still_has(v, region))
         SAY(v, FAULT, v->b->runs,
             "home %u: region %u has %" PRIu64
             " raw bytes per home, its runs hold %" PRIu64,
@@ -315,23 +345,6 @@ static void check_unnamed(struct block *v, const bool *counts)
     }
 }
 
-/* ---- Intents ---- */
-
-static void check_intents(struct block *v)
-{
-    struct mega__intent copy;
-    for (unsigned i = 0; i < MEGA__INTENTS_MAX; i++) {
-        const struct mega__intent *in = &v->b->intents[i];
-        if (intent_pending(v->home, i, &copy))
-            SAY(v, verify_unfinished(v->home), in,
-                "home %u: intent %u of %u items waits to be completed",
-                v->home->no, i, copy.n);
-        else if (block_load(&in->seq) != 0)
-            SAY(v, verify_unfinished(v->home), in,
-                "home %u: intent %u is torn, so it is void", v->home->no, i);
-    }
-}
-
 void verify_block(const struct space *space, const struct home *home,
                   struct problems *problems)
 {
@@ -349,5 +362,4 @@ void verify_block(const struct space *space, const struct home *home,
         check_reserved(&v, &space->live[i], counts);
     if (space->have_live)
         check_unnamed(&v, counts);
-    check_intents(&v);
 }

@@ -19,6 +19,8 @@ struct words {
 static void say(struct words *v, enum grade grade, uint32_t e, uint64_t w,
                 const char *why)
 {
+    if (span_word(v->span, e) != w)
+        return; /* a job has changed it meanwhile */
     problem(v->problems, grade, v->span->image->path, span_word_off(v->span, e),
             "home %u, span %u, word of extent %u is %#" PRIx64 ": %s",
             v->home->no, v->span->no, e, w, why);
@@ -31,19 +33,60 @@ static bool epoch_possible(const struct words *v, uint32_t epoch14)
            epoch14 <= mega__epoch14(v->home->epoch);
 }
 
-/* False: the region is dead, and what is under the word is garbage. */
+static uint64_t next_region(const struct space *space)
+{
+    uint64_t next;
+    const struct home *home0 = space_home(space, 0);
+    return home0 && home0->block &&
+                   mega__unseal(block_load(&home0->block->next_region), &next)
+               ? next
+               : 0;
+}
+
+/* False: the region does not live, and what is under the word is garbage. The
+ * record of a region goes after its last word, so one that is neither alive
+ * nor about to end is damage. */
 static bool check_region(struct words *v, uint32_t e, uint64_t w)
 {
     uint32_t id = mega__word_region(w);
-    if (id == 0 || (v->next_region && id >= v->next_region &&
-                    id != MEGA__REGION_DEFAULT)) {
-        say(v, FAULT, e, w, "its region was never made");
-        return false;
-    }
-    if (space_region_lives(v->space, id))
+    if (id != 0 && space_region_lives(v->space, id))
         return true;
-    say(v, verify_unfinished(v->home), e, w, "its region is dead");
+    if (v->next_region != next_region(v->space))
+        return false; /* made since: a job is running */
+    if (id != 0 && space_region_ended(v->space, id))
+        say(v, verify_unfinished(v->home), e, w, "its region is dead");
+    else if (id == 0 || (v->next_region && id >= v->next_region))
+        say(v, FAULT, e, w, "its region was never made");
+    else
+        say(v, FAULT, e, w, "its region is gone");
     return false;
+}
+
+/* What a mark is that no job can have made, or NULL. */
+static const char *judge_mark(const struct words *v, uint8_t mark, bool start)
+{
+    uint64_t epoch = v->home->epoch;
+    if (mark == MEGA__MARK_FREE)
+        return NULL;
+    if (!start)
+        return "no chunk begins there";
+    if (mark == MEGA__MARK_LIVE)
+        return NULL;
+    if (verify_unfinished(v->home) == FAULT && mark == mega__dead_mark(epoch))
+        return "being freed, after a clean end";
+    if (epoch && epoch < 254 && mark > mega__dead_mark(epoch))
+        return "freed in an epoch that is yet to come";
+    return NULL;
+}
+
+static void say_mark(struct words *v, uint32_t e, uint64_t w, unsigned g,
+                     uint8_t mark, const char *why)
+{
+    if (span_word(v->span, e) == w)
+        problem(v->problems, FAULT, v->span->image->path,
+                span_mark_off(v->span, e, g),
+                "home %u, span %u, extent %u, mark %u is %u: %s", v->home->no,
+                v->span->no, e, g, mark, why);
 }
 
 static void check_slab(struct words *v, uint32_t e, uint64_t w)
@@ -60,20 +103,11 @@ static void check_slab(struct words *v, uint32_t e, uint64_t w)
     if (!check_region(v, e, w))
         return;
     const uint64_t *starts = v->space->classes.of[k].starts;
-    uint8_t dead = mega__dead_mark(v->home->epoch);
-    bool clean = verify_unfinished(v->home) == FAULT;
     for (unsigned g = 0; g < MEGA__EXTENT_GRANULES; g++) {
         uint8_t mark = span_mark(v->span, e, g);
-        if (mark == MEGA__MARK_FREE)
-            continue;
-        bool start = starts[g / 64] >> g % 64 & 1;
-        if (!start || (clean && mark == dead))
-            problem(v->problems, FAULT, v->span->image->path,
-                    span_mark_off(v->span, e, g),
-                    "home %u, span %u, extent %u, mark %u is %u: %s",
-                    v->home->no, v->span->no, e, g, mark,
-                    start ? "being freed, after a clean end"
-                          : "no chunk begins there");
+        const char *wrong = judge_mark(v, mark, starts[g / 64] >> g % 64 & 1);
+        if (wrong)
+            say_mark(v, e, w, g, mark, wrong);
     }
 }
 
@@ -83,11 +117,26 @@ static void check_tails(struct words *v, uint32_t e, uint64_t w)
         uint64_t t = span_word(v->span, e + i);
         bool is_tail = mega__word_kind(t) == MEGA__RUN_TAIL &&
                        mega__word_len(t) == i &&
-                       mega__word_region(t) == mega__word_region(w);
+                       mega__word_region(t) == mega__word_region(w) &&
+                       mega__word_run_epoch(t) == mega__word_run_epoch(w);
         /* FREEING frees its tails first */
-        if (!is_tail && mega__word_kind(w) == MEGA__RUN_HEAD)
+        if (!is_tail && mega__word_kind(w) == MEGA__RUN_HEAD &&
+            span_word(v->span, e) == w)
             say(v, FAULT, e + i, t, "it is no tail of the run before it");
     }
+}
+
+/* The mark of raw memory was cleared by its claim, and stays so. */
+static void check_head_mark(struct words *v, uint32_t e, uint64_t w)
+{
+    uint8_t mark = span_mark(v->span, e, 0);
+    const char *wrong = judge_mark(v, mark, true);
+    if (mega__word_flags(w) & MEGA__RUN_RAW)
+        wrong = mark == MEGA__MARK_FREE ? NULL : "raw memory has no mark";
+    if (wrong)
+        say_mark(v, e, w, 0, mark, wrong);
+    else if (!(mega__word_flags(w) & MEGA__RUN_RAW) && mark != MEGA__MARK_LIVE)
+        say(v, PENDING, e, w, "a run whose mark is not live");
 }
 
 static void check_head(struct words *v, uint32_t e, uint64_t w)
@@ -105,16 +154,19 @@ static void check_head(struct words *v, uint32_t e, uint64_t w)
         say(v, verify_unfinished(v->home), e, w, "it is being freed");
     if (check_region(v, e, w) || !freeing)
         check_tails(v, e, w);
-    if (!freeing && !(mega__word_flags(w) & MEGA__RUN_RAW) &&
-        span_mark(v->span, e, 0) != MEGA__MARK_LIVE)
-        say(v, PENDING, e, w, "a run whose mark is not live");
+    if (!freeing)
+        check_head_mark(v, e, w);
 }
 
 static void check_tail(struct words *v, uint32_t e, uint64_t w)
 {
     if (mega__word_flags(w))
         say(v, FAULT, e, w, "a tail with flags");
-    if (!run_covers(v->span, e, w))
+    if (run_covers(v->span, e, w))
+        return;
+    if (run_head_damaged(v->span, e, w))
+        say(v, FAULT, e, w, "a tail whose head, or distance, is damaged");
+    else
         say(v, verify_unfinished(v->home), e, w, "a tail without a head");
 }
 
@@ -147,11 +199,7 @@ static void check_extent(struct words *v, uint32_t e)
 void verify_words(const struct space *space, const struct home *home,
                   struct problems *problems)
 {
-    struct words v = {space, home, NULL, problems, 0};
-    const struct home *home0 = space_home(space, 0);
-    if (home0 && home0->block &&
-        !mega__unseal(block_load(&home0->block->next_region), &v.next_region))
-        v.next_region = 0;
+    struct words v = {space, home, NULL, problems, next_region(space)};
     for (uint32_t no = 0; no < home->nspans; no++) {
         v.span = home_span(home, no);
         if (!v.span)

@@ -1,0 +1,268 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# tool_use.sh - the megalloc tool as a person and as a script meet it: every
+# command on a space whose content is known, on single files, beside a running
+# job, and with wrong arguments. What it prints as JSON has the keys that
+# megalloc(1) names. Damage is tool_damage.sh's.
+. "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
+export MEGALLOC_HOME_SIZE=10M
+tool=$MEGA_BUILDDIR/apps/tool/megalloc
+space=$MEGALLOC_DIR
+python=$(command -v /usr/bin/python3 || command -v python3)
+
+# run STATUS COMMAND...: its output in out and err; prints what is wrong.
+run() {
+    local want=$1 got
+    shift
+    "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
+    got=$?
+    ((got == want)) || { echo "status $got, not $want:"; cat "$scratch/err"; }
+}
+
+megalloc() { # STATUS ARGUMENT...
+    local want=$1
+    shift
+    run "$want" "$tool" "$@"
+}
+
+says() { # TEXT...: in what it printed or said
+    local text
+    for text; do
+        grep -qF -- "$text" "$scratch/out" "$scratch/err" ||
+            { echo "not told: $text"; cat "$scratch/out" "$scratch/err"; }
+    done
+}
+
+silent() { # nothing on stdout
+    [[ ! -s $scratch/out ]] || { echo "on stdout:"; cat "$scratch/out"; }
+}
+
+# json EXPRESSION...: true of the document d that was printed.
+json() {
+    [[ -n $python ]] || return 0
+    "$python" - "$scratch/out" "$@" <<'END'
+import json, sys
+with open(sys.argv[1]) as file:
+    d = json.load(file)
+for text in sys.argv[2:]:
+    if not eval(text):
+        print("does not hold:", text, "of", json.dumps(d)[:600])
+END
+}
+[[ -n $python ]] || tap_skip "JSON" "no python3 here: documents are not read"
+
+new_job() { # ARGUMENT...: makes the space
+    new_space
+    job 2 tool_space "$@"
+    grep '^leak ' <<<"$output" | sort >"$scratch/leaks"
+}
+
+# ---- Wrong arguments ----
+
+tap_empty "no command, no directory: usage" \
+    "$(megalloc 2; says usage: "say what to do"; silent
+       megalloc 2 check; says usage: "which directory")"
+tap_empty "a command that does not exist: the nearest" \
+    "$(megalloc 2 chek "$space"; says "no command chek; did you mean check?"
+       megalloc 2 leak "$space"; says "did you mean leaks?"
+       megalloc 2 nonsense "$space"; says "no command nonsense" usage:)"
+tap_empty "an option that does not exist: the nearest" \
+    "$(megalloc 2 check --repiar "$space"
+       says "no option --repiar; did you mean --repair?"
+       megalloc 2 stat --wacth=1 "$space"; says "did you mean --watch?"
+       megalloc 2 check -r "$space"; says "no option -r")"
+tap_empty "an option of another command" \
+    "$(megalloc 2 check --free "$space"; says "--free is no option of check"
+       megalloc 2 info --yes "$space"; says "--yes is no option of info"
+       megalloc 2 rm --svg=x "$space"; says "--svg is no option of rm")"
+tap_empty "values that are none" \
+    "$(for option in --watch=x --watch=-1 --watch=0 --watch=1e9 --times=0 \
+           --times=x --times=-1 --times=; do
+           megalloc 2 stat "$option" "$space"; says "value of ${option%%=*}"
+       done; megalloc 2 check --repair=1 "$space"; says "one too many"
+       megalloc 2 dump --svg; says "missing")"
+tap_empty "--help and --version" \
+    "$(megalloc 0 --help; says usage:; megalloc 0 check --help; says usage:
+       megalloc 0 --version; says "megalloc ")"
+
+# ---- No access ----
+
+mkdir "$scratch/empty"
+all="info check leaks stat ls dump rm"
+tap_empty "a directory that is missing, or empty, or a file that is none" \
+    "$(for command in $all; do
+           megalloc 2 $command --json /nonexistent; says /nonexistent; silent
+           megalloc 2 $command --json "$scratch/empty"; says "no home-"; silent
+           megalloc 2 $command --json /dev/null; says /dev/null; silent
+       done; for command in info stat dump ls leaks rm; do
+           megalloc 2 $command --json /etc/passwd; silent
+       done; megalloc 1 check /etc/passwd; says "/etc/passwd: offset 0")"
+new_job
+denied() { # COMMAND: by a user who may not read
+    if ((EUID == 0)); then
+        run 2 setpriv --reuid 65534 --clear-groups "$tool" "$1" "$space"
+    else
+        chmod 000 "$space/home-0.0.pool"
+        megalloc 2 "$1" "$space"
+        chmod 600 "$space/home-0.0.pool"
+    fi
+}
+chmod 755 "$scratch" "$space" # the files are 0600
+if ((EUID != 0)) || setpriv --reuid 65534 --clear-groups "$tool" --version \
+    >/dev/null 2>&1; then
+    tap_empty "files that may not be read" \
+        "$(for command in $all; do
+               denied $command; says "home-0.0.pool: Permission denied"
+           done)"
+else
+    tap_skip "files that may not be read" "another user cannot run the tool"
+fi
+
+# ---- What there is ----
+
+tap_empty "info" "$(megalloc 0 info "$space"
+    says "2 homes, 2 here" "home 1: epoch 1, ended cleanly" home-1.0.pool
+    megalloc 0 info --json "$space"
+    json 'set(d) == {"uuid", "nhomes", "format", "extent", "granule", "homes"}' \
+        'd["nhomes"] == 2 and len(d["homes"]) == 2' \
+        'set(d["homes"][0]) == {"home", "epoch", "clean", "in_use", "spans", "files"}' \
+        'd["homes"][1]["clean"] and not d["homes"][1]["in_use"]' \
+        'set(d["homes"][0]["files"][0]) == {"path", "bytes", "pool", "root_offset", "domain"}')"
+tap_empty "ls" "$(megalloc 0 ls "$space"; says "field" "list" "(default)"
+    megalloc 0 ls --json "$space"
+    json 'set(d) == {"regions", "roots"}' \
+        '[r["name"] for r in d["regions"]] == ["(default)", "field"]' \
+        'd["regions"][0]["chunks"] == 308 and d["regions"][1]["chunks"] == 1' \
+        'd["regions"][1]["bytes_per_home"] == 200000' \
+        'set(d["regions"][0]) == {"id", "name", "bytes_per_home", "held", "chunks", "chunk_bytes"}' \
+        'len(d["roots"]) == 1 and d["roots"][0]["name"] == "list"' \
+        'd["roots"][0]["region"] == 1 and d["roots"][0]["value"][:2] == "0x"')"
+tap_empty "check" "$(megalloc 0 check --json "$space"
+    json 'set(d) == {"sound", "homes", "of", "in_use", "faults", "pending", "repaired", "problems"}' \
+        'd["sound"] and d["homes"] == d["of"] == 2 and d["problems"] == []')"
+# 300 chunks of 112 and 7 of 48 in turn over two homes, 3072 bytes, a run.
+tap_empty "stat agrees with what was allocated" "$(megalloc 0 stat --json "$space"
+    json 'd["homes"][0]["live_chunks"] == 150 + 4 + 1 + 1' \
+        'd["homes"][0]["live_bytes"] == 150 * 112 + 4 * 48 + 3072 + 262144' \
+        'd["homes"][1]["live_chunks"] == 150 + 3' \
+        'd["homes"][1]["live_bytes"] == 150 * 112 + 3 * 48' \
+        '[(c["size"], c["used"]) for c in d["homes"][0]["classes"]] == [(48, 4), (112, 150), (3072, 1)]' \
+        'all(c["used"] + c["free"] == c["slabs"] * (65536 // c["size"]) for h in d["homes"] for c in h["classes"])' \
+        'all(h["size"] == h["free"] + h["slabs"] + h["runs"] + h["raw"] for h in d["homes"])' \
+        'all(h["raw"] == 262144 and h["largest_hole"] <= h["free"] for h in d["homes"])' \
+        'all(0 <= h["fragmentation"] <= 1 for h in d["homes"])' \
+        'd["homes"][0]["runs"] == 262144 and d["homes"][1]["runs"] == 0'
+    megalloc 0 stat "$space"; says "156 live chunks" "153 live chunks" fragmentation)"
+tap_empty "dump" "$(megalloc 0 dump "$space"; says "home 0, span 0" Rrrr Wwww
+    megalloc 0 dump --json "$space"
+    json 'len(d["spans"]) == 2' \
+        'all(len("".join(s["rows"])) == s["extents"] for s in d["spans"])' \
+        'set(d["spans"][0]) == {"home", "span", "extents", "rows"}')"
+tap_empty "dump --svg: a picture of each extent" \
+    "$(megalloc 0 dump --json --svg "$scratch/map.svg" "$space"
+       json 'len(d["spans"]) == 2'
+       [[ -z $python ]] || "$python" - "$scratch/out" "$scratch/map.svg" <<'END'
+import json, sys, xml.dom.minidom
+extents = sum(s["extents"] for s in json.load(open(sys.argv[1]))["spans"])
+svg = xml.dom.minidom.parse(sys.argv[2]).documentElement
+cells = [r for r in svg.getElementsByTagName("rect")
+         if not r.hasAttribute("stroke") and r.getAttribute("x")]
+drawn = sum(int(r.getAttribute("width")) // int(r.getAttribute("height"))
+            for r in cells)
+if svg.tagName != "svg" or drawn != extents:
+    print(drawn, "cells for", extents, "extents")
+END
+       megalloc 2 dump --svg=/nonexistent/map.svg "$space"
+       says /nonexistent/map.svg)"
+tap_empty "single files, and a file named twice" \
+    "$(for command in info check stat dump; do
+           megalloc 0 $command "$space/home-1.0.pool"
+       done; says "home 1, span 0"
+       megalloc 0 check --json "$space" "$space/home-1.0.pool" "$space"
+       json 'd["homes"] == 2 and d["sound"]'
+       megalloc 2 ls "$space/home-1.0.pool"; says "home 0"
+       megalloc 2 leaks "$space/home-1.0.pool"; says "all 2 homes")"
+
+# ---- Leaks ----
+
+tap_empty "leaks are those that were made" "$(megalloc 1 leaks --all --json "$space"
+    json 'set(d) == {"live", "leaks", "bytes", "freed", "chunks"}' \
+        'd["live"] == 309 and d["leaks"] == 8 and not d["freed"]' \
+        'd["bytes"] == 7 * 48 + 262144' \
+        'set(d["chunks"][0]) == {"chunk", "home", "bytes", "region"}'
+    megalloc 1 leaks "$space"
+    sed -n 's/^\(0x[0-9a-f]*\) .*/leak \1/p' "$scratch/out" | sort |
+        diff "$scratch/leaks" -)"
+tap_empty "leaks --free frees them and nothing else" \
+    "$(megalloc 0 leaks --free --json "$space"; json 'd["leaks"] == 8 and d["freed"]'
+       megalloc 0 leaks --json "$space"; json 'd["leaks"] == 0 and d["live"] == 301'
+       megalloc 0 check "$space"; says ": sound"
+       megalloc 0 stat --json "$space"
+       json 'd["homes"][0]["runs"] == 0 and d["homes"][0]["pending"] == 262144')"
+passes "the next job opens it" 2 life open
+tap_empty "and gives the large one back" "$(megalloc 0 stat --json "$space"
+    json 'd["homes"][0]["pending"] == 0'
+    megalloc 0 leaks "$space"; says "0 of 301 live chunks leaked")"
+
+# ---- Beside a running job ----
+
+new_space
+"$megarun" -n 2 "$programs/tool_space" wait "$scratch/enough" \
+    >"$scratch/job" 2>&1 &
+pid=$!
+for ((i = 0; i < 1200; i++)); do
+    (($(grep -c '^leak ' "$scratch/job") < 8)) || break
+    sleep 0.05
+done
+tap_empty "stat --watch ends by its count, one document a line" \
+    "$(megalloc 0 stat --watch=0.02 --times=3 --json "$space"
+       (($(wc -l <"$scratch/out") == 3)) || cat "$scratch/out"
+       tail -n 1 "$scratch/out" >"$scratch/last"; mv "$scratch/last" "$scratch/out"
+       json 'd["homes"][0]["live_chunks"] == 156')"
+tap_empty "stat --watch ends by itself when the space goes" \
+    "$(mkdir "$scratch/copy" && cp "$space"/*.pool "$scratch/copy"
+       "$tool" stat --watch=0.01 "$scratch/copy" >"$scratch/out" 2>"$scratch/err" &
+       while [[ ! -s $scratch/out ]]; do sleep 0.01; done
+       rm -r "$scratch/copy"; wait $!; (($? == 2)) || echo "status $?"
+       says "$scratch/copy")"
+tap_empty "info and check know that it is in use" \
+    "$(megalloc 0 info "$space"; says "home 1: epoch 1, in use"
+       megalloc 0 info --json "$space"; json 'd["homes"][0]["in_use"]'
+       megalloc 0 check "$space"; says "a job has it open"
+       megalloc 0 check --json "$space"; json 'd["in_use"] and d["sound"]')"
+cp -a "$space" "$scratch/before"
+tap_empty "who would change it is refused, and told who holds it" \
+    "$(for command in "check --repair" "leaks --free" "rm --yes"; do
+           megalloc 2 $command "$space"; says "in use" "held by process"; silent
+           megalloc 2 $command "$space/home-1.0.pool"
+       done; diff -r "$scratch/before" "$space")"
+touch "$scratch/enough"
+wait $pid
+status=$?
+tap_empty "the job has not noticed" "$( ((status == 0)) || cat "$scratch/job")"
+
+# ---- rm ----
+
+tap_empty "rm asks, and does nothing where nobody can answer" \
+    "$(cp -a "$space" "$scratch/there"; megalloc 2 rm "$space"; says --yes; silent
+       diff -r "$scratch/there" "$space")"
+answer() { # TEXT: at a terminal
+    echo "$1" | script -qec "'$tool' rm '$space'" /dev/null 2>&1
+}
+if command -v script >/dev/null; then
+    tap_empty "rm takes no for an answer" "$(answer n >"$scratch/out"
+        : >"$scratch/err"; says "for ever?"; diff -r "$scratch/there" "$space")"
+    tap_empty "and yes" "$(answer y >"$scratch/out"; : >"$scratch/err"
+        says "removed 2 files"; ls "$space"; cp "$scratch/there"/* "$space")"
+else
+    tap_skip "rm takes an answer" "no script(1) here"
+fi
+tap_empty "rm removes the files of the space and no other" \
+    "$(touch "$space/notes" "$space/home-7.lock" "$space/home-0.1.pool.new"
+       megalloc 0 rm --yes --json "$space"; json 'd["removed"] == 2'
+       [[ $(cd "$space" && echo *) == "home-7.lock notes" ]] || ls "$space")"
+tap_empty "rm leaves all if one file is not of the space" \
+    "$(cp "$scratch/there"/* "$space"; cp "$space/notes" "$space/home-2.0.pool"
+       megalloc 2 rm --yes "$space"; says home-2.0.pool "nothing is removed"
+       cmp "$scratch/there/home-0.0.pool" "$space/home-0.0.pool" 2>&1)"
+tap_end
