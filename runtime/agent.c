@@ -21,6 +21,7 @@
 #include "arena.h"
 #include "chunk.h"
 #include "directory.h"
+#include "far.h"
 #include "home.h"
 #include "log.h"
 #include "net.h"
@@ -159,6 +160,24 @@ static mega_status_t claim_run(struct mega__ctx *ctx, struct mega__home *home,
     return st;
 }
 
+static mega_status_t free_run(struct mega__ctx *ctx, mega_gptr_t p,
+                              enum mega__run_why why)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    struct mega__place at;
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    if (why == MEGA__RUN_LIVE)
+        return mega__chunk_free(ctx, p);
+    if (why == MEGA__RUN_RESERVED)
+        return mega__chunk_cancel(ctx, p);
+    if (!mega__chunk_place(ctx, p, &at) || mega__word_is_slab(at.word) ||
+        at.start != mega_offset(p) || !at.mark ||
+        atomic_load_explicit(at.mark, memory_order_acquire) != ctx->dead_mark)
+        return mega__chunk_not_live(p, "no run that is dead begins there");
+    return mega__run_free(ctx, at.span, at.extent, at.word, &a->flusher);
+}
+
 static void serve(struct mega__agent *agent, struct mega__mail *mail)
 {
     struct mega__ctx *ctx = agent->ctx;
@@ -195,8 +214,7 @@ static void serve(struct mega__agent *agent, struct mega__mail *mail)
         break;
     case MEGA__ASK_RUN_FREE:
         p = mega_from_bits(req->arg[0]);
-        st =
-            req->arg[1] ? mega__chunk_cancel(ctx, p) : mega__chunk_free(ctx, p);
+        st = free_run(ctx, p, (enum mega__run_why)req->arg[1]);
         break;
     default:
         st = mega__fail(MEGA_ERR_ARG, "unknown request %u", req->op);

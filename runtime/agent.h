@@ -15,7 +15,7 @@ enum mega__ask {
     MEGA__ASK_ROOT_REMOVE, /* arg[0]: region; text: name */
     MEGA__ASK_RECLAIM,     /* frees empty slabs. result: how many */
     MEGA__ASK_RUN_CLAIM,   /* arg: region, extents. result: global pointer */
-    MEGA__ASK_RUN_FREE,    /* arg: global pointer, whether reserved */
+    MEGA__ASK_RUN_FREE,    /* arg: global pointer, mega__run_why */
 };
 
 mega_status_t mega__agent_start(struct mega__ctx *ctx,

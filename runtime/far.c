@@ -174,6 +174,23 @@ mega_status_t mega__far_look(struct mega__ctx *ctx, mega_gptr_t p,
     return st ? st : look(ctx, p, at, mark_p, in_p);
 }
 
+bool mega__far_allows(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
+{
+    const uint64_t roots =
+        MEGA__HOME_BLOCK_OFF + offsetof(struct mega__home_block, roots);
+    struct mega__span *span = mega__far_span(ctx, p);
+    uint64_t off = mega_offset(p);
+    if (!span || off > span->size || n > span->size - off)
+        return false;
+    if (off >= span->data)
+        return true;
+    uint64_t in = (off - roots) % sizeof(struct mega__root_record);
+    uint64_t slot = offsetof(struct mega__root_record, slot);
+    return span->home->no == 0 && span->no == 0 && off >= roots &&
+           off - roots < sizeof(struct mega__root_record) * MEGA_ROOTS_MAX &&
+           in >= slot && in + n <= slot + 8;
+}
+
 /* ---- Free ---- */
 
 static bool own_start(const struct mega__ctx *ctx,
@@ -248,10 +265,19 @@ mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p)
         return mega__chunk_not_live(p,
                                     "it is not allocated, or was freed before");
     if (!mega__word_is_slab(at.word))
-        return mega__far_run_free(ctx, p, false);
+        return mega__far_run_free(ctx, p, MEGA__RUN_LIVE);
     return list_free(a, mega__span_gptr(span, at.mark_off))
                ? MEGA_OK
                : mega__chunk_not_live(p, "it was freed before");
+}
+
+mega_status_t mega__far_free_mark(struct mega__arena *a, mega_gptr_t mark)
+{
+    mega_status_t st =
+        a->nfar_frees == MEGA__FAR_FREES ? mega__far_send_all(a) : MEGA_OK;
+    if (!st)
+        list_free(a, mark);
+    return st;
 }
 
 /* ---- Runs: by the server, whatever their length ---- */
@@ -289,11 +315,11 @@ mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
 }
 
 mega_status_t mega__far_run_free(struct mega__ctx *ctx, mega_gptr_t p,
-                                 bool reserved)
+                                 enum mega__run_why why)
 {
     struct mega__home *home = &ctx->homes[mega__gptr_home(p)];
     struct mega__request req = {
-        .op = MEGA__ASK_RUN_FREE, .home = home->no, .arg = {p.v, reserved}};
+        .op = MEGA__ASK_RUN_FREE, .home = home->no, .arg = {p.v, why}};
     return mega__agent_ask(ctx, home, &req);
 }
 

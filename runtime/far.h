@@ -59,9 +59,18 @@ mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p);
 mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
                                   struct mega__home *home, size_t size,
                                   bool live, mega_gptr_t *p_p);
-/* reserved: it is a reservation that is cancelled. */
+/* why: what its mark says. */
+enum mega__run_why { MEGA__RUN_LIVE, MEGA__RUN_RESERVED, MEGA__RUN_DEAD };
 mega_status_t mega__far_run_free(struct mega__ctx *ctx, mega_gptr_t p,
-                                 bool reserved);
+                                 enum mega__run_why why);
+
+/* A mark of a chunk that is dead by publish is FREE, from the next message to
+ * its home on. */
+mega_status_t mega__far_free_mark(struct mega__arena *a, mega_gptr_t mark);
+
+/* Whether a program may touch n bytes at p, on a far home: memory, or the slot
+ * of a root. */
+bool mega__far_allows(struct mega__ctx *ctx, mega_gptr_t p, size_t n);
 
 /* A reserved chunk of an own far slab was made LIVE there by publish. */
 void mega__far_published(const struct mega__place *at);

@@ -285,7 +285,7 @@ mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p)
         return MEGA_OK;
     }
     if (!at.mark)
-        return mega__far_run_free(ctx, p, true);
+        return mega__far_run_free(ctx, p, MEGA__RUN_RESERVED);
     struct mega__arena *a = mega__arena(ctx);
     return a ? mega__run_free(ctx, at.span, at.extent, at.word, &a->flusher)
              : MEGA_ERR_NOMEM;

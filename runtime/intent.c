@@ -21,6 +21,7 @@
 #include "chunk.h"
 #include "crc.h"
 #include "dirty.h"
+#include "far.h"
 #include "home.h"
 #include "intent_check.h"
 #include "log.h"
@@ -42,7 +43,19 @@ struct once {
     struct mega__arena *a;
     const void *last[2]; /* of marks, of slots: stored, not yet flushed */
     enum mega__how how[2];
+    /* Of far homes: to be sent, a message for each home. */
+    unsigned nfar;
+    struct mega__part far[2 * MEGA_PUBLISH_MAX];
+    uint64_t values[2 * MEGA_PUBLISH_MAX];
+    bool sent[2 * MEGA_PUBLISH_MAX];
 };
+
+static void once_begin(struct once *o, struct mega__arena *a)
+{
+    o->a = a;
+    o->last[0] = o->last[1] = NULL;
+    o->nfar = 0; /* the rest is not read before it is set */
+}
 
 static void flush_last(struct once *o, unsigned which)
 {
@@ -51,10 +64,45 @@ static void flush_last(struct once *o, unsigned which)
     o->last[which] = NULL;
 }
 
-static void flush_all(struct once *o)
+/* The parts of one home, in their order. */
+static mega_status_t send_home(struct once *o, uint32_t home)
 {
+    struct mega__part parts[2 * MEGA_PUBLISH_MAX];
+    unsigned n = 0;
+    for (unsigned i = 0; i < o->nfar; i++)
+        if (mega__gptr_home(o->far[i].p) == home && !o->sent[i]) {
+            o->sent[i] = true;
+            parts[n++] = o->far[i];
+        }
+    return mega__far_send(o->a, home, parts, n);
+}
+
+/* What is far is durable on return, what is here with the next fence. */
+static mega_status_t flush_all(struct once *o)
+{
+    mega_status_t st = MEGA_OK;
     flush_last(o, 0);
     flush_last(o, 1);
+    for (unsigned i = 0; !st && i < o->nfar; i++)
+        if (!o->sent[i])
+            st = send_home(o, mega__gptr_home(o->far[i].p));
+    o->nfar = 0;
+    return st;
+}
+
+/* value NULL: what is there already. */
+static mega_status_t add_far(struct once *o, mega_gptr_t p,
+                             const uint64_t *value, uint64_t n)
+{
+    mega_status_t st = MEGA_OK;
+    if (o->nfar == 2 * MEGA_PUBLISH_MAX)
+        st = flush_all(o);
+    unsigned i = o->nfar++;
+    o->values[i] = value ? *value : 0;
+    o->sent[i] = false;
+    o->far[i] = (struct mega__part){
+        .p = p, .src = value ? &o->values[i] : NULL, .n = n};
+    return st;
 }
 
 static void flush_once(struct once *o, unsigned which, enum mega__how how,
@@ -122,21 +170,31 @@ static void clear_record(struct mega__arena *a, enum mega__how how,
 
 static void store_slot(struct once *o, const struct mega__check *c, uint64_t v)
 {
-    if (!c->slot)
+    const struct mega__cell *slot = &c->slot;
+    if (mega_is_null(slot->p))
         return;
-    atomic_store_explicit(c->slot, v, memory_order_release);
-    flush_once(o, 1, c->slot_how, (const void *)c->slot);
+    if (!slot->addr) {
+        add_far(o, slot->p, &v, 8);
+        return;
+    }
+    __atomic_store_n((uint64_t *)slot->addr, v, __ATOMIC_RELEASE);
+    flush_once(o, 1, slot->how, slot->addr);
 }
 
 static void store_mark(struct once *o, const struct mega__check *c, uint8_t v)
 {
-    atomic_store_explicit(c->at.mark, v, memory_order_release);
-    flush_once(o, 0, c->at.span->how, (const void *)c->at.mark);
+    const uint64_t value = v; /* its first byte */
+    if (!c->mark.addr) {
+        add_far(o, c->mark.p, &value, 1);
+        return;
+    }
+    __atomic_store_n((uint8_t *)c->mark.addr, v, __ATOMIC_RELEASE);
+    flush_once(o, 0, c->mark.how, c->mark.addr);
 }
 
-static void apply(struct mega__ctx *ctx, struct once *o,
-                  const mega_publish_item_t *items, const struct mega__check *c,
-                  size_t n)
+static mega_status_t apply(struct mega__ctx *ctx, struct once *o,
+                           const mega_publish_item_t *items,
+                           const struct mega__check *c, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         switch (items[i].op) {
@@ -153,7 +211,27 @@ static void apply(struct mega__ctx *ctx, struct once *o,
             break;
         }
     }
-    flush_all(o);
+    return flush_all(o);
+}
+
+static mega_status_t free_dead(struct mega__ctx *ctx, struct mega__arena *a,
+                               const struct mega__place *at,
+                               const struct mega__cell *mark)
+{
+    if (!mega__word_is_slab(at->word))
+        return mark->addr
+                   ? mega__run_free(ctx, at->span, at->extent, at->word,
+                                    &a->flusher)
+                   : mega__far_run_free(ctx,
+                                        mega__span_gptr(at->span, at->start),
+                                        MEGA__RUN_DEAD);
+    if (!mark->addr)
+        return mega__far_free_mark(a, mark->p);
+    __atomic_store_n((uint8_t *)mark->addr, MEGA__MARK_FREE, __ATOMIC_RELEASE);
+    uint64_t w = mega__span_word(at->span, at->extent);
+    if (mega__word_is_slab(w) && !mega__slab_owned(ctx, w))
+        mega__slab_hint(a, at->span, at->extent, w);
+    return MEGA_OK;
 }
 
 /* After the clear: reservations end, the dead become free. */
@@ -165,44 +243,55 @@ static mega_status_t settle(struct mega__ctx *ctx, struct mega__arena *a,
     for (size_t i = 0; i < n; i++) {
         const struct mega__place *at = &c[i].at;
         if (items[i].op == MEGA_PUBLISH_ALLOC) {
+            if (!c[i].mark.addr)
+                mega__far_published(at);
             mega__chunk_unreserve(at);
         } else if (items[i].op == MEGA_PUBLISH_FREE) {
-            if (!mega__word_is_slab(at->word)) {
-                mega_status_t freed = mega__run_free(ctx, at->span, at->extent,
-                                                     at->word, &a->flusher);
-                st = st ? st : freed;
-                continue;
-            }
-            atomic_store_explicit(at->mark, MEGA__MARK_FREE,
-                                  memory_order_release);
-            uint64_t w = mega__span_word(at->span, at->extent);
-            if (mega__word_is_slab(w) && !mega__slab_owned(ctx, w))
-                mega__slab_hint(a, at->span, at->extent, w);
+            mega_status_t freed = free_dead(ctx, a, at, &c[i].mark);
+            st = st ? st : freed;
         }
     }
     return st;
 }
 
+/* Begins to make the contents of a new chunk durable. */
+static mega_status_t flush_contents(struct once *o, const struct mega__check *c)
+{
+    const struct mega__place *at = &c->at;
+    if (!c->mark.addr)
+        return add_far(o, mega__span_gptr(at->span, at->start), NULL, at->size);
+    mega__pool_flush(&o->a->flusher, at->span->how, at->span->base + at->start,
+                     at->size);
+    return MEGA_OK;
+}
+
 /* What must be durable before or with the record: contents, if asked; and
  * (L2) that the chunks which hold the slots are allocated. */
-static mega_status_t prepare(struct mega__ctx *ctx, struct mega__arena *a,
-                             const mega_publish_item_t *items,
+static mega_status_t prepare(struct once *o, const mega_publish_item_t *items,
                              const struct mega__check *c, size_t n,
                              unsigned flags)
 {
-    for (size_t i = 0; i < n && flags & MEGA_PERSIST_CONTENTS; i++)
-        if (items[i].op == MEGA_PUBLISH_ALLOC)
-            mega__pool_flush(&a->flusher, c[i].at.span->how,
-                             c[i].at.span->base + c[i].at.start, c[i].at.size);
-    mega_status_t st =
-        flags & MEGA_PERSIST_CONTENTS ? mega__dirty_fence(a) : MEGA_OK;
-    struct once o = {.a = a};
-    for (size_t i = 0; i < n; i++)
-        if (c[i].slot_mark)
-            flush_once(&o, 0, c[i].slot_how, (const void *)c[i].slot_mark);
-    flush_all(&o);
-    (void)ctx;
-    return st;
+    mega_status_t st = MEGA_OK;
+    if (flags & MEGA_PERSIST_CONTENTS) {
+        for (size_t i = 0; !st && i < n; i++)
+            if (items[i].op == MEGA_PUBLISH_ALLOC)
+                st = flush_contents(o, &c[i]);
+        if (!st)
+            st = flush_all(o);
+        mega_status_t fenced = mega__dirty_fence(o->a);
+        st = st ? st : fenced;
+    }
+    for (size_t i = 0; !st && i < n; i++) {
+        const struct mega__cell *mark = &c[i].slot_mark;
+        if (mega_is_null(mark->p))
+            continue;
+        if (mark->addr)
+            flush_once(o, 0, mark->how, mark->addr);
+        else
+            st = add_far(o, mark->p, NULL, 1);
+    }
+    mega_status_t sent = flush_all(o);
+    return st ? st : sent;
 }
 
 mega_status_t mega__intent_publish(struct mega__ctx *ctx,
@@ -211,7 +300,7 @@ mega_status_t mega__intent_publish(struct mega__ctx *ctx,
 {
     struct mega__check checks[MEGA_PUBLISH_MAX];
     struct mega__arena *a = mega__arena(ctx);
-    struct once o = {.a = a};
+    struct once o;
     uint32_t i;
     if (!a)
         return MEGA_ERR_NOMEM;
@@ -219,16 +308,19 @@ mega_status_t mega__intent_publish(struct mega__ctx *ctx,
     if (!st && ctx->my_home < 0)
         st = mega__fail(MEGA_ERR_UNSUPPORTED,
                         "this host has no home to write the intent to");
+    once_begin(&o, a);
     if (!st)
-        st = prepare(ctx, a, items, checks, n, flags);
+        st = prepare(&o, items, checks, n, flags);
     if (st)
         return st;
     struct mega__home *home = &ctx->homes[ctx->my_home];
     struct mega__intent *in = take_record(a, home, &i);
     write_record(ctx, a, home->how, in, items, n);
     st = mega__dirty_fence(a); /* (8) decided */
-    apply(ctx, &o, items, checks, n);
+    mega_status_t sent = apply(ctx, &o, items, checks, n);
     mega_status_t done = mega__dirty_fence(a);
+    if (sent)
+        return sent; /* a host is gone: the next open completes the record */
     clear_record(a, home->how, in);
     mega_status_t cleared = mega__dirty_fence(a);
     atomic_store_explicit(&home->seg->intent_taken[i], 0, memory_order_release);
@@ -278,8 +370,9 @@ mega_status_t mega__intent_replay(struct mega__ctx *ctx,
     struct mega__arena *a = mega__arena(ctx);
     if (!a)
         return MEGA_ERR_NOMEM;
-    struct once o = {.a = a};
+    struct once o;
     uint32_t k = 0;
+    once_begin(&o, a);
     for (struct mega__home *home; (home = mega__home_next_served(ctx, &k));)
         for (uint32_t i = 0; i < MEGA__INTENTS_MAX; i++) {
             const struct mega__intent *in = &home->block->intents[i];
@@ -294,8 +387,9 @@ mega_status_t mega__intent_replay(struct mega__ctx *ctx,
             }
             ctx->recovery.intents++;
         }
-    flush_all(&o);
-    return mega__dirty_fence(a);
+    mega_status_t sent = flush_all(&o);
+    mega_status_t st = mega__dirty_fence(a);
+    return sent ? sent : st;
 }
 
 mega_status_t mega__intent_clear(struct mega__ctx *ctx)

@@ -7,7 +7,9 @@
  */
 #include "intent_check.h"
 
+#include "far.h"
 #include "log.h"
+#include "rma.h"
 #include "slab.h"
 
 #define ROOTS_OFF                                                              \
@@ -18,6 +20,35 @@ static mega_status_t bad(size_t i, mega_status_t st, const char *why)
     return mega__fail(st, "publish item %zu: %s", i, why);
 }
 
+static bool is_far(const struct mega__ctx *ctx, mega_gptr_t p)
+{
+    return ctx->net && mega__rma_is_remote(ctx, p);
+}
+
+/* The cell of the mark of a place. */
+static struct mega__cell mark_of(const struct mega__place *at)
+{
+    struct mega__cell none = {{0}, NULL, MEGA__HOW_NONE};
+    return at->mark_off
+               ? (struct mega__cell){mega__span_gptr(at->span, at->mark_off),
+                                     (void *)at->mark, at->span->how}
+               : none;
+}
+
+/* The chunk around p and its mark, on any home. False: none, or it cannot be
+ * seen. */
+static bool look_around(struct mega__ctx *ctx, mega_gptr_t p,
+                        struct mega__place *place_p, uint8_t *mark_p)
+{
+    bool in = false;
+    if (is_far(ctx, p))
+        return mega__far_look(ctx, p, place_p, mark_p, &in) == MEGA_OK && in;
+    in = mega__chunk_place(ctx, p, place_p);
+    if (in && place_p->mark)
+        *mark_p = atomic_load_explicit(place_p->mark, memory_order_acquire);
+    return in;
+}
+
 /* ---- Slots ---- */
 
 /* The slot of a live root of home 0. */
@@ -25,37 +56,62 @@ static bool is_root_slot(struct mega__ctx *ctx, mega_gptr_t p)
 {
     enum mega__record_state state;
     uint32_t id;
-    uint64_t off = mega_offset(p) - ROOTS_OFF;
+    uint64_t word, off = mega_offset(p) - ROOTS_OFF;
+    const uint64_t in = off % sizeof(struct mega__root_record);
     if (mega__gptr_home(p) != 0 || mega__gptr_span(p) != 0 ||
-        !ctx->homes[0].block || mega_offset(p) < ROOTS_OFF ||
-        off >= sizeof ctx->homes[0].block->roots ||
-        off % sizeof(struct mega__root_record) !=
-            offsetof(struct mega__root_record, slot))
+        mega_offset(p) < ROOTS_OFF ||
+        off >= sizeof(struct mega__root_record) * MEGA_ROOTS_MAX ||
+        in != offsetof(struct mega__root_record, slot))
         return false;
-    const struct mega__root_record *r =
-        &ctx->homes[0].block->roots[off / sizeof(struct mega__root_record)];
-    return mega__record_state(__atomic_load_n(&r->state, __ATOMIC_ACQUIRE),
-                              &state, &id) &&
-           state == MEGA__REC_LIVE;
+    if (!ctx->homes[0].block) {
+        if (mega__net_get(ctx->net, &word, mega_add(p, -(int64_t)in), 8))
+            return false;
+    } else {
+        const struct mega__root_record *r =
+            &ctx->homes[0].block->roots[off / sizeof *r];
+        word = __atomic_load_n(&r->state, __ATOMIC_ACQUIRE);
+    }
+    return mega__record_state(word, &state, &id) && state == MEGA__REC_LIVE;
 }
 
-/* Sets slot, how and mark of an item; *place_p: the chunk around it. */
+/* Sets the slot of an item; *place_p: the chunk around it, its span NULL with
+ * a root; *mark_p: what its mark says. */
 static bool locate_slot(struct mega__ctx *ctx, mega_gptr_t p,
-                        struct mega__check *c, struct mega__place *place_p)
+                        struct mega__check *c, struct mega__place *place_p,
+                        uint8_t *mark_p)
 {
-    struct mega__span *span = mega__span_range(ctx, p, 8);
+    c->slot.p = p;
+    c->slot.addr = NULL;
     place_p->span = NULL;
-    if (!span || p.v % 8 != 0)
+    *mark_p = MEGA__MARK_LIVE;
+    if (mega_is_null(p) || p.v % 8 != 0)
         return false;
-    c->slot = (_Atomic uint64_t *)(void *)(span->base + mega_offset(p));
-    c->slot_how = span->how;
-    c->slot_mark = NULL;
+    if (!is_far(ctx, p)) {
+        struct mega__span *span = mega__span_range(ctx, p, 8);
+        if (!span)
+            return false;
+        c->slot.addr = span->base + mega_offset(p);
+        c->slot.how = span->how;
+    }
     if (is_root_slot(ctx, p))
         return true;
-    if (!mega__chunk_place(ctx, p, place_p))
+    if (!look_around(ctx, p, place_p, mark_p))
         return false;
-    c->slot_mark = place_p->mark;
+    c->slot_mark = mark_of(place_p);
     return true;
+}
+
+/* What a slot holds now. */
+static mega_status_t read_slot(struct mega__ctx *ctx,
+                               const struct mega__cell *slot, uint64_t *now_p)
+{
+    *now_p = 0;
+    if (mega_is_null(slot->p))
+        return MEGA_OK;
+    if (!slot->addr)
+        return mega__net_get(ctx->net, now_p, slot->p, 8);
+    *now_p = __atomic_load_n((uint64_t *)slot->addr, __ATOMIC_ACQUIRE);
+    return MEGA_OK;
 }
 
 static bool in_group(const mega_publish_item_t *items, size_t n,
@@ -73,17 +129,15 @@ static mega_status_t check_slot(struct mega__ctx *ctx,
                                 size_t i, struct mega__check *c)
 {
     struct mega__place around;
-    c->slot = NULL;
-    c->slot_mark = NULL;
+    uint8_t mark;
+    c->slot.p = c->slot_mark.p = mega_from_bits(0);
     if (mega_is_null(items[i].slot) && items[i].op == MEGA_PUBLISH_ALLOC)
         return MEGA_OK;
-    if (!locate_slot(ctx, items[i].slot, c, &around))
+    if (!locate_slot(ctx, items[i].slot, c, &around, &mark))
         return bad(i, MEGA_ERR_ARG,
                    "its slot is not 8 aligned bytes in a root, a raw run or a "
-                   "chunk of this host");
-    if (c->slot_mark &&
-        atomic_load_explicit(c->slot_mark, memory_order_acquire) !=
-            MEGA__MARK_LIVE &&
+                   "chunk");
+    if (around.span && around.mark_off && mark != MEGA__MARK_LIVE &&
         !in_group(items, n, &around))
         return bad(i, MEGA_ERR_ARG, "its slot is in a chunk that is not live");
     return MEGA_OK;
@@ -95,17 +149,17 @@ static mega_status_t check_item(struct mega__ctx *ctx,
                                 const mega_publish_item_t *item, size_t i,
                                 struct mega__check *c)
 {
-    uint64_t now =
-        c->slot ? atomic_load_explicit(c->slot, memory_order_acquire) : 0;
-    if (item->op == MEGA_PUBLISH_SET)
-        return MEGA_OK;
-    if (!mega__chunk_place(ctx, item->chunk, &c->at) ||
-        c->at.start != mega_offset(item->chunk) || !c->at.mark)
+    uint64_t now;
+    uint8_t mark = MEGA__MARK_FREE;
+    mega_status_t st = read_slot(ctx, &c->slot, &now);
+    if (st || item->op == MEGA_PUBLISH_SET)
+        return st;
+    if (!look_around(ctx, item->chunk, &c->at, &mark) ||
+        c->at.start != mega_offset(item->chunk) || !c->at.mark_off)
         return bad(i, MEGA_ERR_NOT_LIVE, "no chunk begins there");
+    c->mark = mark_of(&c->at);
     if (item->op == MEGA_PUBLISH_ALLOC) {
-        if (!mega__chunk_is_reserved(
-                ctx, &c->at,
-                atomic_load_explicit(c->at.mark, memory_order_acquire)))
+        if (!mega__chunk_is_reserved(ctx, &c->at, mark))
             return bad(i, MEGA_ERR_NOT_LIVE,
                        "the chunk is not reserved by this rank");
         if (now != 0)
@@ -114,8 +168,7 @@ static mega_status_t check_item(struct mega__ctx *ctx,
     }
     if (now != item->chunk.v)
         return bad(i, MEGA_ERR_NOT_LIVE, "its slot does not hold the chunk");
-    if (atomic_load_explicit(c->at.mark, memory_order_acquire) !=
-        MEGA__MARK_LIVE)
+    if (mark != MEGA__MARK_LIVE)
         return bad(i, MEGA_ERR_NOT_LIVE, "the chunk is not live");
     return MEGA_OK;
 }
@@ -153,7 +206,8 @@ mega_status_t mega__intent_check(struct mega__ctx *ctx,
             st = check_item(ctx, &items[i], i, &checks[i]);
         /* a slot's key is odd, a chunk's even: a chunk may hold a slot */
         if (!st && n > 1 &&
-            ((checks[i].slot && seen_before(&seen, items[i].slot.v | 1)) ||
+            ((!mega_is_null(checks[i].slot.p) &&
+              seen_before(&seen, items[i].slot.v | 1)) ||
              (items[i].op != MEGA_PUBLISH_SET &&
               seen_before(&seen, items[i].chunk.v))))
             st = bad(i, MEGA_ERR_ARG, "its slot or chunk was named before");
@@ -169,11 +223,12 @@ mega_status_t mega__intent_replayable(struct mega__ctx *ctx,
                                       struct mega__check *c)
 {
     struct mega__place around;
-    c->slot = NULL;
+    uint8_t mark;
+    c->slot.p = mega_from_bits(0);
     if (item->op > MEGA_PUBLISH_SET)
         return mega__fail(MEGA_ERR_DAMAGED, "unknown operation");
     if (!mega_is_null(item->slot) || item->op != MEGA_PUBLISH_ALLOC) {
-        if (!locate_slot(ctx, item->slot, c, &around) ||
+        if (!locate_slot(ctx, item->slot, c, &around, &mark) ||
             (around.span &&
              !mega__live_has(live, mega__word_region(around.word))))
             return mega__fail(MEGA_ERR_DAMAGED,
@@ -182,10 +237,11 @@ mega_status_t mega__intent_replayable(struct mega__ctx *ctx,
     }
     if (item->op == MEGA_PUBLISH_SET)
         return MEGA_OK;
-    if (!mega__chunk_place(ctx, item->chunk, &c->at) || !c->at.mark ||
+    if (!look_around(ctx, item->chunk, &c->at, &mark) || !c->at.mark_off ||
         c->at.start != mega_offset(item->chunk) ||
         !mega__live_has(live, mega__word_region(c->at.word)))
         return mega__fail(MEGA_ERR_DAMAGED, "no chunk begins at %#llx",
                           (unsigned long long)item->chunk.v);
+    c->mark = mark_of(&c->at);
     return MEGA_OK;
 }

@@ -6,11 +6,18 @@
 #include "chunk.h"
 #include "directory.h"
 
-struct mega__check {        /* of one item */
-    struct mega__place at;  /* the chunk; unset with SET */
-    _Atomic uint64_t *slot; /* NULL: none */
-    enum mega__how slot_how;
-    _Atomic uint8_t *slot_mark; /* of the chunk that holds it, or NULL */
+/* A slot or a mark. */
+struct mega__cell {
+    mega_gptr_t p;      /* null: none */
+    void *addr;         /* NULL: on a far home */
+    enum mega__how how; /* of addr */
+};
+
+struct mega__check {       /* of one item */
+    struct mega__place at; /* the chunk; unset with SET */
+    struct mega__cell mark;
+    struct mega__cell slot;
+    struct mega__cell slot_mark; /* of the chunk that holds it */
 };
 
 /* Fills checks[0..n). ERRORS: as mega_publish. */

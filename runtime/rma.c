@@ -66,7 +66,7 @@ mega_status_t mega__rma_put(struct mega__ctx *ctx, mega_gptr_t p,
             memcpy(to, src, n);
         return MEGA_OK;
     }
-    if (mega__rma_is_remote(ctx, p))
+    if (mega__rma_is_remote(ctx, p) && mega__far_allows(ctx, p, n))
         return mega__net_put(ctx->net, p, src, n);
     return mega__rma_refuse(ctx, p, n);
 }
@@ -82,7 +82,7 @@ mega_status_t mega__rma_get(struct mega__ctx *ctx, void *dst, mega_gptr_t p,
             memcpy(dst, from, n);
         return MEGA_OK;
     }
-    if (mega__rma_is_remote(ctx, p))
+    if (mega__rma_is_remote(ctx, p) && mega__far_allows(ctx, p, n))
         return mega__net_get(ctx->net, dst, p, n);
     return mega__rma_refuse(ctx, p, n);
 }
@@ -158,7 +158,7 @@ mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
                   ? amo_uint64_t(op, (uint64_t *)(void *)at, value, compare)
                   : amo_uint32_t(op, (uint32_t *)(void *)at, (uint32_t)value,
                                  (uint32_t)compare);
-    } else if (mega__rma_is_remote(ctx, p)) {
+    } else if (mega__rma_is_remote(ctx, p) && mega__far_allows(ctx, p, size)) {
         mega_status_t st =
             mega__net_amo(ctx->net, op, size, p, value, compare, &old);
         if (st)
@@ -188,8 +188,11 @@ static mega_status_t persist_far(struct mega__ctx *ctx,
                                  const struct mega__part *part)
 {
     struct mega__arena *a = mega__arena(ctx);
-    return a ? mega__far_send(a, mega__gptr_home(part->p), part, 1)
-             : MEGA_ERR_NOMEM;
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    if (!mega__far_allows(ctx, part->p, part->n))
+        return mega__rma_refuse(ctx, part->p, part->n);
+    return mega__far_send(a, mega__gptr_home(part->p), part, 1);
 }
 
 /* Whatever is not data of this host. */

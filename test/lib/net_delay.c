@@ -39,6 +39,7 @@ struct mega__net {
     size_t n, room;
     uint64_t seed;
     struct net_delay_counts counts;
+    bool cut;
 };
 
 static uint64_t next_seed = 1;
@@ -51,6 +52,11 @@ void net_delay_seed(uint64_t seed)
 struct net_delay_counts net_delay_counts(const struct mega__net *net)
 {
     return net->counts;
+}
+
+void net_delay_cut(struct mega__net *net)
+{
+    net->cut = true;
 }
 
 mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
@@ -295,6 +301,8 @@ mega_status_t mega__net_durable(struct mega__net *net,
     struct mega__ctx *there = server_of(net, mega__gptr_home(parts[0].p));
     if (!there)
         return refuse(net, parts[0].p, 0);
+    if (net->cut)
+        return mega__fail(MEGA_ERR_PEER, "the link is cut");
     mega_status_t st = mega__net_flush(net);
     struct mega__arena *a = calloc(1, sizeof *a);
     if (!a)

@@ -12,6 +12,9 @@ struct net_delay_counts {
 /* Of one rank's transport. */
 struct net_delay_counts net_delay_counts(const struct mega__net *net);
 
+/* No message gets through any more. */
+void net_delay_cut(struct mega__net *net);
+
 /* The order of deliveries of jobs to come follows from this. */
 void net_delay_seed(uint64_t seed);
 

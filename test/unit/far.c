@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* far.c - ranks on several hosts allocate, use and free chunks on each
- * other's homes, over the transport that delivers late and out of order. */
+/* far.c - ranks on several hosts use each other's homes, over the transport
+ * that delivers late and out of order. */
 #include "far.h"
 
 #include <criterion/criterion.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "intent.h"
 #include "log.h"
 #include "rma.h"
 #include "slab.h"
@@ -46,7 +47,7 @@ static mega_status_t run(int nranks, const int *hosts, world_fn fn, void *arg)
     return st;
 }
 
-/* Dies at the end: what was not made durable is lost with the power. */
+/* ... and the power is lost. */
 static void run_and_lose_power(int nranks, const int *hosts, world_fn fn,
                                void *arg)
 {
@@ -63,7 +64,7 @@ static void run_and_lose_power(int nranks, const int *hosts, world_fn fn,
 #define OK(call)                                                               \
     do {                                                                       \
         mega_status_t ok_st = (call);                                          \
-        CHECK(ok_st == MEGA_OK, #call ": %d %s", ok_st,                        \
+        CHECK(ok_st == MEGA_OK, "%s: %d %s", #call, ok_st,                     \
               mega__errmsg_buffer());                                          \
     } while (0)
 
@@ -144,12 +145,12 @@ static void find_one(struct mega__ctx *ctx, int rank, void *arg)
 {
     uint64_t value = 0;
     size_t usable;
-    (void)arg;
     if (rank != 1)
         return;
     OK(mega__chunk_usable(ctx, kept[0], &usable));
     OK(mega__rma_get(ctx, &value, kept[0], 8));
-    CHECK(value == 0x1234567890abcdef, "%llx", (unsigned long long)value);
+    CHECK(arg || value == 0x1234567890abcdef, "%llx",
+          (unsigned long long)value);
 }
 
 Test(far, put_persist_is_one_message_and_durable)
@@ -173,18 +174,10 @@ static void hand_over(struct mega__ctx *ctx, int rank, void *arg)
     world_barrier(ctx);
 }
 
-static void find_handed(struct mega__ctx *ctx, int rank, void *arg)
-{
-    size_t usable;
-    (void)arg;
-    if (rank == 1)
-        OK(mega__chunk_usable(ctx, kept[0], &usable));
-}
-
 Test(far, l3_a_chunk_given_away_after_quiet_is_made_durable_by_the_other)
 {
     run_and_lose_power(2, two_hosts, hand_over, NULL);
-    run(2, two_hosts, find_handed, NULL);
+    run(2, two_hosts, find_one, kept); /* the mark alone */
 }
 
 /* ---- What is wrong ---- */
@@ -254,6 +247,147 @@ static void reserve(struct mega__ctx *ctx, int rank, void *arg)
 Test(far, reserved_chunks_are_cancelled)
 {
     run(2, two_hosts, reserve, NULL);
+}
+
+/* ---- Publish ---- */
+
+static mega_gptr_t root;
+
+static void publish_far(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_publish_item_t items[4];
+    (void)arg;
+    if (rank == 0)
+        root = ops_root(ctx, "far");
+    world_barrier(ctx);
+    if (rank == 1) { /* the root, home 0, is far; chunks here and there */
+        for (int i = 0; i < 4; i++) {
+            items[i].op = MEGA_PUBLISH_ALLOC;
+            OK(mega__chunk_reserve(ctx, OPS_DEFAULT, i % 2,
+                                   i == 3 ? 200000 : 64, &items[i].chunk));
+            fill(ctx, items[i].chunk, 64, 0);
+            /* each links the next, the root links the first */
+            items[i].slot = i == 0 ? root : items[i - 1].chunk;
+            uint64_t null = 0;
+            OK(mega__rma_put(ctx, items[i].chunk, &null, 8));
+        }
+        OK(mega__rma_quiet(ctx));
+        OK(mega__intent_publish(ctx, items, 4, MEGA_PERSIST_CONTENTS));
+        CHECK(mega__intent_publish(ctx, items, 1, 0) == MEGA_ERR_NOT_LIVE,
+              "published twice");
+        CHECK(ops_free(ctx, mega_add(items[0].chunk, 8)) == MEGA_ERR_NOT_LIVE,
+              "inside");
+    }
+    world_barrier(ctx);
+}
+
+static unsigned chain(struct mega__ctx *ctx, mega_gptr_t chunks[8])
+{
+    unsigned n = 0;
+    size_t usable;
+    mega_gptr_t p;
+    OK(mega__rma_get(ctx, &p, root, 8));
+    while (!mega_is_null(p) && n < 8) {
+        chunks[n++] = p;
+        OK(mega__chunk_usable(ctx, p, &usable));
+        OK(mega__rma_get(ctx, &p, p, 8));
+    }
+    return n;
+}
+
+static void find_chain(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_gptr_t chunks[8];
+    (void)arg;
+    if (rank == 1)
+        CHECK(chain(ctx, chunks) == 4, "the chain is broken");
+    world_barrier(ctx);
+}
+
+/* All in one group. */
+static void unpublish(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_publish_item_t items[4];
+    mega_gptr_t chunks[8];
+    size_t usable;
+    (void)arg;
+    if (rank == 1) {
+        unsigned n = chain(ctx, chunks);
+        CHECK(n == 4, "%u chunks", n);
+        for (unsigned i = 0; n == 4 && i < 4; i++)
+            items[i] = (mega_publish_item_t){MEGA_PUBLISH_FREE, chunks[i],
+                                             i ? chunks[i - 1] : root};
+        OK(mega__intent_publish(ctx, items, 4, 0));
+        OK(mega__rma_quiet(ctx));
+        for (unsigned i = 0; i < 4; i++)
+            CHECK(mega__chunk_usable(ctx, chunks[i], &usable) ==
+                      MEGA_ERR_NOT_LIVE,
+                  "chunk %u is live", i);
+    }
+    world_barrier(ctx);
+}
+
+static int count(mega_gptr_t p, size_t usable, void *arg)
+{
+    (void)p, (void)usable;
+    ++*(_Atomic int *)arg;
+    return 0;
+}
+
+static void none_live(struct mega__ctx *ctx, int rank, void *arg)
+{
+    _Atomic int n = 0;
+    mega_gptr_t chunks[8];
+    (void)arg;
+    mega__stat_walk(ctx, &ctx->homes[rank], 0, count, (void *)&n);
+    CHECK(n == 0, "%d chunks on home %d", n, rank);
+    if (rank == 1)
+        CHECK(chain(ctx, chunks) == 0, "the root is not null");
+    world_barrier(ctx);
+}
+
+Test(far, publish_and_its_undoing_over_two_hosts_are_durable)
+{
+    run_and_lose_power(2, two_hosts, publish_far, NULL);
+    run(2, two_hosts, find_chain, NULL);
+    run_and_lose_power(2, two_hosts, unpublish, NULL);
+    run(2, two_hosts, none_live, NULL);
+}
+
+/* The link breaks when the record is durable, and no effect yet. */
+static void publish_into_a_cut(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_publish_item_t item = {MEGA_PUBLISH_ALLOC, {0}, {0}};
+    (void)arg;
+    if (rank == 0)
+        root = ops_root(ctx, "far");
+    world_barrier(ctx);
+    if (rank == 1) {
+        uint64_t null = 0;
+        item.slot = root;
+        OK(mega__chunk_reserve(ctx, OPS_DEFAULT, 0, 64, &item.chunk));
+        OK(mega__rma_put_persist(ctx, item.chunk, &null, 8));
+        net_delay_cut(ctx->net);
+        CHECK(mega__intent_publish(ctx, &item, 1, 0) == MEGA_ERR_PEER,
+              "publish over a cut link");
+    }
+    world_barrier(ctx);
+}
+
+static void find_completed(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_gptr_t chunks[8];
+    (void)arg;
+    CHECK(ctx->recovery.intents == 1, "%d records", (int)ctx->recovery.intents);
+    if (rank == 1)
+        CHECK(chain(ctx, chunks) == 1, "the open has not completed it");
+    world_barrier(ctx);
+}
+
+Test(far, open_completes_a_publish_whose_link_broke)
+{
+    run_and_lose_power(2, two_hosts, publish_into_a_cut, NULL);
+    run(2, two_hosts, find_completed, NULL);
 }
 
 /* ---- Random work: no overlap, contents intact, all back ---- */
