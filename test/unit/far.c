@@ -4,7 +4,6 @@
 #include "far.h"
 
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "arena.h"
@@ -47,7 +46,6 @@ static mega_status_t run(int nranks, const int *hosts, world_fn fn, void *arg)
     return st;
 }
 
-/* ... and the power is lost. */
 static void run_and_lose_power(int nranks, const int *hosts, world_fn fn,
                                void *arg)
 {
@@ -149,8 +147,7 @@ static void find_one(struct mega__ctx *ctx, int rank, void *arg)
         return;
     OK(mega__chunk_usable(ctx, kept[0], &usable));
     OK(mega__rma_get(ctx, &value, kept[0], 8));
-    CHECK(arg || value == 0x1234567890abcdef, "%llx",
-          (unsigned long long)value);
+    CHECK(arg || value == 0x1234567890abcdef, "%lx", (unsigned long)value);
 }
 
 Test(far, put_persist_is_one_message_and_durable)
