@@ -121,16 +121,17 @@ try "it is given no other variables than ssh would" 1 '' on 1 printenv NOT_FOR_A
 
 # ---- Links ----
 
-# reached FROM TO: by a port that nobody listens at, the answer is a refusal.
+# reached FROM TO SECONDS: by a port that nobody listens at, the answer is a
+# refusal.
 reached() {
-    lab on "$1" timeout 1 bash -c ": <>/dev/tcp/$2/9" 2>&1 | grep -q refused
+    lab on "$1" timeout "$3" bash -c ": <>/dev/tcp/$2/9" 2>&1 | grep -q refused
 }
 linked() { # NAME yes|no: h1 and h2, both ways
     local fault=''
     if [[ $2 == yes ]]; then
-        reached 1 h2 && reached 2 h1 || fault="$(lab status)"
+        reached 1 h2 30 && reached 2 h1 30 || fault="$(lab status)"
     else
-        reached 1 h2 || reached 2 h1 && fault="$(lab status)"
+        reached 1 h2 1 || reached 2 h1 1 && fault="$(lab status)"
     fi
     tap_empty "$1" "$fault"
 }
@@ -153,9 +154,15 @@ status=$?
 if ((status == 77)); then
     tap_skip "a bad link" "${output##*$'\n'}"
 else
-    linked "a link that loses all" no
-    lab heal 1
-    linked "is healed, too" yes
+    is "a bad link" 0 ''
+    linked "that loses all" no
+    try "and then is only late" 0 '' cut 1 --delay 300
+    linked "is a link" yes
+    try "but not within its delay" 124 '' on 2 timeout 0.5 bash -c \
+        ': <>/dev/tcp/h1/9'
+    try "heal" 0 '' heal 1
+    linked "makes it good" yes
+    lab cut 2 --delay 1 # for the end
 fi
 
 # ---- Jobs ----
