@@ -33,12 +33,22 @@ mega_status_t mega_get(void *dst, mega_gptr_t p, size_t n)
 
 mega_status_t mega_put_nbi(mega_gptr_t p, const void *src, size_t n)
 {
-    return mega_put(p, src, n);
+    struct mega__ctx *ctx = mega__the;
+    if (__builtin_expect(!ctx, 0))
+        return mega__api_closed();
+    if (__builtin_expect(!src, 0))
+        return no_buffer();
+    return mega__rma_put_nbi(ctx, p, src, n);
 }
 
 mega_status_t mega_get_nbi(void *dst, mega_gptr_t p, size_t n)
 {
-    return mega_get(dst, p, n);
+    struct mega__ctx *ctx = mega__the;
+    if (__builtin_expect(!ctx, 0))
+        return mega__api_closed();
+    if (__builtin_expect(!dst, 0))
+        return no_buffer();
+    return mega__rma_get_nbi(ctx, dst, p, n);
 }
 
 mega_status_t mega_putv(const mega_iov_t *iov, size_t count)
@@ -56,9 +66,10 @@ mega_status_t mega_getv(const mega_iov_t *iov, size_t count)
     mega_status_t st = MEGA_OK;
     if (!iov && count > 0)
         return no_buffer();
-    for (size_t i = 0; !st && i < count; i++)
-        st = mega_get(iov[i].buf, iov[i].p, iov[i].len);
-    return st;
+    for (size_t i = 0; !st && i < count; i++) /* far ones in one round trip */
+        st = mega_get_nbi(iov[i].buf, iov[i].p, iov[i].len);
+    mega_status_t got = mega_quiet(); /* of a failure too: into iov's buffers */
+    return st ? st : got;
 }
 
 mega_status_t mega_copy(mega_gptr_t dst, mega_gptr_t src, size_t n)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * agent.c - serves the requests of this host's ranks by mail in the shared
- * segment, one at a time; sleeps on its bell (a futex) when there is none.
+ * agent.c - serves requests one at a time: of this host's ranks, by mail in
+ * the shared segment, and of other hosts, posted by this rank's transport;
+ * sleeps on its bell (a futex) when there is none.
  *
  * A growth runs in a helper thread; the requests for it stay posted until it
  * is done, and are then answered together. Mail has one sender per rank: the
- * threads of a rank take turns.
+ * threads of a rank take turns. post_lock guards the list of posts, which the
+ * transport adds to and the agent alone takes from.
  */
 #include "agent.h"
 
@@ -39,10 +41,20 @@ struct growth {
     char text[MEGA__ERRMSG_MAX];
 };
 
+struct post { /* a request of another host */
+    struct post *next;
+    struct mega__request *req;
+    void (*done)(struct mega__request *req, void *arg);
+    void *arg;
+};
+
 struct mega__agent {
     struct mega__ctx *ctx;
     pthread_t thread;
     _Atomic bool stop;
+    pthread_mutex_t post_lock;
+    struct post *posts, **last_post;
+    bool halted;               /* under post_lock: no more posts */
     pthread_mutex_t mail_lock; /* of this rank's own mail */
     struct growth growth;
     struct mega__flusher flusher;
@@ -70,11 +82,15 @@ static void ring(struct mega__seg *seg, int host_rank)
 
 /* ---- Serving ---- */
 
-static void answer(struct mega__mail *mail, mega_status_t st)
+static void fill_in(struct mega__request *req, mega_status_t st)
 {
-    mail->req.status = st;
+    req->status = st;
     if (st)
-        memcpy(mail->req.text, mega__errmsg_buffer(), MEGA__REQUEST_TEXT);
+        memcpy(req->text, mega__errmsg_buffer(), MEGA__REQUEST_TEXT);
+}
+
+static void answer_mail(struct mega__mail *mail)
+{
     /* release pairs with the acquire in post_and_wait */
     atomic_store_explicit(&mail->state, MEGA__MAIL_DONE, memory_order_release);
     futex_wake(&mail->state);
@@ -99,127 +115,130 @@ static void *grow(void *arg)
     return NULL;
 }
 
-/* Starts a growth, or says that what was asked for has happened. */
-static void serve_grow(struct mega__agent *agent, struct mega__mail *mail,
+/* Starts a growth, or says that what was asked for has happened. False: the
+ * answer comes later. */
+static bool serve_grow(struct mega__agent *agent, struct mega__request *req,
                        struct mega__home *home)
 {
     struct growth *g = &agent->growth;
     uint32_t nspans =
         atomic_load_explicit(&home->seg->nspans, memory_order_acquire);
-    if (nspans > mail->req.arg[0]) {
-        answer(mail, MEGA_OK);
-        return;
+    if (nspans > req->arg[0]) {
+        fill_in(req, MEGA_OK);
+        return true;
     }
     if (g->running)
-        return; /* it is looked at again when that one is done */
+        return false; /* it is looked at again when that one is done */
     g->home = home;
-    g->need = mail->req.arg[1];
+    g->need = req->arg[1];
     atomic_store_explicit(&g->done, false, memory_order_relaxed);
     set_growing(agent, 1);
     int rc = pthread_create(&g->thread, NULL, grow, agent);
     if (rc != 0) {
         set_growing(agent, 0);
-        answer(mail,
-               mega__fail(MEGA_ERR_IO, "start a thread: %s", strerror(rc)));
-        return;
+        fill_in(req,
+                mega__fail(MEGA_ERR_IO, "start a thread: %s", strerror(rc)));
+        return true;
     }
     g->running = true;
+    return false;
 }
 
-static mega_status_t reclaim(struct mega__ctx *ctx, struct mega__home *home,
-                             uint64_t *n_p)
-{
-    struct mega__arena *a = mega__arena(ctx);
-    if (!a)
-        return MEGA_ERR_NOMEM;
-    *n_p = mega__slab_reclaim(a, home);
-    return MEGA_OK;
-}
-
-/* HOME_FULL: the asker has the home grow, and asks again. */
-static mega_status_t claim_run(struct mega__ctx *ctx, struct mega__home *home,
-                               struct mega__request *req)
-{
-    struct mega__arena *a = mega__arena(ctx);
-    mega_gptr_t p = mega_from_bits(0);
-    if (!a)
-        return MEGA_ERR_NOMEM;
-    if (req->arg[1] == 0 || req->arg[1] >= MEGA__SPAN_EXTENTS_MAX)
-        return mega__fail(MEGA_ERR_TOO_BIG, "%llu extents fit in no span",
-                          (unsigned long long)req->arg[1]);
-    mega_status_t st =
-        mega__run_claim(ctx, home, (uint32_t)req->arg[0], (uint32_t)req->arg[1],
-                        0, &a->flusher, &p);
-    if (st == MEGA_ERR_HOME_FULL && mega__slab_reclaim(a, home) > 0)
-        st = mega__run_claim(ctx, home, (uint32_t)req->arg[0],
-                             (uint32_t)req->arg[1], 0, &a->flusher, &p);
-    req->result = p.v;
-    if (st == MEGA_ERR_HOME_FULL)
-        return mega__fail(st, "home %u has no hole of %llu extents", home->no,
-                          (unsigned long long)req->arg[1]);
-    return st;
-}
-
-static mega_status_t free_run(struct mega__ctx *ctx, mega_gptr_t p,
-                              enum mega__run_why why)
-{
-    struct mega__arena *a = mega__arena(ctx);
-    struct mega__place at;
-    if (!a)
-        return MEGA_ERR_NOMEM;
-    if (why == MEGA__RUN_LIVE)
-        return mega__chunk_free(ctx, p);
-    if (why == MEGA__RUN_RESERVED)
-        return mega__chunk_cancel(ctx, p);
-    if (!mega__chunk_place(ctx, p, &at) || mega__word_is_slab(at.word) ||
-        at.start != mega_offset(p) || !at.mark ||
-        atomic_load_explicit(at.mark, memory_order_acquire) != ctx->dead_mark)
-        return mega__chunk_not_live(p, "no run that is dead begins there");
-    return mega__run_free(ctx, at.span, at.extent, at.word, &a->flusher);
-}
-
-static void serve(struct mega__agent *agent, struct mega__mail *mail)
+/* False: the answer comes later. */
+static bool serve(struct mega__agent *agent, struct mega__request *req)
 {
     struct mega__ctx *ctx = agent->ctx;
-    struct mega__request *req = &mail->req;
     struct mega__home *home =
         req->home < ctx->nhomes ? &ctx->homes[req->home] : NULL;
-    uint32_t line = 0;
-    mega_gptr_t p;
-    mega_status_t st;
     req->text[MEGA__REQUEST_TEXT - 1] = '\0';
     if (!home || !home->serving) {
-        answer(mail, mega__fail(MEGA_ERR_ABSENT, "home %u is not served here",
+        fill_in(req, mega__fail(MEGA_ERR_ABSENT, "home %u is not served here",
                                 req->home));
+        return true;
+    }
+    if (req->op == MEGA__ASK_GROW)
+        return serve_grow(agent, req, home);
+    fill_in(req, mega__agent_do(ctx, home, &agent->flusher, req));
+    return true;
+}
+
+/* ---- Posts of other hosts ---- */
+
+static void free_post(struct post *post)
+{
+    post->done(post->req, post->arg);
+    free(post);
+}
+
+/* Answers what can be; what waits for a growth stays. */
+static void serve_posts(struct mega__agent *agent)
+{
+    pthread_mutex_lock(&agent->post_lock);
+    for (struct post **at = &agent->posts; *at;) {
+        struct post *post = *at;
+        pthread_mutex_unlock(&agent->post_lock);
+        bool answered = serve(agent, post->req);
+        pthread_mutex_lock(&agent->post_lock);
+        if (!answered) {
+            at = &post->next;
+            continue;
+        }
+        *at = post->next;
+        if (agent->last_post == &post->next)
+            agent->last_post = at;
+        pthread_mutex_unlock(&agent->post_lock);
+        free_post(post);
+        pthread_mutex_lock(&agent->post_lock);
+    }
+    pthread_mutex_unlock(&agent->post_lock);
+}
+
+static void refuse(struct mega__agent *agent, struct post *post)
+{
+    fill_in(post->req, mega__fail(MEGA_ERR_ABSENT, "rank %d is %s",
+                                  agent ? agent->ctx->place.rank : -1,
+                                  agent ? "ending" : "not ready"));
+    free_post(post);
+}
+
+void mega__agent_post(struct mega__agent *agent, struct mega__request *req,
+                      void (*done)(struct mega__request *req, void *arg),
+                      void *arg)
+{
+    struct post *post = malloc(sizeof *post);
+    bool halted = !agent;
+    if (!post) {
+        fill_in(req, mega__fail(MEGA_ERR_NOMEM, "no memory for a request"));
+        done(req, arg);
         return;
     }
-    switch (req->op) {
-    case MEGA__ASK_GROW:
-        serve_grow(agent, mail, home);
-        return;
-    case MEGA__ASK_ROOT_MAKE:
-        st = mega__dir_root_make(home, &agent->flusher, (uint32_t)req->arg[0],
-                                 req->text, &line);
-        req->result = line;
-        break;
-    case MEGA__ASK_ROOT_REMOVE:
-        st = mega__dir_root_remove(home, &agent->flusher, (uint32_t)req->arg[0],
-                                   req->text);
-        break;
-    case MEGA__ASK_RECLAIM:
-        st = reclaim(ctx, home, &req->result);
-        break;
-    case MEGA__ASK_RUN_CLAIM:
-        st = claim_run(ctx, home, req);
-        break;
-    case MEGA__ASK_RUN_FREE:
-        p = mega_from_bits(req->arg[0]);
-        st = free_run(ctx, p, (enum mega__run_why)req->arg[1]);
-        break;
-    default:
-        st = mega__fail(MEGA_ERR_ARG, "unknown request %u", req->op);
+    *post = (struct post){.req = req, .done = done, .arg = arg};
+    if (agent) {
+        pthread_mutex_lock(&agent->post_lock);
+        halted = agent->halted;
+        if (!halted) {
+            *agent->last_post = post;
+            agent->last_post = &post->next;
+        }
+        pthread_mutex_unlock(&agent->post_lock);
     }
-    answer(mail, st);
+    if (halted)
+        refuse(agent, post);
+    else
+        ring(agent->ctx->seg, agent->ctx->place.host_rank);
+}
+
+/* ---- The thread ---- */
+
+static bool waited_for(const struct growth *g, const struct mega__request *req)
+{
+    return req->op == MEGA__ASK_GROW && req->home == g->home->no &&
+           req->arg[1] >= g->need;
+}
+
+static void fill_in_growth(const struct growth *g, struct mega__request *req)
+{
+    fill_in(req, g->status ? mega__fail(g->status, "%s", g->text) : MEGA_OK);
 }
 
 /* Answers all who waited for the growth that has ended. */
@@ -237,11 +256,27 @@ static void end_growth(struct mega__agent *agent)
         if (atomic_load_explicit(&mail->state, memory_order_acquire) ==
                 MEGA__MAIL_POSTED &&
             mail->to == agent->ctx->place.host_rank &&
-            mail->req.op == MEGA__ASK_GROW && mail->req.home == g->home->no &&
-            mail->req.arg[1] >= g->need)
-            answer(mail,
-                   g->status ? mega__fail(g->status, "%s", g->text) : MEGA_OK);
+            waited_for(g, &mail->req)) {
+            fill_in_growth(g, &mail->req);
+            answer_mail(mail);
+        }
     }
+    pthread_mutex_lock(&agent->post_lock);
+    for (struct post **at = &agent->posts; *at;) {
+        struct post *post = *at;
+        if (!waited_for(g, post->req)) {
+            at = &post->next;
+            continue;
+        }
+        *at = post->next;
+        if (agent->last_post == &post->next)
+            agent->last_post = at;
+        fill_in_growth(g, post->req);
+        pthread_mutex_unlock(&agent->post_lock);
+        free_post(post);
+        pthread_mutex_lock(&agent->post_lock);
+    }
+    pthread_mutex_unlock(&agent->post_lock);
 }
 
 static void *run(void *arg)
@@ -260,9 +295,10 @@ static void *run(void *arg)
             /* acquire pairs with the release in post_and_wait */
             if (atomic_load_explicit(&mail->state, memory_order_acquire) ==
                     MEGA__MAIL_POSTED &&
-                mail->to == me)
-                serve(agent, mail);
+                mail->to == me && serve(agent, &mail->req))
+                answer_mail(mail);
         }
+        serve_posts(agent);
         futex_wait(&seg->ranks[me].bell, seen, 1000);
     }
     if (agent->growth.running)
@@ -279,7 +315,9 @@ mega_status_t mega__agent_start(struct mega__ctx *ctx,
     if (!agent)
         return mega__fail(MEGA_ERR_NOMEM, "no memory for the agent");
     agent->ctx = ctx;
+    agent->last_post = &agent->posts;
     pthread_mutex_init(&agent->mail_lock, NULL);
+    pthread_mutex_init(&agent->post_lock, NULL);
     int rc = pthread_create(&agent->thread, NULL, run, agent);
     if (rc != 0) {
         free(agent);
@@ -289,16 +327,33 @@ mega_status_t mega__agent_start(struct mega__ctx *ctx,
     return MEGA_OK;
 }
 
+void mega__agent_halt(struct mega__agent *agent)
+{
+    if (!agent || agent->halted)
+        return;
+    atomic_store_explicit(&agent->stop, true, memory_order_release);
+    ring(agent->ctx->seg, agent->ctx->place.host_rank);
+    pthread_join(agent->thread, NULL);
+    pthread_mutex_lock(&agent->post_lock);
+    agent->halted = true;
+    struct post *left = agent->posts;
+    agent->posts = NULL;
+    pthread_mutex_unlock(&agent->post_lock);
+    for (struct post *next; left; left = next) {
+        next = left->next;
+        refuse(agent, left);
+    }
+}
+
 void mega__agent_stop(struct mega__agent **agent_p)
 {
     struct mega__agent *agent = *agent_p;
     if (!agent)
         return;
     *agent_p = NULL;
-    atomic_store_explicit(&agent->stop, true, memory_order_release);
-    ring(agent->ctx->seg, agent->ctx->place.host_rank);
-    pthread_join(agent->thread, NULL);
+    mega__agent_halt(agent);
     pthread_mutex_destroy(&agent->mail_lock);
+    pthread_mutex_destroy(&agent->post_lock);
     free(agent);
 }
 

@@ -16,11 +16,29 @@ enum mega__ask {
     MEGA__ASK_RECLAIM,     /* frees empty slabs. result: how many */
     MEGA__ASK_RUN_CLAIM,   /* arg: region, extents. result: global pointer */
     MEGA__ASK_RUN_FREE,    /* arg: global pointer, mega__run_why */
+    MEGA__ASK_ROOT_FIND,   /* arg[0]: region; text: name. result: line */
+    MEGA__ASK_ROOT_NEXT,   /* arg: region, line to begin at; text comes back:
+                              the name. result: line */
 };
+
+/* Does what is asked of a home served here, but for GROW. */
+mega_status_t mega__agent_do(struct mega__ctx *ctx, struct mega__home *home,
+                             struct mega__flusher *f,
+                             struct mega__request *req);
 
 mega_status_t mega__agent_start(struct mega__ctx *ctx,
                                 struct mega__agent **agent_p);
+/* The thread ends; what is asked from now on is refused. Then it is freed. */
+void mega__agent_halt(struct mega__agent *agent);
 void mega__agent_stop(struct mega__agent **agent_p);
+
+/* Hands a request of another host to this rank's agent, without waiting. When
+ * it is answered, req->status is set (and, of a failure, req->text), and the
+ * agent calls done(req, arg) on its thread; done must not wait. req stays the
+ * agent's until then. agent NULL, or halted: done is called at once. */
+void mega__agent_post(struct mega__agent *agent, struct mega__request *req,
+                      void (*done)(struct mega__request *req, void *arg),
+                      void *arg);
 
 /* Asks the server of a home and waits for the answer. ERRORS: what the server
  * says, with its sentence; TIMEOUT; UNSUPPORTED. */

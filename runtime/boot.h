@@ -21,8 +21,10 @@ struct mega__boot_place {
 };
 
 /* Joins the job. comm: an MPI_Comm *, or NULL for all processes, starting MPI
- * if nobody has. ERRORS: STATE - MPI is finalised; THREAD; IO. */
-mega_status_t mega__boot_start(void *comm, struct mega__boot **boot_p);
+ * if nobody has. host: ranks that give different names are on different hosts,
+ * also if they share memory. ERRORS: STATE - MPI is finalised; THREAD; IO. */
+mega_status_t mega__boot_start(void *comm, const char *host,
+                               struct mega__boot **boot_p);
 void mega__boot_stop(struct mega__boot **boot_p);
 
 struct mega__boot_place mega__boot_place(const struct mega__boot *boot);

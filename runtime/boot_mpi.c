@@ -14,6 +14,8 @@
 
 #include "log.h"
 
+#define HOST_NAME 256
+
 struct mega__boot {
     MPI_Comm comm; /* a duplicate: our messages meet nobody's */
     MPI_Comm host;
@@ -120,7 +122,45 @@ static mega_status_t number_hosts(struct mega__boot *boot)
     return mpi_status(rc, "numbering the hosts");
 }
 
-mega_status_t mega__boot_start(void *comm, struct mega__boot **boot_p)
+/* The lowest of the ranks that share memory with this one and go by the same
+ * name of a host. */
+static int first_of_same_name(MPI_Comm shared, const char *name)
+{
+    char mine[HOST_NAME] = "";
+    int n, rank, first = 0;
+    MPI_Comm_size(shared, &n);
+    MPI_Comm_rank(shared, &rank);
+    char(*all)[HOST_NAME] = calloc((size_t)n, sizeof *all);
+    strncpy(mine, name, sizeof mine - 1);
+    if (!all || MPI_Allgather(mine, HOST_NAME, MPI_CHAR, all, HOST_NAME,
+                              MPI_CHAR, shared) != MPI_SUCCESS) {
+        free(all);
+        return rank;
+    }
+    while (first < rank && memcmp(all[first], mine, sizeof mine) != 0)
+        first++;
+    free(all);
+    return first;
+}
+
+/* A host is what shares memory, and a name: so one machine can stand for
+ * several. */
+static mega_status_t split_by_host(struct mega__boot *boot, const char *name)
+{
+    MPI_Comm shared;
+    int rc = MPI_Comm_split_type(boot->comm, MPI_COMM_TYPE_SHARED, 0,
+                                 MPI_INFO_NULL, &shared);
+    if (rc != MPI_SUCCESS)
+        return mpi_status(rc, "MPI_Comm_split_type");
+    MPI_Comm_set_errhandler(shared, MPI_ERRORS_RETURN);
+    rc = MPI_Comm_split(shared, first_of_same_name(shared, name), 0,
+                        &boot->host);
+    MPI_Comm_free(&shared);
+    return mpi_status(rc, "MPI_Comm_split");
+}
+
+mega_status_t mega__boot_start(void *comm, const char *host,
+                               struct mega__boot **boot_p)
 {
     int started = 0, ended = 0;
     MPI_Initialized(&started);
@@ -143,9 +183,7 @@ mega_status_t mega__boot_start(void *comm, struct mega__boot **boot_p)
     if (st)
         goto err_free;
     MPI_Comm_set_errhandler(boot->comm, MPI_ERRORS_RETURN);
-    st = mpi_status(MPI_Comm_split_type(boot->comm, MPI_COMM_TYPE_SHARED, 0,
-                                        MPI_INFO_NULL, &boot->host),
-                    "MPI_Comm_split_type");
+    st = split_by_host(boot, host);
     if (st)
         goto err_comm;
     MPI_Comm_set_errhandler(boot->host, MPI_ERRORS_RETURN);

@@ -40,6 +40,7 @@ struct def {
 #define words_log "error warn info debug"
 #define words_stats "0 1"
 #define words_dir NULL
+#define words_host NULL
 #define words_home_size NULL
 #define words_home_max NULL
 #define words_timeout NULL
@@ -255,6 +256,15 @@ void mega__conf_print(const struct mega__conf *conf)
     }
 }
 
+void mega__conf_host(const struct mega__conf *conf, char *name, size_t size)
+{
+    memset(name, 0, size);
+    if (conf->host.v.text[0])
+        strncpy(name, conf->host.v.text, size - 1);
+    else if (gethostname(name, size - 1) != 0)
+        strncpy(name, "localhost", size - 1); /* no system refuses it */
+}
+
 mega_status_t mega__conf_dir(const struct mega__conf *conf, uint32_t home,
                              char *dir, size_t size)
 {
@@ -272,9 +282,7 @@ mega_status_t mega__conf_dir(const struct mega__conf *conf, uint32_t home,
             snprintf(piece, sizeof piece, "%u", (unsigned)home);
             in++;
         } else if (in[0] == '%' && in[1] == 'h') {
-            if (gethostname(piece, sizeof piece - 1) != 0)
-                return mega__fail(MEGA_ERR_IO, "gethostname: %s",
-                                  strerror(errno));
+            mega__conf_host(conf, piece, sizeof piece);
             in++;
         }
         size_t n = strlen(piece);

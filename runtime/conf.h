@@ -38,6 +38,9 @@ mega_status_t mega__conf_read(struct mega__conf *conf);
 /* Writes all settings with value and origin to stderr. */
 void mega__conf_print(const struct mega__conf *conf);
 
+/* The name of this host, cut to size. */
+void mega__conf_host(const struct mega__conf *conf, char *name, size_t size);
+
 /* The directory of a home: %h, %n and the default expanded.
  * ERRORS: CONF - longer than size. */
 mega_status_t mega__conf_dir(const struct mega__conf *conf, uint32_t home,

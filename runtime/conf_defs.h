@@ -8,6 +8,9 @@
 CONF(dir, "DIR", PATH, "",
      "directory of the space's files; %h is the host, %n the home; empty: "
      "/dev/shm/megalloc-UID")
+CONF(host, "HOST", PATH, "",
+     "name of this host; ranks of different names count as on different hosts; "
+     "empty: the system's name")
 CONF(home_size, "HOME_SIZE", SIZE, "64M", "size of a home's first pool file")
 CONF(home_max, "HOME_MAX", SIZE, "0",
      "largest sum of a home's pool files; 0: up to the end of the medium")

@@ -296,6 +296,21 @@ mega_status_t mega__dir_root_remove(const struct mega__home *home0,
     return set_state(home0, f, &r->state, region, MEGA__REC_GONE);
 }
 
+const struct mega__root_record *
+mega__dir_root_next(const struct mega__home *home0, uint32_t region,
+                    uint32_t *line_p)
+{
+    for (uint32_t i = *line_p; i < MEGA_ROOTS_MAX; i++) {
+        const struct mega__root_record *r = &home0->block->roots[i];
+        uint32_t id;
+        if (state_of(&r->state, &id) != MEGA__REC_LIVE || id != region)
+            continue;
+        *line_p = i;
+        return r;
+    }
+    return NULL;
+}
+
 mega_gptr_t mega__dir_root_slot(uint32_t line)
 {
     return mega__gptr(0, 0,

@@ -74,6 +74,11 @@ mega_status_t mega__dir_root_remove(const struct mega__home *home0,
                                     struct mega__flusher *f, uint32_t region,
                                     const char *name);
 
+/* The first root of a region from line *line_p on; sets it. NULL: none. */
+const struct mega__root_record *
+mega__dir_root_next(const struct mega__home *home0, uint32_t region,
+                    uint32_t *line_p);
+
 /* The slot of a root as a pointer. */
 mega_gptr_t mega__dir_root_slot(uint32_t line);
 

@@ -174,23 +174,6 @@ mega_status_t mega__far_look(struct mega__ctx *ctx, mega_gptr_t p,
     return st ? st : look(ctx, p, at, mark_p, in_p);
 }
 
-bool mega__far_allows(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
-{
-    const uint64_t roots =
-        MEGA__HOME_BLOCK_OFF + offsetof(struct mega__home_block, roots);
-    struct mega__span *span = mega__far_span(ctx, p);
-    uint64_t off = mega_offset(p);
-    if (!span || off > span->size || n > span->size - off)
-        return false;
-    if (off >= span->data)
-        return true;
-    uint64_t in = (off - roots) % sizeof(struct mega__root_record);
-    uint64_t slot = offsetof(struct mega__root_record, slot);
-    return span->home->no == 0 && span->no == 0 && off >= roots &&
-           off - roots < sizeof(struct mega__root_record) * MEGA_ROOTS_MAX &&
-           in >= slot && in + n <= slot + 8;
-}
-
 /* ---- Free ---- */
 
 static bool own_start(const struct mega__ctx *ctx,

@@ -68,10 +68,6 @@ mega_status_t mega__far_run_free(struct mega__ctx *ctx, mega_gptr_t p,
  * its home on. */
 mega_status_t mega__far_free_mark(struct mega__arena *a, mega_gptr_t mark);
 
-/* Whether a program may touch n bytes at p, on a far home: memory, or the slot
- * of a root. */
-bool mega__far_allows(struct mega__ctx *ctx, mega_gptr_t p, size_t n);
-
 /* A reserved chunk of an own far slab was made LIVE there by publish. */
 void mega__far_published(const struct mega__place *at);
 

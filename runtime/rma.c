@@ -18,21 +18,26 @@
 #include "log.h"
 #include "net.h"
 
-char *mega__rma_special(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
+/* Whether n bytes at p lie in the slot of a root. */
+static bool in_root_slot(mega_gptr_t p, size_t n)
 {
     const uint64_t roots =
         MEGA__HOME_BLOCK_OFF + offsetof(struct mega__home_block, roots);
+    const uint64_t slot = offsetof(struct mega__root_record, slot);
     uint64_t in = mega_offset(p) - roots;
-    if (mega__gptr_home(p) != 0 || mega__gptr_span(p) != 0 ||
-        !ctx->homes[0].block || mega_offset(p) < roots ||
-        in >= sizeof ctx->homes[0].block->roots)
-        return NULL;
-    uint64_t line = in / sizeof(struct mega__root_record);
     uint64_t field = in % sizeof(struct mega__root_record);
-    uint64_t slot = offsetof(struct mega__root_record, slot);
-    if (field < slot || field + n > slot + 8)
+    return mega__gptr_home(p) == 0 && mega__gptr_span(p) == 0 &&
+           mega_offset(p) >= roots &&
+           in < MEGA_ROOTS_MAX * sizeof(struct mega__root_record) &&
+           field >= slot && field < slot + 8 && n <= slot + 8 - field;
+}
+
+char *mega__rma_special(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
+{
+    if (!in_root_slot(p, n) || !ctx->homes[0].block)
         return NULL;
-    return (char *)&ctx->homes[0].block->roots[line].slot + (field - slot);
+    return (char *)ctx->homes[0].block +
+           (mega_offset(p) - MEGA__HOME_BLOCK_OFF);
 }
 
 bool mega__rma_is_remote(const struct mega__ctx *ctx, mega_gptr_t p)
@@ -53,6 +58,23 @@ mega_status_t mega__rma_refuse(const struct mega__ctx *ctx, mega_gptr_t p,
                       mega__gptr_span(p), (unsigned long long)mega_offset(p));
 }
 
+/* Not mapped here: whether it is memory of a far home that a program may
+ * touch. */
+static mega_status_t check_far(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
+{
+    uint32_t no = mega__gptr_span(p);
+    uint64_t size = 0, off = mega_offset(p);
+    if (!mega__rma_is_remote(ctx, p))
+        return mega__rma_refuse(ctx, p, n);
+    mega_status_t st = mega__net_span(ctx->net, mega__gptr_home(p), no, &size);
+    if (st == MEGA_ERR_ABSENT)
+        return mega__rma_refuse(ctx, p, n);
+    if (st || (off <= size && n <= size - off &&
+               (off >= mega__span_data(no, size) || in_root_slot(p, n))))
+        return st;
+    return mega__rma_refuse(ctx, p, n);
+}
+
 /* ---- Put, get, copy ---- */
 
 mega_status_t mega__rma_put(struct mega__ctx *ctx, mega_gptr_t p,
@@ -66,9 +88,17 @@ mega_status_t mega__rma_put(struct mega__ctx *ctx, mega_gptr_t p,
             memcpy(to, src, n);
         return MEGA_OK;
     }
-    if (mega__rma_is_remote(ctx, p) && mega__far_allows(ctx, p, n))
-        return mega__net_put(ctx->net, p, src, n);
-    return mega__rma_refuse(ctx, p, n);
+    mega_status_t st = check_far(ctx, p, n);
+    return st ? st : mega__net_put(ctx->net, p, src, n);
+}
+
+mega_status_t mega__rma_put_nbi(struct mega__ctx *ctx, mega_gptr_t p,
+                                const void *src, size_t n)
+{
+    if (!mega__rma_is_remote(ctx, p))
+        return mega__rma_put(ctx, p, src, n);
+    mega_status_t st = check_far(ctx, p, n);
+    return st ? st : mega__net_put_nbi(ctx->net, p, src, n);
 }
 
 mega_status_t mega__rma_get(struct mega__ctx *ctx, void *dst, mega_gptr_t p,
@@ -82,9 +112,17 @@ mega_status_t mega__rma_get(struct mega__ctx *ctx, void *dst, mega_gptr_t p,
             memcpy(dst, from, n);
         return MEGA_OK;
     }
-    if (mega__rma_is_remote(ctx, p) && mega__far_allows(ctx, p, n))
-        return mega__net_get(ctx->net, dst, p, n);
-    return mega__rma_refuse(ctx, p, n);
+    mega_status_t st = check_far(ctx, p, n);
+    return st ? st : mega__net_get(ctx->net, dst, p, n);
+}
+
+mega_status_t mega__rma_get_nbi(struct mega__ctx *ctx, void *dst, mega_gptr_t p,
+                                size_t n)
+{
+    if (!mega__rma_is_remote(ctx, p))
+        return mega__rma_get(ctx, dst, p, n);
+    mega_status_t st = check_far(ctx, p, n);
+    return st ? st : mega__net_get_nbi(ctx->net, dst, p, n);
 }
 
 mega_status_t mega__rma_copy(struct mega__ctx *ctx, mega_gptr_t dst,
@@ -96,9 +134,7 @@ mega_status_t mega__rma_copy(struct mega__ctx *ctx, mega_gptr_t dst,
         return mega__rma_put(ctx, dst, from, n);
     if (to)
         return mega__rma_get(ctx, to, src, n);
-    if (!mega__rma_is_remote(ctx, src))
-        return mega__rma_refuse(ctx, src, n);
-    char piece[4096];
+    char piece[16384];
     mega_status_t st = MEGA_OK;
     for (size_t at = 0; !st && at < n; at += sizeof piece) {
         size_t len = n - at < sizeof piece ? n - at : sizeof piece;
@@ -158,13 +194,12 @@ mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
                   ? amo_uint64_t(op, (uint64_t *)(void *)at, value, compare)
                   : amo_uint32_t(op, (uint32_t *)(void *)at, (uint32_t)value,
                                  (uint32_t)compare);
-    } else if (mega__rma_is_remote(ctx, p) && mega__far_allows(ctx, p, size)) {
-        mega_status_t st =
-            mega__net_amo(ctx->net, op, size, p, value, compare, &old);
+    } else {
+        mega_status_t st = check_far(ctx, p, size);
+        if (!st)
+            st = mega__net_amo(ctx->net, op, size, p, value, compare, &old);
         if (st)
             return st;
-    } else {
-        return mega__rma_refuse(ctx, p, size);
     }
     if (old_p)
         *old_p = old;
@@ -190,9 +225,8 @@ static mega_status_t persist_far(struct mega__ctx *ctx,
     struct mega__arena *a = mega__arena(ctx);
     if (!a)
         return MEGA_ERR_NOMEM;
-    if (!mega__far_allows(ctx, part->p, part->n))
-        return mega__rma_refuse(ctx, part->p, part->n);
-    return mega__far_send(a, mega__gptr_home(part->p), part, 1);
+    mega_status_t st = check_far(ctx, part->p, part->n);
+    return st ? st : mega__far_send(a, mega__gptr_home(part->p), part, 1);
 }
 
 /* Whatever is not data of this host. */
@@ -240,6 +274,23 @@ mega_status_t mega__rma_put_persist(struct mega__ctx *ctx, mega_gptr_t p,
                                     .p = p, .src = src, .n = n, .marks = true});
     mega_status_t st = mega__rma_put(ctx, p, src, n);
     return st ? st : mega__rma_persist(ctx, p, n);
+}
+
+mega_status_t mega__rma_persist_marks(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    struct mega__place at;
+    if (mega__rma_is_remote(ctx, p)) {
+        mega_status_t st = persist_far(
+            ctx, &(struct mega__part){.p = p, .n = 1, .marks = true});
+        return st == MEGA_ERR_ARG ? MEGA_OK : st;
+    }
+    if (!mega__chunk_place(ctx, p, &at) || !at.mark)
+        return MEGA_OK;
+    struct mega__arena *a = mega__arena(ctx);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    mega__chunk_flush_marks(a, at.span, mega_offset(p), 1);
+    return mega__dirty_fence(a);
 }
 
 mega_status_t mega__rma_drain(struct mega__ctx *ctx)

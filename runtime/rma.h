@@ -35,6 +35,11 @@ mega_status_t mega__rma_put(struct mega__ctx *ctx, mega_gptr_t p,
                             const void *src, size_t n);
 mega_status_t mega__rma_get(struct mega__ctx *ctx, void *dst, mega_gptr_t p,
                             size_t n);
+/* As put and get; of far homes the buffer is in use until a flush. */
+mega_status_t mega__rma_put_nbi(struct mega__ctx *ctx, mega_gptr_t p,
+                                const void *src, size_t n);
+mega_status_t mega__rma_get_nbi(struct mega__ctx *ctx, void *dst, mega_gptr_t p,
+                                size_t n);
 mega_status_t mega__rma_copy(struct mega__ctx *ctx, mega_gptr_t dst,
                              mega_gptr_t src, size_t n);
 mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
@@ -44,8 +49,11 @@ mega_status_t mega__rma_quiet(struct mega__ctx *ctx);
 
 /* L1. */
 mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n);
+/* Of a far home: in one message, if n is small. */
 mega_status_t mega__rma_put_persist(struct mega__ctx *ctx, mega_gptr_t p,
                                     const void *src, size_t n);
+/* The mark of the chunk at p is durable; p may be no memory at all. */
+mega_status_t mega__rma_persist_marks(struct mega__ctx *ctx, mega_gptr_t p);
 mega_status_t mega__rma_drain(struct mega__ctx *ctx);
 
 #endif

@@ -181,8 +181,9 @@ void mega__space_abandon(struct mega__ctx **ctx_p)
     *ctx_p = NULL;
     if (!ctx)
         return;
-    mega__agent_stop(&ctx->agent);
+    mega__agent_halt(ctx->agent); /* what it has answered is still sent */
     mega__net_stop(&ctx->net);
+    mega__agent_stop(&ctx->agent);
     mega__arena_free_all(ctx);
     mega__region_close_all(ctx);
     for (uint32_t h = 0; ctx->homes && h < ctx->nhomes; h++)
@@ -201,7 +202,8 @@ mega_status_t mega__space_open(void *comm, struct mega__ctx **ctx_p)
     if (!ctx)
         return mega__fail(MEGA_ERR_NOMEM, "no memory to open the space");
     mega_status_t conf = mega__conf_read(&ctx->conf);
-    mega_status_t st = mega__boot_start(comm, &ctx->boot);
+    mega_status_t st =
+        mega__boot_start(comm, ctx->conf.host.v.text, &ctx->boot);
     if (!st) {
         ctx->place = mega__boot_place(ctx->boot);
         st = open_steps(ctx, conf);

@@ -12,6 +12,12 @@ struct mega__span_plan {
 };
 struct mega__span_plan mega__span_plan(uint32_t no, uint64_t size);
 
+/* The offset of the first extent that can hold data. */
+static inline uint64_t mega__span_data(uint32_t no, uint64_t size)
+{
+    return (uint64_t)mega__span_plan(no, size).first << MEGA__EXTENT_SHIFT;
+}
+
 /* Whether a span of this size has room for its metadata and an extent. */
 bool mega__span_fits(uint32_t no, uint64_t size);
 

@@ -34,6 +34,7 @@
 struct mega__net;
 struct mega__far;
 struct mega__view;
+struct mega__origin;
 struct mega__seg;
 struct mega__seg_home;
 struct mega__agent;
@@ -177,7 +178,8 @@ struct mega__arena {
     struct mega__far *far_dirty;
     uint64_t far_frees[MEGA__FAR_FREES]; /* global pointers of marks */
     unsigned nfar_frees;
-    mega_counters_t count; /* all but flushes and fences */
+    mega_counters_t count;       /* all but flushes and fences */
+    struct mega__origin *origin; /* the transport's, for its thread */
     struct mega__ctx *ctx;
     struct mega__arena *next; /* in ctx->arenas */
     pthread_t thread;

@@ -225,8 +225,10 @@ struct boot_team *boot_team_of(struct mega__boot *boot)
 
 /* ---- boot.h ---- */
 
-mega_status_t mega__boot_start(void *comm, struct mega__boot **boot_p)
+mega_status_t mega__boot_start(void *comm, const char *host,
+                               struct mega__boot **boot_p)
 {
+    (void)host; /* the team says who is where */
     struct mega__boot *boot = comm;
     if (!boot) { /* "all processes": this one alone */
         struct boot_team *alone = boot_team_new(1, NULL);

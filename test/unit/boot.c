@@ -23,7 +23,8 @@ static void *run(void *arg)
 {
     struct rank *r = arg;
     struct mega__boot *boot = NULL;
-    CHECK(mega__boot_start(boot_team_comm(r->team, r->rank), &boot) == MEGA_OK,
+    CHECK(mega__boot_start(boot_team_comm(r->team, r->rank), "", &boot) ==
+              MEGA_OK,
           "start");
     r->fn(boot, r->rank);
     mega__boot_stop(&boot);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * agent_ask.c - what the agent does for a request: roots, runs, empty slabs.
+ * All but a growth, which takes time (agent.c). What was asked is checked as
+ * what a stranger sent.
+ */
+#include "agent.h"
+
+#include <string.h>
+
+#include "arena.h"
+#include "chunk.h"
+#include "directory.h"
+#include "far.h"
+#include "log.h"
+#include "run.h"
+#include "slab.h"
+
+static mega_status_t reclaim(struct mega__ctx *ctx, struct mega__home *home,
+                             uint64_t *n_p)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    *n_p = mega__slab_reclaim(a, home);
+    return MEGA_OK;
+}
+
+/* HOME_FULL: the asker has the home grow, and asks again. */
+static mega_status_t claim_run(struct mega__ctx *ctx, struct mega__home *home,
+                               struct mega__request *req)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    mega_gptr_t p = mega_from_bits(0);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    if (req->arg[1] == 0 || req->arg[1] >= MEGA__SPAN_EXTENTS_MAX)
+        return mega__fail(MEGA_ERR_TOO_BIG, "%llu extents fit in no span",
+                          (unsigned long long)req->arg[1]);
+    mega_status_t st =
+        mega__run_claim(ctx, home, (uint32_t)req->arg[0], (uint32_t)req->arg[1],
+                        0, &a->flusher, &p);
+    if (st == MEGA_ERR_HOME_FULL && mega__slab_reclaim(a, home) > 0)
+        st = mega__run_claim(ctx, home, (uint32_t)req->arg[0],
+                             (uint32_t)req->arg[1], 0, &a->flusher, &p);
+    req->result = p.v;
+    if (st == MEGA_ERR_HOME_FULL)
+        return mega__fail(st, "home %u has no hole of %llu extents", home->no,
+                          (unsigned long long)req->arg[1]);
+    return st;
+}
+
+static mega_status_t free_run(struct mega__ctx *ctx, mega_gptr_t p,
+                              enum mega__run_why why)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    struct mega__place at;
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    if (why == MEGA__RUN_LIVE)
+        return mega__chunk_free(ctx, p);
+    if (why == MEGA__RUN_RESERVED)
+        return mega__chunk_cancel(ctx, p);
+    if (!mega__chunk_place(ctx, p, &at) || mega__word_is_slab(at.word) ||
+        at.start != mega_offset(p) || !at.mark ||
+        atomic_load_explicit(at.mark, memory_order_acquire) != ctx->dead_mark)
+        return mega__chunk_not_live(p, "no run that is dead begins there");
+    return mega__run_free(ctx, at.span, at.extent, at.word, &a->flusher);
+}
+
+static mega_status_t find_root(const struct mega__home *home,
+                               struct mega__request *req)
+{
+    const struct mega__root_record *r =
+        mega__dir_root_find(home, (uint32_t)req->arg[0], req->text);
+    if (!r)
+        return mega__fail(MEGA_ERR_NOT_FOUND, "there is no root %.63s",
+                          req->text);
+    req->result = (uint64_t)(r - home->block->roots);
+    return MEGA_OK;
+}
+
+static mega_status_t next_root(const struct mega__home *home,
+                               struct mega__request *req)
+{
+    uint32_t line =
+        req->arg[1] < MEGA_ROOTS_MAX ? (uint32_t)req->arg[1] : MEGA_ROOTS_MAX;
+    const struct mega__root_record *r =
+        mega__dir_root_next(home, (uint32_t)req->arg[0], &line);
+    if (!r)
+        return mega__fail(MEGA_ERR_NOT_FOUND, "there are no more roots");
+    memcpy(req->text, r->name, MEGA__NAME_BYTES);
+    req->result = line;
+    return MEGA_OK;
+}
+
+static bool of_roots(uint32_t op)
+{
+    return op == MEGA__ASK_ROOT_MAKE || op == MEGA__ASK_ROOT_REMOVE ||
+           op == MEGA__ASK_ROOT_FIND || op == MEGA__ASK_ROOT_NEXT;
+}
+
+mega_status_t mega__agent_do(struct mega__ctx *ctx, struct mega__home *home,
+                             struct mega__flusher *f, struct mega__request *req)
+{
+    uint32_t line = 0;
+    mega_gptr_t p;
+    mega_status_t st;
+    if (of_roots(req->op) && home->no != 0)
+        return mega__fail(MEGA_ERR_ARG, "home %u holds no roots", home->no);
+    switch (req->op) {
+    case MEGA__ASK_ROOT_MAKE:
+        st = mega__dir_root_make(home, f, (uint32_t)req->arg[0], req->text,
+                                 &line);
+        req->result = line;
+        break;
+    case MEGA__ASK_ROOT_REMOVE:
+        st = mega__dir_root_remove(home, f, (uint32_t)req->arg[0], req->text);
+        break;
+    case MEGA__ASK_RECLAIM:
+        st = reclaim(ctx, home, &req->result);
+        break;
+    case MEGA__ASK_RUN_CLAIM:
+        st = claim_run(ctx, home, req);
+        break;
+    case MEGA__ASK_RUN_FREE:
+        p = mega_from_bits(req->arg[0]);
+        st = free_run(ctx, p, (enum mega__run_why)req->arg[1]);
+        break;
+    case MEGA__ASK_ROOT_FIND:
+        st = find_root(home, req);
+        break;
+    case MEGA__ASK_ROOT_NEXT:
+        st = next_root(home, req);
+        break;
+    default:
+        st = mega__fail(MEGA_ERR_ARG, "unknown request %u", req->op);
+    }
+    return st;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * net_ucx.h - what the files of the UCX transport share.
+ *
+ *   net_ucx.c          start, stop, the spans that others may reach
+ *   net_ucx_origin.c   origins, links, waiting, failures
+ *   net_ucx_call.c     requests to a server: keys, durable parts, questions
+ *   net_ucx_ops.c      put, get, atomics, flush
+ *   net_ucx_service.c  the thread that answers
+ *
+ * A rank has one service worker, whose address all ranks know, and an origin
+ * for each thread that reaches far homes, up to MEGA__ORIGINS_MAX; then they
+ * share. An origin has a link to each rank that it has met, and the keys of
+ * the spans that it has met: endpoints and unpacked keys belong to a worker.
+ * The mutex of an origin is held while UCX is called, and never while waiting.
+ */
+#ifndef MEGA__NET_UCX_H
+#define MEGA__NET_UCX_H
+
+#include <time.h>
+#include <ucp/api/ucp.h>
+
+#include "net_ucx_wire.h"
+
+#define MEGA__ORIGINS_MAX 32
+#define MEGA__LINK_BUCKETS 64
+#define MEGA__REACH_BUCKETS 256
+#define MEGA__HOST_NAME 64
+
+/* A span of a far home, as every origin of this rank finds it. */
+struct mega__far_span {
+    uint64_t size, address;
+    size_t key_len;
+    char key[];
+};
+
+struct mega__far_home {
+    _Atomic(struct mega__far_span *) spans[MEGA__SPANS_MAX];
+};
+
+/* A span of a home served here. */
+struct mega__exposed {
+    struct mega__exposed *next;
+    uint32_t home, span;
+    uint64_t size, address;
+    ucp_mem_h memory;
+    void *key;
+    size_t key_len;
+};
+
+struct mega__link { /* an origin's way to a rank */
+    struct mega__link *next;
+    struct mega__origin *origin;
+    int rank;
+    ucp_ep_h ep;      /* NULL: closed, for it was broken */
+    bool told;        /* UCX tells when the peer is lost */
+    bool hardware;    /* a put may be complete and not yet in memory */
+    unsigned pending; /* operations whose buffers are in use */
+    bool quiet;       /* pending == 0 */
+    ucs_status_t broken;
+    uint64_t stamp;      /* origin->clock of the last operation */
+    uint64_t flushed_to; /* operations up to here are complete */
+};
+
+struct mega__reach { /* an origin's key of a span */
+    struct mega__reach *next;
+    uint32_t home, span;
+    uint64_t size, address;
+    struct mega__link *link;
+    ucp_rkey_h key;
+};
+
+struct mega__call { /* one request and its answer */
+    struct mega__call *next;
+    uint64_t id;
+    bool done;
+    struct mega__wire_answer head;
+    size_t len;
+    char payload[MEGA__WIRE_KEY_MAX + sizeof(struct mega__wire_key)];
+};
+
+struct mega__origin {
+    struct mega__origin *next;
+    struct mega__net *net;
+    uint64_t no;
+    pthread_mutex_t mutex;
+    ucp_worker_h worker;
+    int event_fd;
+    bool dead; /* something was given up whose buffers are gone: never again */
+    struct mega__link *links[MEGA__LINK_BUCKETS];
+    struct mega__reach *reach[MEGA__REACH_BUCKETS];
+    struct mega__reach *last;
+    uint64_t clock;      /* counts operations that a flush has to complete */
+    uint64_t flushed_to; /* on all links */
+    struct mega__call *calls;
+    uint64_t next_call;
+    void *message; /* room for the parts of one; NULL: in use, or none yet */
+};
+
+struct mega__peer { /* a rank, from start-up */
+    const char *host;
+    const void *address; /* of its service worker */
+};
+
+struct mega__net {
+    struct mega__ctx *ctx;
+    ucp_context_h ucp;
+    struct mega__service *service;
+    void *gathered;
+    struct mega__peer *peers; /* by rank */
+    pthread_mutex_t lock;     /* origins, far homes, exposed */
+    struct mega__origin *origins;
+    unsigned norigins, next_shared;
+    _Atomic(_Atomic(struct mega__far_home *) *) far; /* by home */
+    struct mega__exposed *exposed;
+};
+
+/* ---- net_ucx.c ---- */
+
+/* The exposed span, or NULL. */
+const struct mega__exposed *mega__ucx_exposed(struct mega__net *net,
+                                              uint32_t home, uint32_t span);
+
+/* A worker that hears messages of one id. On failure there is none. */
+mega_status_t mega__ucx_worker(struct mega__net *net, unsigned id,
+                               ucp_am_recv_callback_t fn, void *arg,
+                               ucp_worker_h *worker_p, int *event_fd_p);
+
+/* ---- net_ucx_origin.c ---- */
+
+/* Ends all that is under way on an endpoint, and it; sets it to NULL. */
+void mega__ucx_force_close(ucp_ep_h *ep_p);
+
+/* The origin of this thread, locked. NULL: see mega_errmsg. */
+struct mega__origin *mega__ucx_enter(struct mega__net *net);
+void mega__ucx_leave(struct mega__origin *o);
+void mega__ucx_origins_close(struct mega__net *net);
+void mega__ucx_origins_free(struct mega__net *net);
+
+/* All below: the origin is locked, on return too. */
+
+mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
+                             struct mega__link **link_p);
+
+/* What the link is broken for, as a status with its sentence. */
+mega_status_t mega__ucx_broken(const struct mega__link *link);
+
+/* One operation that the caller waits for. */
+struct mega__wait {
+    bool done;
+    ucs_status_t status;
+};
+void mega__ucx_on_done(void *request, ucs_status_t status, void *wait);
+
+/* Makes progress until *done, for a number of seconds at most; the lock is
+ * given up meanwhile. ERRORS: PEER - the link broke; TIMEOUT - without a
+ * sentence. */
+mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
+                              const bool *done, uint64_t seconds);
+
+/* Waits for what ucp_*_nbx has returned; afterwards UCX touches neither the
+ * wait nor any buffer. */
+mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
+                               ucs_status_ptr_t request,
+                               struct mega__wait *wait);
+
+/* Says that the peer did not answer. */
+mega_status_t mega__ucx_late(const struct mega__link *link);
+
+/* ---- net_ucx_call.c ---- */
+
+/* The server of a home as a link. */
+mega_status_t mega__ucx_server(struct mega__origin *o, uint32_t home,
+                               struct mega__link **link_p);
+
+/* The key for n bytes at p. ERRORS: ARG - not in one span of a far home. */
+mega_status_t mega__ucx_reach(struct mega__origin *o, mega_gptr_t p, size_t n,
+                              struct mega__reach **reach_p);
+
+ucs_status_t mega__ucx_on_answer(void *origin, const void *head,
+                                 size_t head_len, void *data, size_t len,
+                                 const ucp_am_recv_param_t *param);
+
+/* ---- net_ucx_ops.c ---- */
+
+mega_status_t mega__ucx_put(struct mega__origin *o, mega_gptr_t p,
+                            const void *src, size_t n);
+mega_status_t mega__ucx_get(struct mega__origin *o, void *dst, mega_gptr_t p,
+                            size_t n);
+/* The operations of this link, or of all of the origin, are complete. */
+mega_status_t mega__ucx_flush_link(struct mega__origin *o,
+                                   struct mega__link *link);
+mega_status_t mega__ucx_flush(struct mega__origin *o);
+
+/* ---- net_ucx_service.c ---- */
+
+/* address: to be released by mega__ucx_service_stop. */
+mega_status_t mega__ucx_service_start(struct mega__net *net,
+                                      const void **address_p, size_t *len_p);
+/* Nobody needs it any more. */
+void mega__ucx_service_stop(struct mega__net *net);
+
+/* ---- Common ---- */
+
+static inline mega_status_t mega__ucx_status(ucs_status_t status)
+{
+    switch (status) {
+    case UCS_OK:
+        return MEGA_OK;
+    case UCS_ERR_NO_MEMORY:
+        return MEGA_ERR_NOMEM;
+    case UCS_ERR_TIMED_OUT:
+        return MEGA_ERR_TIMEOUT;
+    default:
+        return MEGA_ERR_PEER;
+    }
+}
+
+static inline uint64_t mega__ucx_now(void) /* ns */
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+#endif

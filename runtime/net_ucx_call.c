@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * net_ucx_call.c - requests to the rank that serves a home, and their answers.
+ *
+ * Happy path: a call is put on its origin's list, its message sent, progress
+ * made until the answer has come, which finds the call by its number. A call
+ * that is given up leaves the list, so an answer that comes late is dropped.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "net_ucx.h"
+
+/* A server flushes no more than this before it looks at other requests. */
+#define PIECE_MAX (UINT64_C(16) << 20)
+#define BYTES_OF_PART_MAX 8192u /* more is put first */
+
+/* ---- Calls ---- */
+
+ucs_status_t mega__ucx_on_answer(void *arg, const void *head, size_t head_len,
+                                 void *data, size_t len,
+                                 const ucp_am_recv_param_t *param)
+{
+    struct mega__origin *o = arg;
+    struct mega__wire_answer answer;
+    if (head_len != sizeof answer ||
+        param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV)
+        return UCS_OK;
+    memcpy(&answer, head, sizeof answer);
+    for (struct mega__call *c = o->calls; c; c = c->next) {
+        if (c->id != answer.call || len > sizeof c->payload)
+            continue;
+        c->head = answer;
+        c->len = len;
+        if (len)
+            memcpy(c->payload, data, len);
+        c->done = true;
+    }
+    return UCS_OK;
+}
+
+static void forget(struct mega__origin *o, const struct mega__call *call)
+{
+    struct mega__call **at = &o->calls;
+    while (*at != call)
+        at = &(*at)->next;
+    *at = call->next;
+}
+
+static struct mega__wire_head head_of(struct mega__origin *o,
+                                      enum mega__wire_op op)
+{
+    struct mega__ctx *ctx = o->net->ctx;
+    struct mega__wire_head head = {.op = (uint32_t)op,
+                                   .rank = ctx->place.rank,
+                                   .origin = o->no,
+                                   .call = ++o->next_call,
+                                   .epoch = ctx->epoch};
+    memcpy(head.uuid, ctx->uuid, sizeof head.uuid);
+    return head;
+}
+
+static mega_status_t send_head(struct mega__origin *o, struct mega__link *link,
+                               const struct mega__wire_head *head,
+                               const void *bytes, size_t len)
+{
+    struct mega__wait wait = {0};
+    ucp_request_param_t param = {.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
+                                                 UCP_OP_ATTR_FIELD_USER_DATA |
+                                                 UCP_OP_ATTR_FIELD_FLAGS,
+                                 .flags = UCP_AM_SEND_FLAG_EAGER,
+                                 .cb.send = mega__ucx_on_done,
+                                 .user_data = &wait};
+    return mega__ucx_finish(o, link,
+                            ucp_am_send_nbx(link->ep, MEGA__WIRE_REQUEST, head,
+                                            sizeof *head, bytes, len, &param),
+                            &wait);
+}
+
+static mega_status_t alive(struct mega__origin *o, struct mega__link *link,
+                           bool *growing_p);
+
+/* Waits for the answer. With patience: also while the server grows a home. */
+static mega_status_t await_answer(struct mega__origin *o,
+                                  struct mega__link *link,
+                                  struct mega__call *call, bool patience)
+{
+    uint64_t seconds = o->net->ctx->conf.timeout.v.number;
+    mega_status_t st;
+    do {
+        bool growing = false;
+        st = mega__ucx_await(o, link, &call->done, seconds);
+        if (st != MEGA_ERR_TIMEOUT)
+            return st;
+        st = patience ? alive(o, link, &growing) : MEGA_OK;
+        if (!st && !growing)
+            st = mega__ucx_late(link);
+    } while (!st);
+    return st;
+}
+
+/* Sends a request and waits for its answer. */
+static mega_status_t request(struct mega__origin *o, struct mega__link *link,
+                             const struct mega__wire_head *head,
+                             const void *bytes, size_t len,
+                             struct mega__call *call)
+{
+    bool patience = head->op == MEGA__WIRE_ASK;
+    call->id = head->call;
+    call->done = false;
+    call->next = o->calls;
+    o->calls = call;
+    mega_status_t st = send_head(o, link, head, bytes, len);
+    if (!st)
+        st = await_answer(o, link, call, patience);
+    forget(o, call);
+    if (!st && call->head.status)
+        st = mega__fail(call->head.status, "%.*s", (int)call->len,
+                        call->payload);
+    return st;
+}
+
+static mega_status_t alive(struct mega__origin *o, struct mega__link *link,
+                           bool *growing_p)
+{
+    struct mega__wire_head head = head_of(o, MEGA__WIRE_ALIVE);
+    struct mega__call call;
+    mega_status_t st = request(o, link, &head, NULL, 0, &call);
+    if (!st)
+        *growing_p = call.head.value != 0;
+    return st;
+}
+
+/* ---- Servers and keys ---- */
+
+mega_status_t mega__ucx_server(struct mega__origin *o, uint32_t home,
+                               struct mega__link **link_p)
+{
+    struct mega__ctx *ctx = o->net->ctx;
+    if (home >= ctx->nhomes || ctx->homes[home].server < 0)
+        return mega__fail(MEGA_ERR_ABSENT, "there is no home %u", home);
+    return mega__ucx_link(o, ctx->homes[home].server, link_p);
+}
+
+/* Where this rank keeps what it knows of a home. NULL: no memory. */
+static struct mega__far_home *far_home(struct mega__net *net, uint32_t home)
+{
+    _Atomic(struct mega__far_home *) *table = atomic_load(&net->far);
+    struct mega__far_home *far = table ? atomic_load(&table[home]) : NULL;
+    if (far)
+        return far;
+    pthread_mutex_lock(&net->lock);
+    table = atomic_load(&net->far);
+    if (!table) {
+        table = calloc(net->ctx->nhomes, sizeof *table);
+        atomic_store(&net->far, table);
+    }
+    far = table ? atomic_load(&table[home]) : NULL;
+    if (table && !far) {
+        far = calloc(1, sizeof *far);
+        atomic_store(&table[home], far);
+    }
+    pthread_mutex_unlock(&net->lock);
+    if (!far)
+        mega__fail(MEGA_ERR_NOMEM, "no memory for the keys of home %u", home);
+    return far;
+}
+
+/* Keeps a key; if another thread was faster, its. */
+static struct mega__far_span *keep_key(struct mega__far_home *far, uint32_t no,
+                                       const struct mega__call *call)
+{
+    struct mega__wire_key key;
+    struct mega__far_span *span, *other = NULL;
+    size_t key_len = call->len - sizeof key;
+    if (call->len < sizeof key) {
+        mega__fail(MEGA_ERR_PEER, "the key of a span is cut short");
+        return NULL;
+    }
+    span = malloc(sizeof *span + key_len);
+    if (!span) {
+        mega__fail(MEGA_ERR_NOMEM, "no memory for the key of a span");
+        return NULL;
+    }
+    memcpy(&key, call->payload, sizeof key);
+    span->size = key.size;
+    span->address = key.address;
+    span->key_len = key_len;
+    memcpy(span->key, call->payload + sizeof key, key_len);
+    if (!atomic_compare_exchange_strong(&far->spans[no], &other, span)) {
+        free(span);
+        span = other;
+    }
+    return span;
+}
+
+/* What this rank knows of a span, asking the server the first time. */
+static mega_status_t far_span(struct mega__origin *o, uint32_t home,
+                              uint32_t no, struct mega__far_span **span_p)
+{
+    struct mega__net *net = o->net;
+    struct mega__link *link;
+    struct mega__call call;
+    if (home >= net->ctx->nhomes || no >= MEGA__SPANS_MAX)
+        return mega__fail(MEGA_ERR_ABSENT, "there is no span %u of home %u", no,
+                          home);
+    struct mega__far_home *far = far_home(net, home);
+    if (!far)
+        return MEGA_ERR_NOMEM;
+    *span_p = atomic_load_explicit(&far->spans[no], memory_order_acquire);
+    if (*span_p)
+        return MEGA_OK;
+    mega_status_t st = mega__ucx_server(o, home, &link);
+    if (st)
+        return st;
+    struct mega__wire_head head = head_of(o, MEGA__WIRE_KEY);
+    head.home = home;
+    head.span = no;
+    st = request(o, link, &head, NULL, 0, &call);
+    if (st)
+        return st;
+    *span_p = keep_key(far, no, &call);
+    return *span_p ? MEGA_OK : MEGA_ERR_NOMEM;
+}
+
+mega_status_t mega__net_span(struct mega__net *net, uint32_t home, uint32_t no,
+                             uint64_t *size_p)
+{
+    _Atomic(struct mega__far_home *) *table = atomic_load(&net->far);
+    struct mega__far_home *far =
+        table && home < net->ctx->nhomes ? atomic_load(&table[home]) : NULL;
+    struct mega__far_span *span =
+        far && no < MEGA__SPANS_MAX ? atomic_load(&far->spans[no]) : NULL;
+    if (span) {
+        *size_p = span->size;
+        return MEGA_OK;
+    }
+    struct mega__origin *o = mega__ucx_enter(net);
+    if (!o)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = far_span(o, home, no, &span);
+    mega__ucx_leave(o);
+    if (!st)
+        *size_p = span->size;
+    return st;
+}
+
+static mega_status_t reach_new(struct mega__origin *o, uint32_t home,
+                               uint32_t no, struct mega__reach **reach_p)
+{
+    struct mega__far_span *span;
+    struct mega__link *link;
+    mega_status_t st = far_span(o, home, no, &span);
+    if (!st)
+        st = mega__ucx_server(o, home, &link);
+    if (st)
+        return st;
+    struct mega__reach *r = calloc(1, sizeof *r);
+    if (!r)
+        return mega__fail(MEGA_ERR_NOMEM, "no memory for a key");
+    ucs_status_t rc = ucp_ep_rkey_unpack(link->ep, span->key, &r->key);
+    if (rc != UCS_OK) {
+        free(r);
+        return mega__fail(MEGA_ERR_IO, "the key of span %u of home %u: %s", no,
+                          home, ucs_status_string(rc));
+    }
+    r->home = home;
+    r->span = no;
+    r->size = span->size;
+    r->address = span->address;
+    r->link = link;
+    struct mega__reach **bucket =
+        &o->reach[(home * 31 + no) % MEGA__REACH_BUCKETS];
+    r->next = *bucket;
+    *bucket = r;
+    *reach_p = r;
+    return MEGA_OK;
+}
+
+mega_status_t mega__ucx_reach(struct mega__origin *o, mega_gptr_t p, size_t n,
+                              struct mega__reach **reach_p)
+{
+    uint32_t home = mega__gptr_home(p), no = mega__gptr_span(p);
+    struct mega__reach *r = o->last;
+    uint64_t off = mega_offset(p);
+    if (!r || r->home != home || r->span != no) {
+        r = o->reach[(home * 31 + no) % MEGA__REACH_BUCKETS];
+        while (r && (r->home != home || r->span != no))
+            r = r->next;
+        mega_status_t st = r ? MEGA_OK : reach_new(o, home, no, &r);
+        if (st)
+            return st == MEGA_ERR_ABSENT
+                       ? mega__fail(MEGA_ERR_ARG,
+                                    "%zu bytes at %#llx: home %u has no span "
+                                    "%u",
+                                    n, (unsigned long long)p.v, home, no)
+                       : st;
+        o->last = r;
+    }
+    if (off > r->size || n > r->size - off)
+        return mega__fail(
+            MEGA_ERR_ARG, "%zu bytes at %#llx are not in one span: it has %llu",
+            n, (unsigned long long)p.v, (unsigned long long)r->size);
+    if (r->link->broken != UCS_OK)
+        return mega__ucx_broken(r->link);
+    *reach_p = r;
+    return MEGA_OK;
+}
+
+/* ---- Durable parts ---- */
+
+struct message { /* parts, collected until it is full */
+    struct mega__origin *o;
+    struct mega__link *link;
+    uint32_t nparts;
+    uint64_t covered; /* what the server has to flush */
+    size_t nbytes;
+    struct mega__wire_part parts[MEGA__PARTS_MAX];
+    char bytes[MEGA__WIRE_BYTES_MAX];
+    char out[MEGA__PARTS_MAX * sizeof(struct mega__wire_part) +
+             MEGA__WIRE_BYTES_MAX];
+};
+
+static mega_status_t send_parts(struct message *m)
+{
+    struct mega__wire_head head = head_of(m->o, MEGA__WIRE_DURABLE);
+    struct mega__call call;
+    size_t table = m->nparts * sizeof m->parts[0];
+    if (m->nparts == 0)
+        return MEGA_OK;
+    memcpy(m->out, m->parts, table);
+    memcpy(m->out + table, m->bytes, m->nbytes);
+    head.nparts = m->nparts;
+    mega_status_t st =
+        request(m->o, m->link, &head, m->out, table + m->nbytes, &call);
+    m->nparts = 0;
+    m->nbytes = 0;
+    m->covered = 0;
+    return st;
+}
+
+static mega_status_t add_part(struct message *m, uint64_t p, const void *src,
+                              uint64_t n, bool marks)
+{
+    mega_status_t st = MEGA_OK;
+    if (m->nparts == MEGA__PARTS_MAX || m->covered + n > PIECE_MAX ||
+        (src && m->nbytes + n > sizeof m->bytes))
+        st = send_parts(m);
+    if (src)
+        memcpy(m->bytes + m->nbytes, src, n);
+    m->parts[m->nparts++] = (struct mega__wire_part){p, n, marks, src != NULL};
+    m->nbytes += src ? n : 0;
+    m->covered += n;
+    return st;
+}
+
+static bool travels_along(const struct mega__part *part)
+{
+    return part->src && part->n <= BYTES_OF_PART_MAX;
+}
+
+/* What this thread has put is in the target's memory: a NIC may have it on
+ * the way still, but no read overtakes a write. */
+static mega_status_t settle(struct mega__origin *o, struct mega__link *link,
+                            mega_gptr_t p)
+{
+    uint64_t seen;
+    bool wrote = link->stamp > link->flushed_to;
+    mega_status_t st = mega__ucx_flush_link(o, link);
+    if (!st && wrote && link->hardware)
+        st = mega__ucx_get(o, &seen, mega_from_bits(p.v & ~UINT64_C(7)), 8);
+    return st;
+}
+
+static mega_status_t durable(struct message *m, const struct mega__part *parts,
+                             size_t nparts)
+{
+    mega_status_t st = MEGA_OK;
+    for (size_t i = 0; !st && i < nparts; i++)
+        if (parts[i].src && !travels_along(&parts[i]))
+            st = mega__ucx_put(m->o, parts[i].p, parts[i].src, parts[i].n);
+    if (!st)
+        st = settle(m->o, m->link, parts[0].p);
+    for (size_t i = 0; !st && i < nparts; i++) {
+        const struct mega__part *part = &parts[i];
+        uint64_t at = 0;
+        do {
+            uint64_t left = part->n - at;
+            uint64_t n = left < PIECE_MAX ? left : PIECE_MAX;
+            st = add_part(m, part->p.v + at,
+                          travels_along(part) ? part->src : NULL, n,
+                          part->marks);
+            at += n;
+        } while (!st && at < part->n);
+    }
+    return st ? st : send_parts(m);
+}
+
+mega_status_t mega__net_durable(struct mega__net *net,
+                                const struct mega__part *parts, size_t nparts)
+{
+    struct mega__origin *o = mega__ucx_enter(net);
+    struct message *m = o ? o->message : NULL;
+    if (!o)
+        return MEGA_ERR_NOMEM;
+    o->message = NULL; /* who shares the origin makes another */
+    if (!m)
+        m = malloc(sizeof *m);
+    mega_status_t st =
+        m ? mega__ucx_server(o, mega__gptr_home(parts[0].p), &m->link)
+          : mega__fail(MEGA_ERR_NOMEM, "no memory for a message");
+    if (!st) {
+        m->o = o;
+        m->nparts = 0;
+        m->nbytes = 0;
+        m->covered = 0;
+        st = durable(m, parts, nparts);
+    }
+    if (o->message)
+        free(m);
+    else
+        o->message = m;
+    mega__ucx_leave(o);
+    return st;
+}
+
+/* ---- Questions to the agent ---- */
+
+mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,
+                            struct mega__request *req)
+{
+    struct mega__link *link;
+    struct mega__call call;
+    struct mega__origin *o = mega__ucx_enter(net);
+    if (!o)
+        return MEGA_ERR_NOMEM;
+    req->home = home;
+    mega_status_t st = mega__ucx_server(o, home, &link);
+    if (!st) {
+        struct mega__wire_head head = head_of(o, MEGA__WIRE_ASK);
+        st = request(o, link, &head, req, sizeof *req, &call);
+    }
+    mega__ucx_leave(o);
+    if (st)
+        return st;
+    if (call.len != sizeof *req)
+        return mega__fail(MEGA_ERR_PEER, "an answer of %zu bytes", call.len);
+    memcpy(req, call.payload, sizeof *req);
+    if (req->status)
+        return mega__fail(req->status, "%.*s", MEGA__REQUEST_TEXT - 1,
+                          req->text);
+    return MEGA_OK;
+}

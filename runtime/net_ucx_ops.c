@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * net_ucx_ops.c - put, get, atomics, flush by an origin. What returns a value
+ * waits for it; a put waits until its buffer is free, and is on the list of
+ * links to be flushed.
+ */
+#include "log.h"
+#include "net_ucx.h"
+
+#define PENDING_MAX 256 /* operations of a link whose buffers are in use */
+#define FLUSH_BATCH 16
+
+static void stamp(struct mega__link *link)
+{
+    link->stamp = ++link->origin->clock;
+}
+
+static ucp_request_param_t waited_for(struct mega__wait *wait)
+{
+    return (ucp_request_param_t){.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
+                                                 UCP_OP_ATTR_FIELD_USER_DATA,
+                                 .cb.send = mega__ucx_on_done,
+                                 .user_data = wait};
+}
+
+/* ---- Put and get ---- */
+
+mega_status_t mega__ucx_put(struct mega__origin *o, mega_gptr_t p,
+                            const void *src, size_t n)
+{
+    struct mega__reach *r;
+    struct mega__wait wait = {0};
+    ucp_request_param_t param = waited_for(&wait);
+    mega_status_t st = mega__ucx_reach(o, p, n, &r);
+    if (st)
+        return st;
+    stamp(r->link);
+    return mega__ucx_finish(o, r->link,
+                            ucp_put_nbx(r->link->ep, src, n,
+                                        r->address + mega_offset(p), r->key,
+                                        &param),
+                            &wait);
+}
+
+mega_status_t mega__ucx_get(struct mega__origin *o, void *dst, mega_gptr_t p,
+                            size_t n)
+{
+    struct mega__reach *r;
+    struct mega__wait wait = {0};
+    ucp_request_param_t param = waited_for(&wait);
+    mega_status_t st = mega__ucx_reach(o, p, n, &r);
+    if (st)
+        return st;
+    return mega__ucx_finish(o, r->link,
+                            ucp_get_nbx(r->link->ep, dst, n,
+                                        r->address + mega_offset(p), r->key,
+                                        &param),
+                            &wait);
+}
+
+static void on_pending_done(void *request, ucs_status_t status, void *arg)
+{
+    struct mega__link *link = arg;
+    link->quiet = --link->pending == 0;
+    if (status != UCS_OK && link->broken == UCS_OK)
+        link->broken = status;
+    ucp_request_free(request);
+}
+
+/* Begun: the flush tells what came of it. */
+static mega_status_t begun(struct mega__link *link, ucs_status_ptr_t request)
+{
+    stamp(link);
+    if (UCS_PTR_IS_ERR(request)) {
+        link->quiet = --link->pending == 0;
+        if (link->broken == UCS_OK)
+            link->broken = UCS_PTR_STATUS(request);
+        return mega__ucx_broken(link);
+    }
+    if (!UCS_PTR_IS_PTR(request))
+        link->quiet = --link->pending == 0;
+    if (link->pending >= PENDING_MAX)
+        return mega__ucx_flush_link(link->origin, link);
+    return MEGA_OK;
+}
+
+static ucp_request_param_t not_waited_for(struct mega__link *link)
+{
+    link->pending++;
+    link->quiet = false;
+    return (ucp_request_param_t){.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
+                                                 UCP_OP_ATTR_FIELD_USER_DATA,
+                                 .cb.send = on_pending_done,
+                                 .user_data = link};
+}
+
+mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
+                            const void *src, size_t n)
+{
+    struct mega__origin *o = mega__ucx_enter(net);
+    if (!o)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = mega__ucx_put(o, p, src, n);
+    mega__ucx_leave(o);
+    return st;
+}
+
+mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
+                            size_t n)
+{
+    struct mega__origin *o = mega__ucx_enter(net);
+    if (!o)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = mega__ucx_get(o, dst, p, n);
+    mega__ucx_leave(o);
+    return st;
+}
+
+mega_status_t mega__net_put_nbi(struct mega__net *net, mega_gptr_t p,
+                                const void *src, size_t n)
+{
+    struct mega__reach *r;
+    struct mega__origin *o = mega__ucx_enter(net);
+    if (!o)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = mega__ucx_reach(o, p, n, &r);
+    if (!st) {
+        ucp_request_param_t param = not_waited_for(r->link);
+        st = begun(r->link,
+                   ucp_put_nbx(r->link->ep, src, n, r->address + mega_offset(p),
+                               r->key, &param));
+    }
+    mega__ucx_leave(o);
+    return st;
+}
+
+mega_status_t mega__net_get_nbi(struct mega__net *net, void *dst, mega_gptr_t p,
+                                size_t n)
+{
+    struct mega__reach *r;
+    struct mega__origin *o = mega__ucx_enter(net);
+    if (!o)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = mega__ucx_reach(o, p, n, &r);
+    if (!st) {
+        ucp_request_param_t param = not_waited_for(r->link);
+        st = begun(r->link,
+                   ucp_get_nbx(r->link->ep, dst, n, r->address + mega_offset(p),
+                               r->key, &param));
+    }
+    mega__ucx_leave(o);
+    return st;
+}
+
+/* ---- Atomics ---- */
+
+static mega_status_t amo(struct mega__origin *o, ucp_atomic_op_t op,
+                         size_t size, mega_gptr_t p, const void *value,
+                         void *reply)
+{
+    struct mega__reach *r;
+    struct mega__wait wait = {0};
+    ucp_request_param_t param = waited_for(&wait);
+    mega_status_t st = mega__ucx_reach(o, p, size, &r);
+    if (st)
+        return st;
+    param.op_attr_mask |=
+        UCP_OP_ATTR_FIELD_DATATYPE | UCP_OP_ATTR_FIELD_REPLY_BUFFER;
+    param.datatype = size == 8 ? ucp_dt_make_contig(8) : ucp_dt_make_contig(4);
+    param.reply_buffer = reply;
+    return mega__ucx_finish(o, r->link,
+                            ucp_atomic_op_nbx(r->link->ep, op, value, 1,
+                                              r->address + mega_offset(p),
+                                              r->key, &param),
+                            &wait);
+}
+
+mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
+                            size_t size, mega_gptr_t p, uint64_t value,
+                            uint64_t compare, uint64_t *old_p)
+{
+    static const ucp_atomic_op_t ops[] = {
+        [MEGA_AMO_FETCH] = UCP_ATOMIC_OP_ADD,
+        [MEGA_AMO_SET] = UCP_ATOMIC_OP_SWAP,
+        [MEGA_AMO_SWAP] = UCP_ATOMIC_OP_SWAP,
+        [MEGA_AMO_ADD] = UCP_ATOMIC_OP_ADD,
+        [MEGA_AMO_AND] = UCP_ATOMIC_OP_AND,
+        [MEGA_AMO_OR] = UCP_ATOMIC_OP_OR,
+        [MEGA_AMO_XOR] = UCP_ATOMIC_OP_XOR,
+        [MEGA_AMO_CSWAP] = UCP_ATOMIC_OP_CSWAP};
+    /* UCX wants the swapped-in value where the old one comes to; little
+     * end first, so 4 bytes of 8 are the lower ones. */
+    uint64_t operand = op == MEGA_AMO_FETCH   ? 0
+                       : op == MEGA_AMO_CSWAP ? compare
+                                              : value;
+    uint64_t reply = op == MEGA_AMO_CSWAP ? value : 0;
+    struct mega__origin *o = mega__ucx_enter(net);
+    if (!o)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = amo(o, ops[op], size, p, &operand, &reply);
+    mega__ucx_leave(o);
+    if (!st && old_p)
+        *old_p = size == 8 ? reply : (uint32_t)reply;
+    return st;
+}
+
+/* ---- Flush ---- */
+
+static bool unflushed(const struct mega__link *link)
+{
+    return link->stamp > link->flushed_to &&
+           link->stamp > link->origin->flushed_to;
+}
+
+static ucs_status_ptr_t begin_flush(struct mega__link *link,
+                                    struct mega__wait *wait)
+{
+    ucp_request_param_t param = waited_for(wait);
+    *wait = (struct mega__wait){0};
+    return link->broken != UCS_OK ? UCS_STATUS_PTR(link->broken)
+                                  : ucp_ep_flush_nbx(link->ep, &param);
+}
+
+/* A link that broke is told of once by a flush; the next operation on it
+ * fails anyway. */
+static mega_status_t end_flush(struct mega__link *link, uint64_t stamp,
+                               ucs_status_ptr_t request,
+                               struct mega__wait *wait)
+{
+    struct mega__origin *o = link->origin;
+    mega_status_t st = mega__ucx_finish(o, link, request, wait);
+    if (!st)
+        st = mega__ucx_await(o, link, &link->quiet, 1);
+    if (link->flushed_to < stamp)
+        link->flushed_to = stamp;
+    return st == MEGA_ERR_TIMEOUT ? mega__ucx_late(link) : st;
+}
+
+mega_status_t mega__ucx_flush_link(struct mega__origin *o,
+                                   struct mega__link *link)
+{
+    struct mega__wait wait;
+    uint64_t stamp = o->clock;
+    if (!unflushed(link))
+        return MEGA_OK;
+    return end_flush(link, stamp, begin_flush(link, &wait), &wait);
+}
+
+/* Some links at once: a round trip for all. */
+static mega_status_t flush_some(struct mega__link **links, unsigned n)
+{
+    ucs_status_ptr_t requests[FLUSH_BATCH];
+    struct mega__wait waits[FLUSH_BATCH];
+    uint64_t stamp = n ? links[0]->origin->clock : 0;
+    mega_status_t st = MEGA_OK;
+    for (unsigned i = 0; i < n; i++)
+        requests[i] = begin_flush(links[i], &waits[i]);
+    for (unsigned i = 0; i < n; i++) {
+        mega_status_t one = end_flush(links[i], stamp, requests[i], &waits[i]);
+        st = st ? st : one;
+    }
+    return st;
+}
+
+mega_status_t mega__ucx_flush(struct mega__origin *o)
+{
+    struct mega__link *links[FLUSH_BATCH];
+    uint64_t stamp = o->clock;
+    mega_status_t st = MEGA_OK, one;
+    unsigned n = 0;
+    if (stamp == o->flushed_to)
+        return MEGA_OK;
+    for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
+        for (struct mega__link *l = o->links[i]; l; l = l->next) {
+            if (!unflushed(l))
+                continue;
+            links[n++] = l;
+            if (n < FLUSH_BATCH)
+                continue;
+            one = flush_some(links, n);
+            st = st ? st : one;
+            n = 0;
+        }
+    one = flush_some(links, n);
+    st = st ? st : one;
+    if (o->flushed_to < stamp)
+        o->flushed_to = stamp;
+    return st;
+}
+
+mega_status_t mega__net_flush(struct mega__net *net)
+{
+    if (!net)
+        return MEGA_OK;
+    struct mega__origin *o = mega__ucx_enter(net);
+    if (!o)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = mega__ucx_flush(o);
+    mega__ucx_leave(o);
+    return st;
+}
+
+mega_status_t mega__net_flush_all(struct mega__net *net)
+{
+    mega_status_t st = MEGA_OK;
+    if (!net)
+        return MEGA_OK;
+    pthread_mutex_lock(&net->lock);
+    struct mega__origin *o = net->origins;
+    pthread_mutex_unlock(&net->lock);
+    for (; o; o = o->next) { /* origins are added in front and never go */
+        pthread_mutex_lock(&o->mutex);
+        mega_status_t one = mega__ucx_flush(o);
+        pthread_mutex_unlock(&o->mutex);
+        st = st ? st : one;
+    }
+    return st;
+}

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * net_ucx_origin.c - origins of threads, their links, waiting, failures.
+ *
+ * Happy path: a thread finds its origin in its arena, locks it, and makes
+ * progress until its operation is done. What can fail: the peer. Where UCX
+ * tells (TCP, NICs), the link is closed by force, which ends all that is
+ * under way on it. Where it does not (shared memory), or in vain, the origin
+ * is never touched again: so no late answer writes into a buffer that its
+ * caller has back. A broken link stays broken.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "log.h"
+#include "net_ucx.h"
+
+#define SPINS 64             /* rounds before the processor is given away */
+#define YIELD_NS 2000000u    /* and this long before sleeping */
+#define NAP_MS 5             /* a sleep, at most */
+#define FORCE_NS 2000000000u /* for a closed link to end what it has */
+#define CLOSE_NS 5000000000u /* for the peer to hear of the end */
+
+/* ---- Origins ---- */
+
+static struct mega__origin *origin_new(struct mega__net *net)
+{
+    struct mega__origin *o = calloc(1, sizeof *o);
+    if (!o)
+        return NULL;
+    o->net = net;
+    o->no = net->norigins;
+    if (mega__ucx_worker(net, MEGA__WIRE_ANSWER, mega__ucx_on_answer, o,
+                         &o->worker, &o->event_fd)) {
+        free(o);
+        return NULL;
+    }
+    pthread_mutex_init(&o->mutex, NULL);
+    return o;
+}
+
+/* A new origin, or one that is shared when there are many. */
+static struct mega__origin *origin_choose(struct mega__net *net)
+{
+    struct mega__origin *o = NULL;
+    pthread_mutex_lock(&net->lock);
+    if (net->norigins >= MEGA__ORIGINS_MAX) {
+        unsigned skip = net->next_shared++ % net->norigins;
+        for (o = net->origins; skip > 0; skip--)
+            o = o->next;
+        for (struct mega__origin *at = net->origins; o->dead && at;
+             at = at->next)
+            o = at;
+    }
+    if (!o || o->dead) {
+        o = origin_new(net);
+        if (o) {
+            o->next = net->origins;
+            net->origins = o;
+            net->norigins++;
+        }
+    }
+    pthread_mutex_unlock(&net->lock);
+    return o;
+}
+
+struct mega__origin *mega__ucx_enter(struct mega__net *net)
+{
+    struct mega__arena *a = mega__arena(net->ctx);
+    if (!a)
+        return NULL;
+    for (;;) {
+        if (!a->origin)
+            a->origin = origin_choose(net);
+        if (!a->origin)
+            return NULL;
+        pthread_mutex_lock(&a->origin->mutex);
+        if (!a->origin->dead)
+            return a->origin;
+        pthread_mutex_unlock(&a->origin->mutex);
+        a->origin = NULL;
+    }
+}
+
+void mega__ucx_leave(struct mega__origin *o)
+{
+    pthread_mutex_unlock(&o->mutex);
+}
+
+/* ---- Links ---- */
+
+static void on_lost(void *arg, ucp_ep_h ep, ucs_status_t status)
+{
+    struct mega__link *link = arg;
+    (void)ep;
+    if (link->broken == UCS_OK)
+        link->broken = status;
+}
+
+/* Whether any of its transports writes without the target's processor. */
+static bool uses_hardware(ucp_ep_h ep)
+{
+    static const char *const soft[] = {"tcp/",   "self/",  "posix/",
+                                       "sysv/",  "cma/",   "knem/",
+                                       "xpmem/", "<none>", "mm/"};
+    char *text = NULL;
+    size_t len = 0;
+    bool hard = false;
+    FILE *file = open_memstream(&text, &len);
+    if (!file)
+        return true;
+    ucp_ep_print_info(ep, file);
+    fclose(file);
+    for (const char *at = text; at && (at = strstr(at, "lane[")) != NULL;) {
+        const char *name = strchr(at, ']');
+        bool known = false;
+        name = name ? strchr(name + 2, ':') : NULL; /* "]: 3:tcp/eth0" */
+        name = name && name[1] == ' ' ? strchr(name + 1, ':') : name;
+        for (size_t i = 0; name && i < sizeof soft / sizeof soft[0]; i++)
+            known |= strncmp(name + 1, soft[i], strlen(soft[i])) == 0;
+        hard |= !known;
+        at += 5;
+    }
+    free(text);
+    return hard;
+}
+
+static ucs_status_t connect_link(struct mega__link *link)
+{
+    struct mega__net *net = link->origin->net;
+    ucp_ep_params_t params = {.field_mask =
+                                  UCP_EP_PARAM_FIELD_REMOTE_ADDRESS |
+                                  UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
+                                  UCP_EP_PARAM_FIELD_ERR_HANDLER,
+                              .address = net->peers[link->rank].address,
+                              .err_mode = UCP_ERR_HANDLING_MODE_PEER,
+                              .err_handler = {on_lost, link}};
+    ucs_status_t rc = ucp_ep_create(link->origin->worker, &params, &link->ep);
+    link->told = rc == UCS_OK;
+    if (rc != UCS_OK) { /* shared memory alone does not tell */
+        params.err_mode = UCP_ERR_HANDLING_MODE_NONE;
+        rc = ucp_ep_create(link->origin->worker, &params, &link->ep);
+    }
+    if (rc == UCS_OK)
+        link->hardware = uses_hardware(link->ep);
+    return rc;
+}
+
+/* Tells the service who we are, so that it can answer. */
+static mega_status_t say_hello(struct mega__link *link)
+{
+    struct mega__origin *o = link->origin;
+    struct mega__ctx *ctx = o->net->ctx;
+    struct mega__wire_head head = {.op = MEGA__WIRE_HELLO,
+                                   .rank = ctx->place.rank,
+                                   .origin = o->no,
+                                   .epoch = ctx->epoch};
+    struct mega__wait wait = {0};
+    ucp_address_t *address;
+    size_t len;
+    ucp_request_param_t param = {.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
+                                                 UCP_OP_ATTR_FIELD_USER_DATA |
+                                                 UCP_OP_ATTR_FIELD_FLAGS,
+                                 .flags = UCP_AM_SEND_FLAG_EAGER,
+                                 .cb.send = mega__ucx_on_done,
+                                 .user_data = &wait};
+    memcpy(head.uuid, ctx->uuid, sizeof head.uuid);
+    ucs_status_t rc = ucp_worker_get_address(o->worker, &address, &len);
+    if (rc != UCS_OK)
+        return mega__fail(MEGA_ERR_IO, "the address of an origin: %s",
+                          ucs_status_string(rc));
+    mega_status_t st =
+        mega__ucx_finish(o, link,
+                         ucp_am_send_nbx(link->ep, MEGA__WIRE_REQUEST, &head,
+                                         sizeof head, address, len, &param),
+                         &wait);
+    if (!o->dead)
+        ucp_worker_release_address(o->worker, address);
+    return st;
+}
+
+mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
+                             struct mega__link **link_p)
+{
+    struct mega__link **bucket = &o->links[rank % MEGA__LINK_BUCKETS];
+    struct mega__link *link = *bucket;
+    while (link && link->rank != rank)
+        link = link->next;
+    if (!link) {
+        link = calloc(1, sizeof *link);
+        if (!link)
+            return mega__fail(MEGA_ERR_NOMEM, "no memory for a link");
+        link->origin = o;
+        link->rank = rank;
+        link->quiet = true;
+        ucs_status_t rc = connect_link(link);
+        if (rc != UCS_OK) {
+            free(link);
+            return mega__fail(MEGA_ERR_PEER, "no way to rank %d on host %s: %s",
+                              rank, o->net->peers[rank].host,
+                              ucs_status_string(rc));
+        }
+        link->next = *bucket;
+        *bucket = link;
+        mega_status_t st = say_hello(link);
+        if (st)
+            return st;
+    }
+    if (link->broken != UCS_OK)
+        return mega__ucx_broken(link);
+    *link_p = link;
+    return MEGA_OK;
+}
+
+/* ---- Failures ---- */
+
+static const char *host_of(const struct mega__link *link)
+{
+    return link->origin->net->peers[link->rank].host;
+}
+
+mega_status_t mega__ucx_broken(const struct mega__link *link)
+{
+    if (link->broken == UCS_ERR_TIMED_OUT)
+        return mega__ucx_late(link);
+    return mega__fail(MEGA_ERR_PEER,
+                      "rank %d on host %s is lost: %s; it has ended, or the "
+                      "network between is broken",
+                      link->rank, host_of(link),
+                      ucs_status_string(link->broken));
+}
+
+mega_status_t mega__ucx_late(const struct mega__link *link)
+{
+    return mega__fail(
+        MEGA_ERR_TIMEOUT,
+        "rank %d on host %s has not answered for %llu s: is it stopped, or "
+        "the network broken? MEGALLOC_TIMEOUT sets how long to wait",
+        link->rank, host_of(link),
+        (unsigned long long)link->origin->net->ctx->conf.timeout.v.number);
+}
+
+static void on_closed(void *request, ucs_status_t status, void *arg)
+{
+    (void)status, (void)arg;
+    ucp_request_free(request);
+}
+
+void mega__ucx_force_close(ucp_ep_h *ep_p)
+{
+    ucp_request_param_t param = {.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS |
+                                                 UCP_OP_ATTR_FIELD_CALLBACK,
+                                 .flags = UCP_EP_CLOSE_FLAG_FORCE,
+                                 .cb.send = on_closed};
+    if (*ep_p)
+        ucp_ep_close_nbx(*ep_p, &param);
+    *ep_p = NULL;
+}
+
+/* ---- Waiting ---- */
+
+void mega__ucx_on_done(void *request, ucs_status_t status, void *arg)
+{
+    struct mega__wait *wait = arg;
+    wait->status = status;
+    wait->done = true;
+    ucp_request_free(request);
+}
+
+struct pace {
+    unsigned idle;
+    uint64_t began, now; /* ns; began 0: not yet looked */
+};
+
+/* Nothing happened: spins, then gives the processor away, then sleeps until
+ * UCX has something, or a while. The lock is free meanwhile. */
+static void rest(struct mega__origin *o, struct pace *pace)
+{
+    bool nap = false;
+    if (++pace->idle < SPINS)
+        return;
+    pace->now = mega__ucx_now();
+    if (!pace->began)
+        pace->began = pace->now;
+    if (pace->now - pace->began > YIELD_NS)
+        nap = ucp_worker_arm(o->worker) == UCS_OK;
+    pthread_mutex_unlock(&o->mutex);
+    if (nap) {
+        struct pollfd fd = {.fd = o->event_fd, .events = POLLIN};
+        poll(&fd, 1, NAP_MS);
+    } else {
+        sched_yield();
+    }
+    pthread_mutex_lock(&o->mutex);
+}
+
+mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
+                              const bool *done, uint64_t seconds)
+{
+    struct pace pace = {0};
+    while (!*done) {
+        if (o->dead)
+            return mega__ucx_late(link);
+        if (ucp_worker_progress(o->worker) > 0) {
+            pace.idle = 0;
+            continue;
+        }
+        if (link->broken != UCS_OK && !link->ep)
+            return mega__ucx_broken(link);
+        if (link->broken != UCS_OK) {
+            mega__ucx_force_close(&link->ep);
+            continue;
+        }
+        rest(o, &pace);
+        if (pace.began && pace.now - pace.began > seconds * 1000000000u)
+            return MEGA_ERR_TIMEOUT;
+    }
+    return MEGA_OK;
+}
+
+/* The operation is not to touch anything of the caller's any more. */
+static void give_up(struct mega__origin *o, struct mega__link *link,
+                    const struct mega__wait *wait)
+{
+    uint64_t began = mega__ucx_now();
+    if (link->broken == UCS_OK)
+        link->broken = UCS_ERR_TIMED_OUT;
+    if (link->told)
+        mega__ucx_force_close(&link->ep);
+    while (link->told && !wait->done && !o->dead &&
+           mega__ucx_now() - began < FORCE_NS)
+        if (ucp_worker_progress(o->worker) == 0)
+            sched_yield();
+    if (!wait->done)
+        o->dead = true;
+}
+
+mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
+                               ucs_status_ptr_t request,
+                               struct mega__wait *wait)
+{
+    ucs_status_t rc = UCS_PTR_STATUS(request);
+    if (UCS_PTR_IS_PTR(request)) {
+        mega_status_t st = mega__ucx_await(o, link, &wait->done,
+                                           o->net->ctx->conf.timeout.v.number);
+        if (st) {
+            if (!wait->done)
+                give_up(o, link, wait);
+            return mega__ucx_broken(link);
+        }
+        rc = wait->status;
+    }
+    if (rc == UCS_OK)
+        return MEGA_OK;
+    if (link->broken == UCS_OK)
+        link->broken = rc;
+    return mega__ucx_broken(link);
+}
+
+/* ---- The end ---- */
+
+static void close_link(struct mega__origin *o, struct mega__link *link)
+{
+    struct mega__wait wait = {0};
+    ucp_request_param_t param = {.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
+                                                 UCP_OP_ATTR_FIELD_USER_DATA,
+                                 .cb.send = mega__ucx_on_done,
+                                 .user_data = &wait};
+    uint64_t began = mega__ucx_now();
+    if (!link->ep)
+        return;
+    if (link->broken != UCS_OK && link->told) {
+        mega__ucx_force_close(&link->ep);
+        return;
+    }
+    ucs_status_ptr_t request = ucp_ep_close_nbx(link->ep, &param);
+    link->ep = NULL;
+    if (!UCS_PTR_IS_PTR(request))
+        return;
+    while (!wait.done && mega__ucx_now() - began < CLOSE_NS)
+        if (ucp_worker_progress(o->worker) == 0)
+            sched_yield();
+    if (!wait.done)
+        o->dead = true;
+}
+
+void mega__ucx_origins_close(struct mega__net *net)
+{
+    for (struct mega__origin *o = net->origins; o; o = o->next) {
+        for (unsigned i = 0; i < MEGA__REACH_BUCKETS; i++)
+            for (struct mega__reach *r = o->reach[i], *next; r; r = next) {
+                next = r->next;
+                if (!o->dead)
+                    ucp_rkey_destroy(r->key);
+                free(r);
+            }
+        for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
+            for (struct mega__link *l = o->links[i]; l && !o->dead; l = l->next)
+                close_link(o, l);
+    }
+}
+
+/* What is dead stays: UCX would call back into buffers that are gone. */
+void mega__ucx_origins_free(struct mega__net *net)
+{
+    for (struct mega__origin *o = net->origins, *next; o; o = next) {
+        next = o->next;
+        if (o->dead)
+            continue;
+        ucp_worker_destroy(o->worker);
+        for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
+            for (struct mega__link *l = o->links[i], *after; l; l = after) {
+                after = l->next;
+                free(l);
+            }
+        pthread_mutex_destroy(&o->mutex);
+        free(o->message);
+        free(o);
+    }
+    net->origins = NULL;
+}

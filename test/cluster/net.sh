@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# net.sh - ranks on two hosts, which are two names of this one (MEGALLOC_HOST):
+# what is not on the own host goes over UCX, by TCP alone and by what it finds.
+. "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
+if ! grep -q '^UCX_LIBS = .' "$MEGA_BUILDDIR/Makefile"; then
+    tap_skip "ranks on two hosts" "this build is without UCX"
+    tap_end
+fi
+export MEGALLOC_DIR=$scratch/%h
+export OMPI_MCA_hwloc_base_binding_policy=none # a host has all processors
+export OMPI_MCA_orte_enable_recovery=1         # a rank may die alone
+
+# hosts RANKS PROGRAM ARGUMENT...: a job, half of it on each host.
+hosts() {
+    local ranks=$1 program=$2
+    shift 2
+    rm -rf "$scratch"/host*
+    output=$(timeout -k 5 "$patience" "$megarun" -n "$ranks" bash -c '
+        rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:?}}
+        export MEGALLOC_HOST=host$((rank * 2 / $1))
+        exec "${@:2}"' bash "$ranks" "$programs/$program" "$@" 2>&1)
+    status=$?
+}
+
+each_step() { # NAME
+    local step
+    while IFS= read -r step; do
+        tap_ok "$1: ${step#passed: }"
+    done < <(grep '^passed: ' <<<"$output")
+    if ((status == 0)); then
+        tap_ok "$1: the end"
+    else
+        tap_fail "$1: the end" "status $status: $output"
+    fi
+}
+
+told() { # NAME TIMES
+    if (($(grep -c '^told: .*rank .* on host host1' <<<"$output") == $2)); then
+        tap_ok "$1"
+    else
+        tap_fail "$1" "status $status: $output"
+    fi
+}
+
+for tls in tcp,self all; do
+    export UCX_TLS=$tls
+    for ranks in 2 4; do
+        hosts $ranks net
+        each_step "$tls, $ranks ranks"
+    done
+    hosts 4 net_ends again
+    each_step "$tls, opened three times"
+    MEGALLOC_TIMEOUT=5 hosts 4 net_ends lost 9
+    told "$tls, a rank is killed: the others are told" 2
+    MEGALLOC_TIMEOUT=2 hosts 4 net_ends lost 19
+    told "$tls, a rank is stopped: the others are told" 2
+done
+UCX_TLS=shm,self hosts 4 net
+each_step "shared memory, 4 ranks"
+tap_end

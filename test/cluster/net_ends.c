@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* net_ends.c - rank program: the end of a job of several hosts, and of a rank;
+ * test/cluster/net.sh starts it. */
+#include <signal.h>
+#include <stdlib.h>
+
+#include "rank.h"
+
+#define AREA (1 << 20)
+
+static mega_region_t area;
+
+static mega_gptr_t at(int home, uint64_t off)
+{
+    return mega_region_at(area, home, off, NULL);
+}
+
+/* A home of another host, if there is one. */
+static int far_home(void)
+{
+    for (int i = 1; i <= mega_nhomes(); i++) {
+        int h = (mega_rank() + i) % mega_nhomes();
+        if (!mega_ptr(at(h, 0)))
+            return h;
+    }
+    return -1;
+}
+
+/* The space is opened again in the same processes. */
+static void again(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    for (uint64_t round = 1; round <= 3; round++) {
+        uint64_t v;
+        MUST(mega_init());
+        if (round == 1)
+            MUST(mega_region_create("again", 4096, 0, &area));
+        else
+            MUST(mega_region_open("again", &area));
+        MUST(mega_fetch64(at(far_home(), 8), &v));
+        HOLDS(v == round - 1);
+        MUST(mega_barrier());
+        MUST(mega_set64(at(far_home(), 8), round));
+        MUST(mega_finalize());
+    }
+}
+
+/* All who live have come here; they use home 0, which is the first host's. */
+static void gather(int living)
+{
+    mega_status_t st = mega_fetch_add64(at(0, 512), 1, NULL);
+    if (!st)
+        st = mega_wait_until(at(0, 512), MEGA_CMP_GE, (uint64_t)living, 60000);
+    (void)st; /* who was first may have ended, and with it home 0 */
+}
+
+/* The last rank dies, or stops, by a signal; who needs it is told in time. */
+static void lost(int argc, char **argv)
+{
+    mega_status_t st = MEGA_OK;
+    uint64_t v, pid = (uint64_t)getpid();
+    HOLDS(argc == 1);
+    MUST(mega_init());
+    MUST(mega_region_create("area", AREA, 0, &area));
+    int last = mega_nranks() - 1;
+    MUST(mega_get(&v, at(last, 0), 8));
+    if (mega_rank() == last)
+        MUST(mega_set64(at(0, 520), pid));
+    MUST(mega_barrier());
+    MUST(mega_get(&pid, at(0, 520), 8));
+    MUST(mega_barrier());
+    if (mega_rank() == last)
+        raise(atoi(argv[0]));
+    while (!st && !mega_ptr(at(last, 0))) {
+        st = mega_put_persist(at(last, 8), &v, 8);
+        if (!st)
+            st = mega_fetch_add64(at(last, 0), 1, &v);
+    }
+    if (st == MEGA_ERR_PEER || st == MEGA_ERR_TIMEOUT) {
+        char text[600];
+        int len = snprintf(text, sizeof text, "told: %s\n", mega_errmsg());
+        HOLDS(write(1, text, (size_t)len) == len);
+        HOLDS(mega_get(&v, at(last, 8), 8) == st); /* and it stays so */
+        HOLDS(mega_put(at(last, 8), &v, 8) == st);
+    } else if (st) {
+        rank_fault("told otherwise", __FILE__, __LINE__);
+    }
+    gather(mega_nranks() - 1);
+    kill((pid_t)pid, SIGKILL);
+    _exit(0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct rank_case cases[] = {
+        {"again", again}, {"lost", lost}, {NULL, NULL}};
+    return rank_main(cases, argc, argv);
+}
