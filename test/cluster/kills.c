@@ -49,7 +49,7 @@ static void verify(void)
     qsort(seen, n, sizeof seen[0], by_value);
     for (size_t i = 1; i < n; i++)
         HOLDS(seen[i] != seen[i - 1]);
-    printf("nodes %zu\n", n);
+    printf("found %zu nodes\n", n);
     fflush(stdout); /* kills.sh waits for it */
 }
 

@@ -3,6 +3,7 @@
 #include "rank.h"
 
 #include <mpi.h>
+#include <signal.h>
 
 #include "megalloc_mpi.h"
 
@@ -225,6 +226,93 @@ static void thread(int argc, char **argv)
     MPI_Finalize();
 }
 
+/* ---- Locks that nobody gives back ---- */
+
+static mega_gptr_t lock_at(uint64_t i)
+{
+    static mega_region_t r;
+    if (!r && mega_region_open("locks", &r))
+        MUST(mega_region_create("locks", 4096, 0, &r));
+    return mega_region_at(r, mega_nhomes() - 1, 8 * i, NULL);
+}
+
+/* take: rank 0 holds one lock, all hold another; then all are killed. */
+static void take(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    MUST(mega_init());
+    (void)lock_at(0);
+    if (mega_rank() == 0)
+        MUST(mega_lock(lock_at(0), 0));
+    MUST(mega_lock(lock_at(1), MEGA_LOCK_SHARED));
+    MUST(mega_commit());
+    REFUSED(MEGA_ERR_BUSY, mega_trylock(lock_at(0), MEGA_LOCK_SHARED));
+    REFUSED(MEGA_ERR_BUSY, mega_trylock(lock_at(1), 0));
+    MUST(mega_barrier());
+    if (mega_rank() == 0)
+        puts("held");
+    fflush(stdout);
+    kill(getpid(), SIGKILL);
+}
+
+/* taken: in the next job nobody holds them. */
+static void taken(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    MUST(mega_init());
+    (void)lock_at(0);
+    MUST(mega_barrier());
+    for (uint64_t i = 0; mega_rank() == 0 && i < 2; i++) {
+        uint64_t word;
+        MUST(mega_fetch64(lock_at(i), &word));
+        HOLDS(word != 0); /* it was held */
+        REFUSED(MEGA_ERR_STATE, mega_unlock(lock_at(i), 0));
+        REFUSED(MEGA_ERR_STATE, mega_unlock(lock_at(i), MEGA_LOCK_SHARED));
+        MUST(mega_trylock(lock_at(i), i ? 0 : MEGA_LOCK_SHARED));
+    }
+    MUST(mega_barrier());
+    if (mega_rank() != 0) {
+        REFUSED(MEGA_ERR_BUSY, mega_trylock(lock_at(0), 0));
+        REFUSED(MEGA_ERR_BUSY, mega_trylock(lock_at(1), 0));
+    }
+    MUST(mega_barrier());
+    for (uint64_t i = 0; mega_rank() == 0 && i < 2; i++)
+        MUST(mega_unlock(lock_at(i), i ? 0 : MEGA_LOCK_SHARED));
+    MUST(mega_finalize());
+}
+
+/* ---- Durability ---- */
+
+/* domain NUMBER: of all homes; and all that makes durable works there. */
+static void domain(int argc, char **argv)
+{
+    mega_counters_t before, after;
+    mega_gptr_t p, slot;
+    HOLDS(argc == 1);
+    MUST(mega_init());
+    for (int h = 0; h < mega_nhomes(); h++) {
+        mega_home_stat_t s;
+        MUST(mega_home_stat(h, &s));
+        HOLDS((int)s.domain == atoi(argv[0]));
+    }
+    MUST(mega_counters(&before));
+    MUST(mega_root_slot(MEGA_DEFAULT, "domain", &slot));
+    MUST(mega_alloc(MEGA_DEFAULT, MEGA_ANY_HOME, 5000, &p));
+    MUST(mega_put_persist(p, "durable", 8));
+    MUST(mega_counters(&after));
+    /* of memory that dies with the power nothing is flushed */
+    HOLDS((after.flushes > before.flushes) == (atoi(argv[0]) != 0));
+    MUST(mega_free(p));
+    MUST(mega_drain());
+    MUST(mega_barrier());
+    if (mega_rank() == 0) {
+        MUST(mega_alloc_to(MEGA_DEFAULT, 0, 100, slot));
+        MUST(mega_free_from(slot));
+    }
+    MUST(mega_commit());
+    MUST(mega_finalize());
+}
+
 /* ---- The second job ---- */
 
 /* hold FILE: keeps the space open until FILE is there. */
@@ -262,9 +350,10 @@ static void open_once(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
-        {"make", make},      {"look", look},     {"two", two},
-        {"again", again},    {"sub", sub},       {"end", end},
-        {"ended", ended},    {"thread", thread}, {"hold", hold},
+        {"make", make},      {"look", look}, {"two", two},
+        {"again", again},    {"sub", sub},   {"end", end},
+        {"ended", ended},    {"take", take}, {"taken", taken},
+        {"domain", domain},  {"hold", hold}, {"thread", thread},
         {"open", open_once}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

@@ -46,6 +46,17 @@ new_space
 passes "MPI started with MPI_THREAD_SINGLE" 2 life thread single
 passes "MPI started with MPI_THREAD_FUNNELED" 2 life thread funneled
 
+# ---- Killed with locks held ----
+
+for ranks in 1 2 4; do
+    new_space
+    job 2 life take
+    tap_empty "2 ranks are killed while they hold locks" \
+        "$( ((status > 0)) && [[ $output == *held* ]] ||
+            echo "status $status: $output")"
+    passes "in a job of $ranks nobody holds them" $ranks life taken
+done
+
 # ---- A second job ----
 
 second_job() {

@@ -157,6 +157,26 @@ output=$(echo text | "$megarun" --launcher "$scratch/one" -n 1 --restarts 1 cat)
 status=$?
 is "stdin arrives with --restarts" 0 text
 
+# ---- Restarts by the real launcher ----
+
+cat >"$scratch/one-dies" <<'END'
+#!/bin/sh
+# one-dies DIR: of the ranks of the first job one is killed.
+mkdir "$1/first" 2>/dev/null && kill -s KILL $$
+echo "rank is alive"
+END
+chmod +x "$scratch/one-dies"
+if command -v mpirun >/dev/null || command -v mpiexec >/dev/null; then
+    output=$("$megarun" -n 3 --restarts 2 "$scratch/one-dies" "$scratch" 2>&1)
+    status=$?
+    is "a job of three of which one is killed starts again" 0 \
+        "ended by SIGKILL"
+    [[ $(grep -c 'rank is alive' <<<"${output#*restart 1}") == 3 ]] || status="wrong count"
+    is "and all three are there" 0 "restart 1 of 2"
+else
+    tap_skip "a job that starts again" "no mpirun or mpiexec here"
+fi
+
 # ---- The ranks of a launcher that was killed ----
 
 cat >"$scratch/orphans" <<'END'

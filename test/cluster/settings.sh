@@ -28,6 +28,30 @@ unset MEGALLOC_DURABILITY
 job 2 life open
 tap_empty "else one line, once" "$(
     (($(grep -c 'loss of power' <<<"$output") == 1)) || echo "$output")"
+
+# ---- Durability ----
+
+domain=0
+for word in process power-msync power; do
+    new_space
+    MEGALLOC_DURABILITY=$word passes "DURABILITY=$word is what homes have" \
+        2 life domain $domain
+    domain=$((domain + 1))
+done
+new_space
+passes "memory is found to survive processes only" 2 life domain 0
+disk=$(mktemp -d "$MEGA_BUILDDIR/settings.XXXXXX")
+trap 'rm -rf "$scratch" "$disk"' EXIT
+case $(stat -f -c %T "$disk") in
+tmpfs | ramfs) tap_skip "a disk by msync" "$MEGA_BUILDDIR is memory" ;;
+*)
+    MEGALLOC_DIR=$disk/space passes "a disk is found to need msync" \
+        2 life domain 1
+    ;;
+esac
+
+# ---- The directory ----
+
 export MEGALLOC_DIR=/proc/nowhere
 job 2 life open
 refused "a directory that cannot be made" /proc/nowhere

@@ -8,6 +8,7 @@
 set -u
 cd "${MEGA_SRCDIR:-$(dirname "$0")/../..}" || exit 1
 . test/lib/tap.sh
+. test/lib/procs.sh
 export LC_ALL=C
 
 build=${MEGA_BUILDDIR:-.}
@@ -55,37 +56,10 @@ facts() {
             /^(stale_postings|lost_chunks|chunks_used_twice)\t/'
 }
 
-# descendants PID: the processes below it.
-descendants() {
-    local child
-    for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
-        echo "$child"
-        descendants "$child"
-    done
-}
-
-alive() { # PID...: whether one of them still runs (zombies do not)
-    local pid state
-    for pid in "$@"; do
-        state=$(sed 's/.*) //; s/ .*//' "/proc/$pid/stat" 2>/dev/null)
-        case $state in '' | Z | X) ;; *) return 0 ;; esac
-    done
-    return 1
-}
-
-# ranks_of PID: the ranks of the job that mpirun PID runs.
-ranks_of() {
-    local pid
-    for pid in $(descendants "$1"); do
-        [ "$(readlink "/proc/$pid/exe")" != "$(readlink -f "$program")" ] ||
-            echo "$pid"
-    done
-}
-
 # strike PID: kills of job PID one rank, all ranks, mpirun, or everything.
 strike() {
     local ranks
-    mapfile -t ranks < <(ranks_of "$1")
+    mapfile -t ranks < <(ranks_of "$1" "$program")
     victims=("$1" "${ranks[@]}")
     case $((RANDOM % 4)):${#ranks[@]} in
     *:0 | 2:*) struck=mpirun; kill -KILL "$1" ;;
@@ -111,7 +85,7 @@ bury() {
 # usual end. Succeeds if it was done before.
 build_and_kill() {
     local pid status
-    textindex "$1" build --resume "$scratch/text" 2>"$scratch/log" &
+    textindex "$1" build --resume "$scratch/text" >"$scratch/log" 2>&1 &
     pid=$!
     victims=("$pid")
     sleep "$(awk -v t="$usual" -v r=$RANDOM \

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# grow.sh - homes that grow while the job runs: pointers into a new span, used
+# first by other ranks, by every call; all ranks growing one home at once.
+. "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
+export MEGALLOC_HOME_SIZE=10M
+
+passes "2 ranks meet each other's new spans" 2 grow rounds 6
+passes "all of them are there in a job of 3" 3 grow look 6
+new_space
+passes "2 homes are made" 2 life open
+passes "4 ranks, 2 of them without a home, meet new spans" 4 grow rounds 8
+tap_empty "by all ten calls that name a chunk" \
+    "$( (($(grep '^met' <<<"$output" | sort -u | wc -l) == 10)) ||
+        echo "$output")"
+passes "all of them are there in a job of 1" 1 grow look 8
+new_space
+passes "3 ranks make one home grow at once" 3 grow at_once
+tap_end
