@@ -69,16 +69,25 @@ strike() {
     esac 2>/dev/null
 }
 
+# left_over: the processes of this space, also those that the launcher had
+# started, but that were not yet ranks, when it was killed.
+left_over() {
+    local found
+    found=$(env -u MEGALLOC_DIR grep -lsxzF "MEGALLOC_DIR=$MEGALLOC_DIR" \
+        /proc/[0-9]*/environ)
+    echo "${found//[^0-9$'\n']/}"
+}
+
 # bury: waits until nothing is left of the job; what outlives mpirun for more
 # than five seconds is killed, too.
 bury() {
     local turn
     for ((turn = 0; turn < 200; turn++)); do
-        alive "${victims[@]}" || break
+        read -r -d '' -a victims < <(left_over)
+        ((${#victims[@]} > 0)) || return
         ((turn != 50)) || kill -KILL "${victims[@]}" 2>/dev/null
         sleep 0.1
     done
-    victims=()
 }
 
 # build_and_kill RANKS: a build that is struck at a random moment before its
