@@ -278,14 +278,14 @@ mega_gptr_t mega_region_at(mega_region_t r, int home, uint64_t off,
 
 /* ---- Chunks ------------------------------------------------------------ */
 
-#define MEGA_ANY_HOME (-1) /* this rank's own home, then others of the host */
+#define MEGA_ANY_HOME (-1) /* this rank's, then its host's, then others */
 
 /** A chunk of at least size bytes (>= 1) on a home, contents undefined,
  *  aligned to 16, from a page up to a page. One rank; lock-free; durable by
  *  L1. HOME_FULL: the home is full and MEGALLOC_HOME_MAX is reached;
  *  MEDIUM_FULL: it may grow but the medium is full; TABLE_FULL: it has all its
- *  spans; TOO_BIG: larger than the largest span; TIMEOUT: its server does not
- *  answer; UNSUPPORTED: the home is on another host. */
+ *  spans; TOO_BIG: larger than the largest span; TIMEOUT, PEER: its server
+ *  does not answer, or is gone. */
 mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
                          mega_gptr_t *p_p) MEGA_MUST_CHECK;
 
@@ -330,7 +330,9 @@ typedef struct mega_publish_item {
  *  return. Readers see the slots change one by one. Contents must be durable
  *  before, or flags has MEGA_PERSIST_CONTENTS. EXISTS: an ALLOC slot is not
  *  null; NOT_LIVE: a chunk is not reserved, or a FREE slot does not hold it;
- *  TOO_BIG: n. On an error nothing has changed.
+ *  TOO_BIG: n; UNSUPPORTED: this host has no home. On an error nothing has
+ *  changed, but PEER, TIMEOUT: a host of the items is gone, and the next open
+ *  completes them.
  *  Source: libpmemobj's pmemobj_publish; the intents are Megalloc's. */
 mega_status_t mega_publish(const mega_publish_item_t *items, size_t n,
                            unsigned flags) MEGA_MUST_CHECK;
