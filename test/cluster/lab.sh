@@ -124,7 +124,14 @@ try "it is given no other variables than ssh would" 1 '' on 1 printenv NOT_FOR_A
 # reached FROM TO SECONDS: by a port that nobody listens at, the answer is a
 # refusal.
 reached() {
-    lab on "$1" timeout "$3" bash -c ": <>/dev/tcp/$2/9" 2>&1 | grep -q refused
+    # A neighbour that was given up is an error at once, though the link is up:
+    # try again until the time is over.
+    local end=$((SECONDS + $3))
+    until lab on "$1" timeout "$3" bash -c ": <>/dev/tcp/$2/9" 2>&1 |
+        grep -q refused; do
+        ((SECONDS < end)) || return 1
+        sleep 0.2
+    done
 }
 linked() { # NAME yes|no: h1 and h2, both ways
     local fault=''
