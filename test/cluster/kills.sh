@@ -15,6 +15,7 @@ echo "# KILLS_SEED=$KILLS_SEED KILLS=$kills"
 # work; WHOM is one or all.
 strike() {
     local job victims turn
+    : >"$scratch/log" # what the last job has found says nothing of this one
     "$megarun" -n "$1" "$programs/$2" build "$RANDOM" >"$scratch/log" 2>&1 &
     job=$!
     for ((turn = 0; turn < 1200; turn++)); do
@@ -27,6 +28,8 @@ strike() {
     if ((${#victims[@]})); then
         [[ $3 == all ]] || victims=("${victims[RANDOM % ${#victims[@]}]}")
         kill -KILL "${victims[@]}" && struck=$((struck + 1))
+    else # it has not started in a minute: it would never end
+        kill -KILL $(descendants "$job") "$job"
     fi
     wait "$job"
 } 2>/dev/null
