@@ -230,6 +230,13 @@ void mega__agent_post(struct mega__agent *agent, struct mega__request *req,
 
 /* ---- The thread ---- */
 
+static bool posted_to(const struct mega__mail *mail, int host_rank)
+{
+    /* acquire pairs with the release in post_and_wait */
+    return atomic_load_explicit(&mail->state, memory_order_acquire) ==
+           MEGA__MAIL_POSTED + (uint32_t)host_rank;
+}
+
 static bool waited_for(const struct growth *g, const struct mega__request *req)
 {
     return req->op == MEGA__ASK_GROW && req->home == g->home->no &&
@@ -253,9 +260,7 @@ static void end_growth(struct mega__agent *agent)
         atomic_fetch_add_explicit(&agent->ctx->grown, 1, memory_order_relaxed);
     for (uint32_t i = 0; i < seg->nranks; i++) {
         struct mega__mail *mail = &seg->ranks[i].mail;
-        if (atomic_load_explicit(&mail->state, memory_order_acquire) ==
-                MEGA__MAIL_POSTED &&
-            mail->to == agent->ctx->place.host_rank &&
+        if (posted_to(mail, agent->ctx->place.host_rank) &&
             waited_for(g, &mail->req)) {
             fill_in_growth(g, &mail->req);
             answer_mail(mail);
@@ -292,10 +297,7 @@ static void *run(void *arg)
             end_growth(agent);
         for (uint32_t i = 0; i < seg->nranks; i++) {
             struct mega__mail *mail = &seg->ranks[i].mail;
-            /* acquire pairs with the release in post_and_wait */
-            if (atomic_load_explicit(&mail->state, memory_order_acquire) ==
-                    MEGA__MAIL_POSTED &&
-                mail->to == me && serve(agent, &mail->req))
+            if (posted_to(mail, me) && serve(agent, &mail->req))
                 answer_mail(mail);
         }
         serve_posts(agent);
@@ -366,18 +368,20 @@ static mega_status_t await_answer(struct mega__ctx *ctx,
                                   struct mega__mail *mail)
 {
     uint64_t patience = ctx->conf.timeout.v.number * 10, waited = 0;
-    while (atomic_load_explicit(&mail->state, memory_order_acquire) ==
+    uint32_t state;
+    while ((state = atomic_load_explicit(&mail->state, memory_order_acquire)) >=
            MEGA__MAIL_POSTED) {
+        const struct mega__seg_rank *to =
+            &ctx->seg->ranks[state - MEGA__MAIL_POSTED];
         if (waited++ >= patience &&
-            !atomic_load_explicit(&ctx->seg->ranks[mail->to].growing,
-                                  memory_order_acquire))
+            !atomic_load_explicit(&to->growing, memory_order_acquire))
             return mega__fail(MEGA_ERR_TIMEOUT,
                               "rank %d, which serves home %u, has not answered "
                               "for %llu s: is it stopped? MEGALLOC_TIMEOUT "
                               "sets how long to wait",
                               home->seg->server, home->no,
                               (unsigned long long)ctx->conf.timeout.v.number);
-        futex_wait(&mail->state, MEGA__MAIL_POSTED, 100);
+        futex_wait(&mail->state, state, 100);
     }
     return MEGA_OK;
 }
@@ -391,10 +395,10 @@ static mega_status_t post_and_wait(struct mega__ctx *ctx,
     if (st)
         return st;
     mail->req = *req;
-    mail->to = home->seg->server_host_rank;
-    atomic_store_explicit(&mail->state, MEGA__MAIL_POSTED,
+    const int to = home->seg->server_host_rank;
+    atomic_store_explicit(&mail->state, MEGA__MAIL_POSTED + (uint32_t)to,
                           memory_order_release);
-    ring(ctx->seg, mail->to);
+    ring(ctx->seg, to);
     st = await_answer(ctx, home, mail);
     if (st)
         return st;

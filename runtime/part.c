@@ -36,17 +36,22 @@ static bool is_mark(const struct mega__span *span, uint64_t off)
            (uint64_t)span->extents * MEGA__EXTENT_GRANULES;
 }
 
-/* A mark was stored: if it freed a chunk of a slab that nobody owns, those who
- * look for one hear of it. */
+/* Marks are bytes to all who look at them. */
+static void store_marks(char *to, const char *src, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++)
+        __atomic_store_n(to + i, src[i], __ATOMIC_RELEASE);
+}
+
+/* A chunk was freed: if nobody owns its slab, those who look for one hear of
+ * it. The mark itself may be another's by now. */
 static void tell_freed(struct mega__ctx *ctx, struct mega__arena *a,
                        struct mega__span *span, uint64_t off)
 {
     uint64_t granule = off - span->marks_off;
     uint32_t extent = (uint32_t)(granule / MEGA__EXTENT_GRANULES);
     uint64_t w = mega__span_word(span, extent);
-    if (atomic_load_explicit(&span->marks[granule], memory_order_relaxed) ==
-            MEGA__MARK_FREE &&
-        mega__word_is_slab(w) && !mega__slab_owned(ctx, w) &&
+    if (mega__word_is_slab(w) && !mega__slab_owned(ctx, w) &&
         mega__word_class(w) < MEGA__CLASSES)
         mega__slab_hint(a, span, extent, w);
 }
@@ -71,8 +76,12 @@ mega_status_t mega__part_apply(struct mega__ctx *ctx, struct mega__arena *a,
             if (st)
                 return st;
         }
-        store(span->base + off, part->src, part->n);
-        if (part->n == 1 && is_mark(span, off))
+        if (is_mark(span, off))
+            store_marks(span->base + off, part->src, part->n);
+        else
+            store(span->base + off, part->src, part->n);
+        if (part->n == 1 && is_mark(span, off) &&
+            *(const uint8_t *)part->src == MEGA__MARK_FREE)
             tell_freed(ctx, a, span, off);
     }
     if (span->how == MEGA__HOW_NONE || part->n == 0)

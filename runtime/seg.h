@@ -32,7 +32,9 @@ struct mega__seg_home {
     _Atomic uint32_t intent_taken[MEGA__INTENTS_MAX];
 };
 
-enum mega__mail_state { MEGA__MAIL_EMPTY, MEGA__MAIL_POSTED, MEGA__MAIL_DONE };
+/* POSTED + r: for the agent of host rank r. One word, for the agents of others
+ * look at it too, and must not see the next one's addressee. */
+enum mega__mail_state { MEGA__MAIL_EMPTY, MEGA__MAIL_DONE, MEGA__MAIL_POSTED };
 
 #define MEGA__REQUEST_TEXT 512
 struct mega__request {
@@ -46,7 +48,6 @@ struct mega__request {
 
 struct mega__mail { /* of the rank that asks */
     _Atomic uint32_t state;
-    int32_t to; /* host rank of the agent */
     struct mega__request req;
 };
 
