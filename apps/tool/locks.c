@@ -19,17 +19,31 @@ void locks_path(const struct image *image, char *path, size_t size)
              image->ident.home);
 }
 
+/* Whether a pool before the i-th has the same lock file. The pools of a home
+ * need not be neighbours: a damaged one may stand between them. */
+static bool seen(const struct space *space, size_t i, const char *path)
+{
+    char other[4400];
+    for (size_t k = 0; k < i; k++) {
+        if (!space->images[k].root)
+            continue;
+        locks_path(&space->images[k], other, sizeof other);
+        if (strcmp(path, other) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool locks_take(const struct space *space, struct locks *locks)
 {
-    char path[4400], last[4400] = "";
+    char path[4400];
     *locks = (struct locks){calloc(space->nimages + 1, sizeof(int)), 0};
     for (size_t i = 0; locks->fds && i < space->nimages; i++) {
         if (!space->images[i].root)
             continue;
         locks_path(&space->images[i], path, sizeof path);
-        if (strcmp(path, last) == 0) /* another pool of that home */
+        if (seen(space, i, path))
             continue;
-        strcpy(last, path);
         if (mega__lockfile_exclusive(path, 0, &locks->fds[locks->n])) {
             fprintf(stderr, "megalloc: %s\n", mega__errmsg_buffer());
             locks_give(locks);
