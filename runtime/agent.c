@@ -129,6 +129,11 @@ static bool serve_grow(struct mega__agent *agent, struct mega__request *req,
     }
     if (g->running)
         return false; /* it is looked at again when that one is done */
+    mega_status_t st = mega__home_growable(agent->ctx, home, req->arg[1]);
+    if (st) { /* no thread for a home that is as large as it may be */
+        fill_in(req, st);
+        return true;
+    }
     g->home = home;
     g->need = req->arg[1];
     atomic_store_explicit(&g->done, false, memory_order_relaxed);

@@ -197,6 +197,13 @@ static mega_status_t plan(const struct mega__ctx *ctx,
     return MEGA_OK;
 }
 
+mega_status_t mega__home_growable(struct mega__ctx *ctx,
+                                  struct mega__home *home, uint64_t need)
+{
+    uint64_t size, least;
+    return plan(ctx, home, need, &size, &least);
+}
+
 mega_status_t mega__home_grow(struct mega__ctx *ctx, struct mega__home *home,
                               struct mega__flusher *f, uint64_t need)
 {

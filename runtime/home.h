@@ -53,6 +53,11 @@ mega_status_t mega__home_remove(struct mega__ctx *ctx, struct mega__home *home);
 /* Fills the home's part of the segment. */
 void mega__home_share(struct mega__ctx *ctx, struct mega__home *home);
 
+/* Whether mega__home_grow has room to try, by the limits alone.
+ * ERRORS: HOME_FULL - MEGALLOC_HOME_MAX; TABLE_FULL; TOO_BIG. */
+mega_status_t mega__home_growable(struct mega__ctx *ctx,
+                                  struct mega__home *home, uint64_t need);
+
 /* Adds a span that has room for a run of need bytes.
  * ERRORS: HOME_FULL - MEGALLOC_HOME_MAX; MEDIUM_FULL; TABLE_FULL; IO. */
 mega_status_t mega__home_grow(struct mega__ctx *ctx, struct mega__home *home,

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "seen.h"
+
 /* ---- Recording ---- */
 
 static void grow(void **list, size_t n, size_t each)
@@ -296,9 +298,45 @@ void crash_image(const struct crash_film *film, const struct crash_point *p,
     }
 }
 
+/* ---- Fingerprints ---- */
+
+static uint64_t line_print(const struct crash_film *film,
+                           const struct crash_file *file, uint64_t off,
+                           const void *bytes)
+{
+    unsigned char blank[MEGA__LINE];
+    const void *was = blank;
+    memset(blank, film->base->fill, sizeof blank);
+    if (file->base >= 0)
+        was = film->base->files[file->base]->media + off;
+    if (memcmp(bytes, was, MEGA__LINE) == 0)
+        return 0; /* as in the first picture */
+    return seen_hash(bytes, MEGA__LINE, file->ino << 40 ^ off);
+}
+
+uint64_t crash_fingerprint(const struct crash_film *film,
+                           const struct crash_point *p,
+                           const struct crash_pick *pick)
+{
+    uint64_t sum = seen_hash(p->oracle, film->oracle_size, 0);
+    for (size_t i = 0; i < p->nfiles; i++)
+        sum += seen_hash(p->files[i].name, strlen(p->files[i].name),
+                         p->files[i].ino ^ p->files[i].size);
+    for (size_t i = 0; i < p->ndelta; i++)
+        sum += line_print(film, &p->files[p->delta[i].file], p->delta[i].off,
+                          p->delta[i].bytes);
+    for (size_t i = 0; i < p->ndirty; i++) {
+        const struct crash_dirty *d = &p->dirty[i];
+        const struct crash_file *f = &p->files[d->file];
+        sum -= line_print(film, f, d->off, d->values[0]);
+        sum += line_print(film, f, d->off, d->values[pick->choice[i]]);
+    }
+    return sum;
+}
+
 /* ---- Picks ---- */
 
-static uint64_t count_subsets(const struct crash_point *p, uint64_t limit)
+uint64_t crash_subsets(const struct crash_point *p, uint64_t limit)
 {
     uint64_t n = 1;
     for (size_t i = 0; i < p->ndirty && n <= limit; i++)
@@ -342,7 +380,7 @@ uint64_t crash_each_pick(const struct crash_point *p,
                          crash_pick_fn fn, void *arg)
 {
     struct crash_pick pick = {.kind = CRASH_SUBSET};
-    uint64_t all = count_subsets(p, limits->exhaustive), done = 0;
+    uint64_t all = crash_subsets(p, limits->exhaustive), done = 0;
     bool exhaustive = all <= limits->exhaustive, go_on = true;
     uint64_t n = exhaustive ? all : limits->sampled;
     pick.choice = calloc(p->ndirty + 1, 1);

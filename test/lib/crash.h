@@ -85,6 +85,15 @@ void crash_film_free(struct crash_film *film);
 void crash_image(const struct crash_film *film, const struct crash_point *p,
                  const struct crash_pick *pick, struct medium *to);
 
+/* Of the image of a SUBSET and of what is promised: equal ones need to be
+ * looked at once. */
+uint64_t crash_fingerprint(const struct crash_film *film,
+                           const struct crash_point *p,
+                           const struct crash_pick *pick);
+
+/* How many subsets a point has; above limit: a number above limit. */
+uint64_t crash_subsets(const struct crash_point *p, uint64_t limit);
+
 /* Calls fn for each pick of a point within the limits, until it returns
  * false; returns how many there were. */
 typedef bool (*crash_pick_fn)(const struct crash_point *p,

@@ -14,7 +14,11 @@
 #include "ops.h"
 #include "report.h"
 #include "scenario_work.h"
+#include "seen.h"
 #include "world.h"
+
+#define EXHAUSTIVE 4096 /* images of a point */
+#define FEW 64          /* where the same was looked at another way */
 
 struct run { /* of one scenario */
     const struct scenario *sc;
@@ -22,6 +26,8 @@ struct run { /* of one scenario */
     struct scene *scene;
     struct crash_film film;
     struct medium *image, *second; /* scratch */
+    struct seen seen;
+    uint64_t exhaustive; /* all subsets of a point, up to so many */
     bool stop_at_failure;
     uint64_t count;
 };
@@ -189,6 +195,12 @@ static bool verify_first(const struct crash_point *p,
                          const struct crash_pick *pick, void *arg)
 {
     struct run *r = arg;
+    if (pick->kind == CRASH_SUBSET &&
+        !seen_add(&r->seen, crash_fingerprint(&r->film, p, pick))) {
+        r->totals->repeated++;
+        return true;
+    }
+    r->totals->images++;
     crash_image(&r->film, p, pick, r->image);
     if (!verify(r, r->image, p->oracle)) {
         tell_image(r, &r->film, p, pick, "");
@@ -200,14 +212,16 @@ static bool verify_first(const struct crash_point *p,
 static void verify_film(struct run *r, size_t most_points)
 {
     uint64_t effort = scenario_effort();
-    struct crash_limits limits = {64 * effort, 24 * effort, 4 * effort};
+    struct crash_limits limits = {r->exhaustive, 24 * effort, 4 * effort};
     size_t step = r->film.npoints / most_points + 1;
     size_t stride = r->sc->thin ? r->sc->thin : 1;
     for (size_t i = 0; i < r->film.npoints; i += stride) {
         const struct crash_point *p = &r->film.points[i];
         struct crash_pick all_lost = {.choice = calloc(p->ndirty + 1, 1)};
         r->totals->points++;
-        r->totals->images += crash_each_pick(p, &limits, i, verify_first, r);
+        r->totals->sampled +=
+            crash_subsets(p, limits.exhaustive) > limits.exhaustive;
+        crash_each_pick(p, &limits, i, verify_first, r);
         if (!r->stop_at_failure || r->totals->failures == 0)
             if (i / stride % step == 0) {
                 crash_recovery(r, p, &all_lost);
@@ -316,6 +330,7 @@ static void film_and_verify(struct run *r, uint64_t drop_flush,
     make_film(&f, m);
     verify_film(r, inner_points);
     crash_film_free(&r->film);
+    seen_free(&r->seen);
     medium_free(&r->image);
     medium_free(&r->second);
     world_end(&m);
@@ -326,7 +341,9 @@ void scenario_run(const struct scenario *sc, struct scenario_totals *totals)
     struct run r = {.sc = sc, .totals = totals};
     memset(totals, 0, sizeof *totals);
     r.scene = calloc(1, sizeof *r.scene);
+    r.exhaustive = EXHAUSTIVE;
     film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 0, 8);
+    r.exhaustive = FEW * scenario_effort();
     struct scenario_totals first = *totals;
     for (uint64_t e = 0; e < scenario_effort(); e++)
         film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 77 + 2 * e, 2);
@@ -341,7 +358,7 @@ static bool mutant_survives(const struct scenario *sc, uint64_t drop_flush,
                             uint64_t drop_drain)
 {
     struct scenario_totals totals = {0};
-    struct run r = {.sc = sc, .totals = &totals, .stop_at_failure = true};
+    struct run r = {.sc = sc, .totals = &totals, .stop_at_failure = true, .exhaustive = FEW};
     r.scene = calloc(1, sizeof *r.scene);
     film_and_verify(&r, drop_flush, drop_drain, 0, 4);
     free(r.scene);
@@ -379,9 +396,11 @@ void scenario_test(const struct scenario *sc)
 {
     struct scenario_totals t;
     scenario_run(sc, &t);
-    report_note("%s: %llu points, %llu images, %llu of a second crash, %llu "
-                "of kill and power loss, %llu failures",
+    report_note("%s: %llu points (%llu with too many images for all), %llu "
+                "images (%llu more equal to one of them), %llu of a second "
+                "crash, %llu of kill and power loss, %llu failures",
                 sc->name, (unsigned long long)t.points,
-                (unsigned long long)t.images, (unsigned long long)t.again,
+                (unsigned long long)t.sampled, (unsigned long long)t.images,
+                (unsigned long long)t.repeated, (unsigned long long)t.again,
                 (unsigned long long)t.kills, (unsigned long long)t.failures);
 }

@@ -40,7 +40,8 @@ struct scenario {
 };
 
 struct scenario_totals {
-    uint64_t points, images, again, kills, failures;
+    uint64_t points, sampled; /* sampled: too many images for all */
+    uint64_t images, repeated, again, kills, failures;
     uint64_t flushes, drains; /* calls that the film saw */
 };
 

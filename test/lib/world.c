@@ -2,6 +2,7 @@
 /* world.c - see world.h. */
 #include "world.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,8 +35,17 @@ void world_set(const char *name, const char *value)
         unsetenv(full);
 }
 
+/* Thousands of jobs allocate and free the same: keep it. */
+static void keep_memory(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
 struct medium *world_begin(void)
 {
+    keep_memory();
     struct medium *m = medium_new();
     strcpy(scratch, "/dev/shm/megalloc-test-XXXXXX");
     if (!mkdtemp(scratch)) {
