@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "crash_point.h"
 #include "log.h"
 
 extern char **environ;
@@ -148,7 +149,7 @@ static unsigned least(unsigned a, unsigned b)
 }
 
 /* Levenshtein's edit distance, by one row; names are short. */
-static unsigned distance(const char *a, const char *b)
+unsigned mega__conf_distance(const char *a, const char *b)
 {
     unsigned row[64];
     size_t n = strlen(b);
@@ -171,7 +172,8 @@ static void report_unknown(const char *name)
 {
     const struct def *best = &defs[0];
     for (size_t i = 1; i < NDEFS; i++)
-        if (distance(name, defs[i].name) < distance(name, best->name))
+        if (mega__conf_distance(name, defs[i].name) <
+            mega__conf_distance(name, best->name))
             best = &defs[i];
     mega__log(MEGA__LOG_WARN,
               "unknown variable " PREFIX
@@ -203,6 +205,14 @@ mega_status_t mega__conf_read(struct mega__conf *conf)
             continue;
         const char *name = *e + PREFIX_LEN;
         size_t len = strcspn(name, "=");
+#ifdef MEGA__CRASH_POINTS
+        if (len == 5 && strncmp(name, "CRASH", 5) == 0) {
+            mega_status_t st = mega__crash_set(name + len + 1);
+            if (st)
+                return st;
+            continue;
+        }
+#endif
         const struct def *d = find(name, len);
         if (!d) {
             char text[64];

@@ -35,6 +35,9 @@ struct mega__conf {
  * Unknown MEGALLOC_* names are reported by the log, with the nearest name. */
 mega_status_t mega__conf_read(struct mega__conf *conf);
 
+/* How far apart two short names are, in letters to change. */
+unsigned mega__conf_distance(const char *a, const char *b);
+
 /* Writes all settings with value and origin to stderr. */
 void mega__conf_print(const struct mega__conf *conf);
 

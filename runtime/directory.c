@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "crash_point.h"
 #include "crc.h"
 #include "home.h"
 #include "log.h"
@@ -279,8 +280,10 @@ mega_status_t mega__dir_root_make(const struct mega__home *home0,
     r->slot = 0;
     mega__pool_flush(f, home0->how, r, sizeof *r);
     mega_status_t st = mega__pool_drain(f);
+    MEGA__CRASH(root_filled);
     if (!st)
         st = set_state(home0, f, &r->state, region, MEGA__REC_LIVE);
+    MEGA__CRASH(root_live);
     if (!st)
         *line_p = line;
     return st;

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "crash_point.h"
 #include "crc.h"
 #include "home.h"
 #include "log.h"
@@ -100,8 +101,10 @@ static mega_status_t make_pool(struct mega__ctx *ctx, struct mega__home *home,
     if (!st)
         st = mega__pool_sync(pool);
     mega__pool_close(&pool);
+    MEGA__CRASH(pool_made);
     if (!st)
         st = mega__pool_rename(temp, path);
+    MEGA__CRASH(pool_renamed);
     if (st)
         mega__pool_unlink(temp);
     return st;
@@ -225,6 +228,7 @@ mega_status_t mega__home_grow(struct mega__ctx *ctx, struct mega__home *home,
         return st;
     mega__home_write(home, f, &home->block->npools, k + 1);
     st = mega__pool_drain(f);
+    MEGA__CRASH(pool_listed);
     for (; !st && no < MEGA__SPANS_MAX && atomic_load(&home->spans[no]); no++)
         st = mega__net_expose(ctx->net, atomic_load(&home->spans[no]));
     if (!st)

@@ -19,6 +19,7 @@
 
 #include "arena.h"
 #include "chunk.h"
+#include "crash_point.h"
 #include "crc.h"
 #include "dirty.h"
 #include "far.h"
@@ -317,12 +318,17 @@ mega_status_t mega__intent_publish(struct mega__ctx *ctx,
     struct mega__intent *in = take_record(a, home, &i);
     write_record(ctx, a, home->how, in, items, n);
     st = mega__dirty_fence(a); /* (8) decided */
+    MEGA__CRASH(record_durable);
     mega_status_t sent = apply(ctx, &o, items, checks, n);
+    MEGA__CRASH(effects_stored);
     mega_status_t done = mega__dirty_fence(a);
+    MEGA__CRASH(effects_durable);
     if (sent)
         return sent; /* a host is gone: the next open completes the record */
     clear_record(a, home->how, in);
+    MEGA__CRASH(record_cleared);
     mega_status_t cleared = mega__dirty_fence(a);
+    MEGA__CRASH(record_gone);
     atomic_store_explicit(&home->seg->intent_taken[i], 0, memory_order_release);
     st = st ? st : done ? done : cleared;
     mega_status_t settled = settle(ctx, a, items, checks, n);

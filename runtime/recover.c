@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crash_point.h"
 #include "directory.h"
 #include "home.h"
 #include "intent.h"
@@ -55,8 +56,10 @@ static mega_status_t raise_epoch(struct mega__ctx *ctx)
     mega_status_t st = write_all(ctx, clean, 0, true, true);
     if (!st)
         st = write_all(ctx, epoch, ctx->epoch, false, true);
+    MEGA__CRASH(epoch_some);
     if (!st)
         st = write_all(ctx, epoch, ctx->epoch, true, false);
+    MEGA__CRASH(epoch_all);
     return st;
 }
 
@@ -146,10 +149,12 @@ mega_status_t mega__recover(struct mega__ctx *ctx)
                               ctx->homes[0].server);
     if (!st)
         st = mega__boot_agree(ctx->boot, mega__intent_replay(ctx, live));
+    MEGA__CRASH(replayed);
     if (!st)
         st = mega__boot_agree(ctx->boot, mega__intent_clear(ctx));
     if (!st)
         st = sweep_served(ctx, live);
+    MEGA__CRASH(swept);
     if (!st && serves_home0(ctx))
         st = mega__dir_bury(&ctx->homes[0], &ctx->flusher);
     if (!st)

@@ -15,6 +15,7 @@
 
 #include "agent.h"
 #include "arena.h"
+#include "crash_point.h"
 #include "directory.h"
 #include "home.h"
 #include "log.h"
@@ -305,6 +306,7 @@ static mega_status_t end_region(struct mega__ctx *ctx, uint32_t id)
             st = mega__sweep_region(ctx, home, id);
     }
     st = mega__boot_agree(ctx->boot, st);
+    MEGA__CRASH(region_swept);
     if (!st && home0_if_served(ctx))
         st = mega__dir_bury(&ctx->homes[0], &ctx->flusher);
     return mega__boot_agree(ctx->boot, st);
@@ -333,13 +335,16 @@ mega_status_t mega__region_create(struct mega__ctx *ctx, const char *name,
     mega_status_t st = spread(ctx, &d);
     if (st)
         return st;
+    MEGA__CRASH(region_creating);
     st = reserve_all(ctx, d.id, 0, bytes);
+    MEGA__CRASH(region_reserved);
     if (!st && home0)
         st = mega__dir_region_bytes(home0, &ctx->flusher, d.line, bytes);
     st = mega__boot_agree(ctx->boot, st);
     if (st)
         return undo_create(ctx, &d, st);
     st = set_state(ctx, d.line, MEGA__REC_LIVE);
+    MEGA__CRASH(region_live);
     return st ? st : handle_new(ctx, name, &d, r_p);
 }
 
@@ -433,6 +438,7 @@ mega_status_t mega__region_destroy(struct mega_region **r_p)
     st = mega__boot_agree(ctx->boot, st ? st : drained);
     if (!st)
         st = set_state(ctx, line, MEGA__REC_DYING);
+    MEGA__CRASH(region_dying);
     if (!st)
         st = end_region(ctx, id);
     if (!st)

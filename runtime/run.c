@@ -10,6 +10,7 @@
  */
 #include "run.h"
 
+#include "crash_point.h"
 #include "log.h"
 #include "seg.h"
 #include "span.h"
@@ -69,6 +70,7 @@ static bool take_hole(struct mega__ctx *ctx, struct mega__span *span,
         mega__word_run(MEGA__RUN_HEAD, n, region, ctx->epoch14, flags);
     if (!take_tails(ctx, span, region, start, n, lost_p))
         return false;
+    MEGA__CRASH(run_tails);
     /* The head's mark is cleared before the head counts (5). The extent must
      * be ours for that: a slab's claimer may be handing out its chunks. */
     if (n > 1)
@@ -84,10 +86,12 @@ static bool take_hole(struct mega__ctx *ctx, struct mega__span *span,
         *lost_p = start;
         return false;
     }
+    MEGA__CRASH(run_init);
     atomic_store_explicit(mark, MEGA__MARK_FREE, memory_order_relaxed);
     mega__pool_flush(f, span->how, (const void *)mark, 1);
     mega_status_t st = mega__pool_drain(f);
     atomic_store_explicit(&span->words[start], head, memory_order_release);
+    MEGA__CRASH(run_head);
     mega__pool_flush(f, span->how, (const void *)&span->words[start], 8);
     if (mega__pool_drain(f) || st)
         f->failed = true; /* the caller's own drain tells */
@@ -144,6 +148,7 @@ mega_status_t mega__run_free(struct mega__ctx *ctx, struct mega__span *span,
                           "the chunk is being freed by another thread");
     mega__pool_flush(f, span->how, (const void *)&span->words[extent], 8);
     mega_status_t st = mega__pool_drain(f);
+    MEGA__CRASH(run_freeing);
     mega__run_finish_free(span, extent, freeing);
     return st;
 }

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "crash_point.h"
 #include "dirty.h"
 #include "far.h"
 #include "find.h"
@@ -202,12 +203,15 @@ struct mega__slab *mega__slab_claim(struct mega__arena *a,
         mega__span_cas(span, extent, init, MEGA__FREE);
         return NULL;
     }
+    MEGA__CRASH(slab_init);
     touch(span, extent);
     memset((void *)marks, MEGA__MARK_FREE, MARK_BYTES);
     mega__pool_flush(&a->flusher, span->how, (const void *)marks, MARK_BYTES);
     bool failed = mega__dirty_fence(a) != MEGA_OK;
+    MEGA__CRASH(slab_marks);
     mega__span_cas(span, extent, init,
                    mega__slab_owned_word(ctx, MEGA__SLAB, class, region));
+    MEGA__CRASH(slab_word);
     mega__pool_flush(&a->flusher, span->how, (const void *)&span->words[extent],
                      8);
     failed |= mega__dirty_fence(a) != MEGA_OK;
@@ -263,6 +267,7 @@ struct mega__slab *mega__slab_adopt(struct mega__arena *a,
                        mega__word_slab(MEGA__SLAB, class, region, 0, 0));
         return NULL;
     }
+    MEGA__CRASH(slab_adopted);
     mega__pool_flush(&a->flusher, span->how, (const void *)&span->words[extent],
                      8);
     mega__pool_flush(&a->flusher, span->how, (const void *)marks, MARK_BYTES);

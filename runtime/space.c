@@ -18,6 +18,7 @@
 #include "arena.h"
 #include "check.h"
 #include "class.h"
+#include "crash_point.h"
 #include "deal.h"
 #include "home.h"
 #include "lockfile.h"
@@ -257,6 +258,7 @@ static mega_status_t end_cleanly(struct mega__ctx *ctx)
          !st && (home = mega__home_next_served(ctx, &i));) {
         mega__home_write(home, &ctx->flusher, &home->block->clean, ctx->epoch);
         st = mega__pool_drain(&ctx->flusher);
+        MEGA__CRASH(clean_some);
     }
     return mega__boot_agree(ctx->boot, st);
 }

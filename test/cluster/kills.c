@@ -4,6 +4,9 @@
  * rank, by publish and by alloc, persist, link. When it starts again all that
  * was linked is there, whole, and no chunk is in two places.
  */
+#include <signal.h>
+#include <sys/time.h>
+
 #include "rank.h"
 
 enum { LISTS = 8 };
@@ -87,25 +90,107 @@ static void add(mega_gptr_t slot, uint64_t seed, int how)
     }
 }
 
-static void build(int argc, char **argv)
+/* This process dies at a random moment, at any instruction. */
+static void die(int signal)
+{
+    (void)signal;
+    raise(SIGKILL);
+}
+
+static void die_after(long us)
+{
+    struct itimerval when = {{0, 0}, {us / 1000000, us % 1000000}};
+    signal(SIGALRM, die);
+    if (us > 0)
+        HOLDS(setitimer(ITIMER_REAL, &when, NULL) == 0);
+}
+
+/* What all do together: a region comes, grows and goes. */
+static void region_turn(int turn)
+{
+    char name[24];
+    mega_region_t r = NULL;
+    mega_gptr_t p;
+    snprintf(name, sizeof name, "region-%d", turn);
+    mega_status_t st = mega_region_open(name, &r); /* a crash has left it */
+    HOLDS(st == MEGA_OK || st == MEGA_ERR_NOT_FOUND);
+    if (!st)
+        MUST(mega_region_destroy(&r));
+    MUST(mega_region_create(name, 6000000, 0, &r)); /* the home grows */
+    p = mega_region_at(r, mega_my_home(), 0, NULL);
+    const unsigned char *raw = mega_ptr(p);
+    for (int i = 0; i < 65536; i += 512) /* the first run's */
+        HOLDS(raw[i] == 0);
+    MUST(mega_barrier());
+    memset(mega_ptr(p), 255, 65536);
+    MUST(mega_persist(p, 65536));
+    MUST(mega_region_grow(r, 70000));
+    MUST(mega_alloc(r, MEGA_ANY_HOME, 5000, &p));
+    MUST(mega_persist(p, 5000));
+    MUST(mega_barrier());
+    MUST(mega_region_destroy(&r));
+}
+
+/* What a rank does alone: names and large chunks. */
+static void coarse_turn(int turn, uint64_t x)
+{
+    char name[32];
+    mega_gptr_t p;
+    MUST(mega_alloc(MEGA_DEFAULT, MEGA_ANY_HOME, 70000 + x % 300000, &p));
+    MUST(mega_persist(p, 70000));
+    snprintf(name, sizeof name, "large-%d-%d", mega_rank(), turn % 3);
+    mega_status_t st = mega_root_remove(MEGA_DEFAULT, name);
+    HOLDS(st == MEGA_OK || st == MEGA_ERR_NOT_FOUND);
+    MUST(mega_root_set(MEGA_DEFAULT, name, p));
+    MUST(mega_root_remove(MEGA_DEFAULT, name));
+    MUST(mega_free(p));
+}
+
+static void work(uint64_t seed, int turns, int together)
 {
     char name[20];
     mega_gptr_t slot, junk;
+    snprintf(name, sizeof name, "list-%d", mega_rank() % LISTS);
+    MUST(mega_root_slot(MEGA_DEFAULT, name, &slot));
+    for (int i = 0; i < turns; i++) {
+        uint64_t x = rank_random(&seed) >> 20;
+        add(slot, x, (int)(x >> 30) & 1);
+        MUST(mega_alloc(MEGA_DEFAULT, MEGA_ANY_HOME, x % 3000 + 1, &junk));
+        MUST(mega_free(junk));
+        if (together && i % 100 == 50)
+            coarse_turn(i, x);
+        if (together && i % 100 == 99)
+            region_turn(i);
+    }
+}
+
+/* build SEED */
+static void build(int argc, char **argv)
+{
     HOLDS(argc == 1);
-    uint64_t seed = (uint64_t)(atoi(argv[0]) * 31 + mega_rank());
     MUST(mega_init());
     rank_check_all();
     if (mega_rank() == 0)
         verify();
     MUST(mega_barrier());
-    snprintf(name, sizeof name, "list-%d", mega_rank() % LISTS);
-    MUST(mega_root_slot(MEGA_DEFAULT, name, &slot));
-    for (int i = 0; i < 60000; i++) {
-        uint64_t x = rank_random(&seed) >> 20;
-        add(slot, x, (int)(x >> 30) & 1);
-        MUST(mega_alloc(MEGA_DEFAULT, MEGA_ANY_HOME, x % 3000 + 1, &junk));
-        MUST(mega_free(junk));
-    }
+    work((uint64_t)(atoi(argv[0]) * 31 + mega_rank()), 60000, 0);
+    MUST(mega_finalize());
+}
+
+/* crash SEED US: the same, with all that there is to do; one rank dies after
+ * so many microseconds, if not 0. What an open finds is verified first. */
+static void crash(int argc, char **argv)
+{
+    HOLDS(argc == 2);
+    int seed = atoi(argv[0]);
+    MUST(mega_init());
+    rank_check_all();
+    if (mega_rank() == 0)
+        verify();
+    MUST(mega_barrier());
+    if (mega_rank() == seed % mega_nranks())
+        die_after(atol(argv[1]));
+    work((uint64_t)(seed * 31 + mega_rank()), atol(argv[1]) ? 60000 : 600, 1);
     MUST(mega_finalize());
 }
 
@@ -122,6 +207,6 @@ static void look(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
-        {"build", build}, {"look", look}, {NULL, NULL}};
+        {"build", build}, {"crash", crash}, {"look", look}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

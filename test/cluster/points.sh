@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# points.sh - four ranks, one of them killed: at each named point of
+# runtime/crash_point.h, the first time and once later, and at random instructions.
+# Each job begins by verifying what the one before has left. CRASHES: how many
+# jobs are to be killed in all (60). CRASH_SEED.
+. "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
+RANDOM=${CRASH_SEED:=$((EPOCHSECONDS % 32768))}
+crashes=${CRASHES:-60}
+echo "# CRASH_SEED=$CRASH_SEED CRASHES=$crashes"
+export MEGALLOC_HOME_SIZE=10M # it grows soon
+# POINTS="NAME...": these only.
+mapfile -t points < <(tr ' ' '\n' <<<"${POINTS-}" | grep . || sed -n 's/^ *X(\([a-z_]*\)).*/\1/p' \
+    "$MEGA_SRCDIR/runtime/crash_point.h")
+killed=0 jobs=0
+missed=()
+
+# crash SEED US: one job that is to die. Not by a fault of its own: a rank
+# that finds one ends with status 1 and says where.
+crash() {
+    ((jobs++ % 10)) || new_space # a verification should not grow for ever
+    job 4 points crash "$@"
+    if grep -Fq .c: <<<"$output" || ((status == 124)); then
+        faults+="MEGALLOC_CRASH=${MEGALLOC_CRASH-} crash $*: $output"$'\n'
+    fi
+    ((status == 0)) || killed=$((killed + 1))
+}
+
+look() {
+    job $((RANDOM % 6 + 1)) points look
+    ((status == 0)) || faults+="look: $output"$'\n'
+}
+
+faults=
+tap_try "the list of points is read" test "${#points[@]}" -gt 0
+for point in "${points[@]}"; do
+    before=$killed
+    new_space # one that still has to grow
+    for count in 1 2; do
+        export MEGALLOC_CRASH=$point:$count
+        crash "$RANDOM" 0
+        unset MEGALLOC_CRASH
+    done
+    ((killed > before)) || missed+=("$point")
+    tap_empty "killed at $point: sound, whole and nothing twice" "$faults"
+    faults=
+done
+tap_empty "each point was come to" "${missed[*]-}"
+
+while ((jobs < crashes)); do
+    crash "$RANDOM" $((RANDOM % 300 * 1000 + RANDOM % 1000 + 1))
+done
+look
+tap_empty "killed at random: sound, whole and nothing twice" "$faults"
+echo "# $killed of $jobs jobs were killed"
+
+MEGALLOC_CRASH=slab_wort job 1 points look
+refused "an unknown point" "MEGALLOC_CRASH=slab_wort" "did you mean slab_word?"
+MEGALLOC_CRASH=slab_word:0 job 1 points look
+refused "a count that is none" "give point:count"
+MEGALLOC_CRASH=slab_word job 1 kills look
+tap_try "a release knows no points" grep -q "unknown variable MEGALLOC_CRASH" \
+    <<<"$output"
+tap_end
