@@ -74,6 +74,7 @@ struct medium {
     void *on_point_arg;
     uint64_t flushes, drains;        /* calls so far */
     uint64_t drop_flush, drop_drain; /* this call has no effect; or NEVER */
+    char dropped[128];               /* what that call was for */
     uint64_t fail_drain;             /* this call reports IO; or NEVER */
 };
 

@@ -46,6 +46,23 @@ static void note_line(struct medium *m, const struct mega__flusher *f,
     medium_copy_line(p->bytes, file->cpu + off);
 }
 
+/* Says what the drain that is dropped was for. */
+static void describe_pending(struct medium *m, const struct mega__flusher *f)
+{
+    size_t used = 0;
+    m->dropped[0] = '\0';
+    for (size_t i = 0; i < m->npending; i++) {
+        char what[96];
+        const struct medium_pending *p = &m->pending[i];
+        if (p->owner != f || used + 1 >= sizeof m->dropped)
+            continue;
+        medium_describe(m, p->file->cpu + p->off, what, sizeof what);
+        int n = snprintf(m->dropped + used, sizeof m->dropped - used, "%s%s",
+                         used ? "; " : "", what);
+        used += n > 0 ? (size_t)n : 0;
+    }
+}
+
 static void forget_owner(struct medium *m, const struct mega__flusher *f)
 {
     size_t kept = 0;
@@ -80,6 +97,8 @@ void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
         forget_owner(m, f);
     f->unfenced = true;
     bool dropped = m->flushes++ == m->drop_flush;
+    if (dropped)
+        medium_describe(m, addr, m->dropped, sizeof m->dropped);
     for (; off < end; off += MEGA__LINE) {
         f->flushes++;
         if (!dropped)
@@ -119,6 +138,7 @@ mega_status_t mega__pool_drain(struct mega__flusher *f)
     f->unfenced = false;
     if (number == m->drop_drain) {
         f->unfenced = true; /* its lines wait for the next */
+        describe_pending(m, f);
     } else {
         for (size_t i = 0; i < m->npending; i++)
             if (m->pending[i].owner == f)

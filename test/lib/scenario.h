@@ -48,9 +48,17 @@ struct scenario_totals {
 /* Runs it; what fails is reported with the image. */
 void scenario_run(const struct scenario *sc, struct scenario_totals *totals);
 
-/* Drops each flush and each drain of the film in turn: the number of those
- * that no image tells is returned, each is named in a note. */
-unsigned scenario_mutate(const struct scenario *sc);
+/* A flush or drain that may be dropped, and why: the code says it too. */
+struct scenario_excuse {
+    const char *kind, *what; /* "flush" or "drain"; part of its description */
+    const char *why;
+};
+
+/* Drops each flush and each drain of the film in turn; each is named in a note
+ * with what told. Returns how many no image tells and none of excuses (ended
+ * by a kind NULL; may be NULL) explains. */
+unsigned scenario_mutate(const struct scenario *sc,
+                         const struct scenario_excuse *excuses);
 
 /* Runs it and notes the numbers. */
 void scenario_test(const struct scenario *sc);
