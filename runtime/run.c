@@ -93,6 +93,8 @@ static bool take_hole(struct mega__ctx *ctx, struct mega__span *span,
     atomic_store_explicit(&span->words[start], head, memory_order_release);
     MEGA__CRASH(run_head);
     mega__pool_flush(f, span->how, (const void *)&span->words[start], 8);
+    /* Its own thread could wait for its first persist; another's persist (L2)
+     * and a record that names the run do not flush the word. */
     if (mega__pool_drain(f) || st)
         f->failed = true; /* the caller's own drain tells */
     count_free(span, -(int64_t)n);
