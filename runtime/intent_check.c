@@ -124,21 +124,40 @@ static bool in_group(const mega_publish_item_t *items, size_t n,
     return false;
 }
 
+/* Slots are often neighbours: where the last one was found, this one may be.
+ * Only on this host. */
+static bool locate_beside(mega_gptr_t p, struct mega__check *c,
+                          const struct mega__place *around, uint8_t *mark_p)
+{
+    if (!around->span || !around->span->base || p.v % 8 != 0 ||
+        p.v - mega__span_gptr(around->span, around->start).v >= around->size)
+        return false;
+    c->slot.p = p;
+    c->slot.addr = around->span->base + mega_offset(p);
+    c->slot.how = around->span->how;
+    c->slot_mark = mark_of(around);
+    if (around->mark)
+        *mark_p = atomic_load_explicit(around->mark, memory_order_acquire);
+    return true;
+}
+
+/* around: of the last slot, then of this one. */
 static mega_status_t check_slot(struct mega__ctx *ctx,
                                 const mega_publish_item_t *items, size_t n,
-                                size_t i, struct mega__check *c)
+                                size_t i, struct mega__check *c,
+                                struct mega__place *around)
 {
-    struct mega__place around;
-    uint8_t mark;
+    uint8_t mark = MEGA__MARK_LIVE;
     c->slot.p = c->slot_mark.p = mega_from_bits(0);
     if (mega_is_null(items[i].slot) && items[i].op == MEGA_PUBLISH_ALLOC)
         return MEGA_OK;
-    if (!locate_slot(ctx, items[i].slot, c, &around, &mark))
+    if (!locate_beside(items[i].slot, c, around, &mark) &&
+        !locate_slot(ctx, items[i].slot, c, around, &mark))
         return bad(i, MEGA_ERR_ARG,
                    "its slot is not 8 aligned bytes in a root, a raw run or a "
                    "chunk");
-    if (around.span && around.mark_off && mark != MEGA__MARK_LIVE &&
-        !in_group(items, n, &around))
+    if (around->span && around->mark_off && mark != MEGA__MARK_LIVE &&
+        !in_group(items, n, around))
         return bad(i, MEGA_ERR_ARG, "its slot is in a chunk that is not live");
     return MEGA_OK;
 }
@@ -195,13 +214,14 @@ mega_status_t mega__intent_check(struct mega__ctx *ctx,
                                  struct mega__check *checks)
 {
     struct seen seen;
+    struct mega__place around = {0};
     mega_status_t st = MEGA_OK;
     if (n > 1)
         seen = (struct seen){{0}};
     for (size_t i = 0; !st && i < n; i++) {
         if (items[i].op > MEGA_PUBLISH_SET || items[i].chunk.v & 15)
             return bad(i, MEGA_ERR_ARG, "op or chunk is not valid");
-        st = check_slot(ctx, items, n, i, &checks[i]);
+        st = check_slot(ctx, items, n, i, &checks[i], &around);
         if (!st)
             st = check_item(ctx, &items[i], i, &checks[i]);
         /* a slot's key is odd, a chunk's even: a chunk may hold a slot */
