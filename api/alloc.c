@@ -2,6 +2,7 @@
 /* alloc.c - the public calls on chunks. */
 #include "api.h"
 #include "chunk.h"
+#include "hot.h"
 #include "intent.h"
 #include "log.h"
 #include "rma.h"
@@ -22,7 +23,7 @@ mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
         return mega__api_closed();
     if (__builtin_expect(size == 0 || !p_p, 0))
         return bad_size(size);
-    return mega__chunk_alloc(ctx, mega__api_region(r), home, size, p_p);
+    return mega__hot_alloc(ctx, mega__api_region(r), home, size, p_p);
 }
 
 mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size, size_t count,
@@ -36,7 +37,7 @@ mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size, size_t count,
     if (size == 0 || (!p_p && count > 0))
         return bad_size(size);
     while (!st && n < count)
-        st = mega__chunk_alloc(ctx, mega__api_region(r), home, size, &p_p[n++]);
+        st = mega__hot_alloc(ctx, mega__api_region(r), home, size, &p_p[n++]);
     if (!st)
         return MEGA_OK;
     for (n--; n-- > 0;) { /* frees do not fail: we have just got them */
@@ -51,9 +52,7 @@ mega_status_t mega_free(mega_gptr_t p)
     struct mega__ctx *ctx = mega__the;
     if (__builtin_expect(!ctx, 0))
         return mega__api_closed();
-    if (mega_is_null(p))
-        return MEGA_OK;
-    return mega__chunk_free(ctx, p);
+    return mega__hot_free(ctx, p);
 }
 
 mega_status_t mega_usable_size(mega_gptr_t p, size_t *size_p)
@@ -75,7 +74,7 @@ mega_status_t mega_reserve(mega_region_t r, int home, size_t size,
         return mega__api_closed();
     if (size == 0 || !p_p)
         return bad_size(size);
-    return mega__chunk_reserve(ctx, mega__api_region(r), home, size, p_p);
+    return mega__hot_reserve(ctx, mega__api_region(r), home, size, p_p);
 }
 
 mega_status_t mega_cancel(mega_gptr_t p)
@@ -113,7 +112,7 @@ mega_status_t mega_alloc_to(mega_region_t r, int home, size_t size,
         return mega__fail(MEGA_ERR_ARG, "%zu bytes for slot %#llx", size,
                           (unsigned long long)slot.v);
     mega_status_t st =
-        mega__chunk_reserve(ctx, mega__api_region(r), home, size, &item.chunk);
+        mega__hot_reserve(ctx, mega__api_region(r), home, size, &item.chunk);
     if (st)
         return st;
     st = mega__intent_publish(ctx, &item, 1, 0);

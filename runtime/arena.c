@@ -120,7 +120,6 @@ static struct mega__arena *arena_new(struct mega__ctx *ctx)
     a->ctx = ctx;
     pthread_mutex_init(&a->far_lock, NULL);
     a->seed = (uint32_t)ctx->place.rank * 17 + atomic_fetch_add(&seeds, 1) * 5;
-    a->span_no = UINT64_MAX;
     a->record = a->seed % MEGA__INTENTS_MAX;
     a->next = ctx->arenas;
     ctx->arenas = a;

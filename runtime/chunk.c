@@ -16,6 +16,7 @@
 #include "arena.h"
 #include "dirty.h"
 #include "far.h"
+#include "hot.h"
 #include "log.h"
 #include "run.h"
 #include "seg.h"
@@ -135,32 +136,6 @@ static bool next_line(struct mega__ctx *ctx, struct mega__bin *bin)
     return false;
 }
 
-/* Who makes each chunk durable goes in strides that the processor does not
- * foresee: it waits for the chunk's memory unless we ask for it in time. */
-static inline void prefetch_line(const struct mega__slab *slab, unsigned line)
-{
-    uint64_t bits = slab->avail[line];
-    if (!bits || slab->far)
-        return;
-    uint32_t g = line * 64u + (unsigned)__builtin_ctzll(bits);
-    __builtin_prefetch(slab->span->base +
-                           ((uint64_t)slab->extent << MEGA__EXTENT_SHIFT) +
-                           ((uint64_t)g << MEGA__GRANULE_SHIFT),
-                       1);
-}
-
-/* A line of marks that was flushed is dear to flush again: after a fence chunks
- * come from the next line, until then from the same. */
-static inline void stride(const struct mega__arena *a, struct mega__bin *bin,
-                          struct mega__slab *slab)
-{
-    if (bin->fence_gen == a->fence_gen)
-        return;
-    bin->fence_gen = a->fence_gen;
-    slab->line = (uint16_t)((slab->line + 1) % MEGA__EXTENT_LINES);
-    prefetch_line(slab, (slab->line + 1u) % MEGA__EXTENT_LINES);
-}
-
 /* Takes a chunk out of the list: its slab and granule in the extent. */
 static inline mega_status_t take_small(struct mega__arena *a,
                                        struct mega__heap *heap, unsigned class,
@@ -169,8 +144,6 @@ static inline mega_status_t take_small(struct mega__arena *a,
 {
     struct mega__bin *bin = &heap->bins[class];
     struct mega__slab *slab = bin->cur;
-    if (slab)
-        stride(a, bin, slab);
     if (__builtin_expect(!slab || !slab->avail[slab->line], 0)) {
         while (!next_line(a->ctx, bin)) {
             mega_status_t st = refill(a, heap, class);
@@ -184,14 +157,6 @@ static inline mega_status_t take_small(struct mega__arena *a,
     *g_p = slab->line * 64u + (unsigned)__builtin_ctzll(bits);
     *slab_p = slab;
     return MEGA_OK;
-}
-
-static inline mega_gptr_t small_gptr(const struct mega__slab *slab, uint32_t g)
-{
-    uint32_t in = g << MEGA__GRANULE_SHIFT, size = slab->size;
-    if (size % MEGA__GRANULE != 0) /* a chunk may begin inside a granule */
-        in = (uint32_t)((uint64_t)(in + size - 1) * slab->magic >> 32) * size;
-    return mega_from_bits(slab->base + in);
 }
 
 /* ---- Large chunks ---- */
@@ -233,7 +198,6 @@ static mega_status_t alloc_on(struct mega__ctx *ctx, struct mega__arena *a,
     struct mega__slab *slab;
     uint32_t g;
     mega_gptr_t p;
-    enum mega__how how = home->how;
     if (__builtin_expect(size <= MEGA__CLASS_MAX, 1)) {
         struct mega__heap *heap = mega__arena_heap(a, region, home);
         if (!heap)
@@ -243,10 +207,9 @@ static mega_status_t alloc_on(struct mega__ctx *ctx, struct mega__arena *a,
         if (__builtin_expect(st != MEGA_OK, 0))
             return st;
         mark = slab->marks + g;
-        p = small_gptr(slab, g);
+        p = mega__hot_gptr(slab, g);
         if (!live)
-            atomic_fetch_or_explicit(&slab->rsv[g / 64], UINT64_C(1) << g % 64,
-                                     memory_order_release);
+            mega__hot_set_rsv(slab, g);
     } else if (!home->local) {
         return mega__far_run_claim(ctx, region, home, size, live, p_p);
     } else {
@@ -261,7 +224,7 @@ static mega_status_t alloc_on(struct mega__ctx *ctx, struct mega__arena *a,
     if (!live)
         return MEGA_OK;
     atomic_store_explicit(mark, MEGA__MARK_LIVE, memory_order_release);
-    return how == MEGA__HOW_NONE ? MEGA_OK : mega__dirty_note(a, how, mark);
+    return mega__dirty_note(a, home->how, mark);
 }
 
 static mega_status_t alloc_any(struct mega__ctx *ctx, struct mega__arena *a,
@@ -282,9 +245,9 @@ static mega_status_t alloc_any(struct mega__ctx *ctx, struct mega__arena *a,
     return st;
 }
 
-static __attribute__((noinline)) mega_status_t
-allocate(struct mega__ctx *ctx, uint32_t region, int home, size_t size,
-         bool live, mega_gptr_t *p_p)
+mega_status_t mega__chunk_alloc(struct mega__ctx *ctx, uint32_t region,
+                                int home, size_t size, bool live,
+                                mega_gptr_t *p_p)
 {
     struct mega__arena *a = mega__arena(ctx);
     if (!a)
@@ -306,42 +269,4 @@ allocate(struct mega__ctx *ctx, uint32_t region, int home, size_t size,
                          0))
         return full(ctx, on, size, st);
     return st;
-}
-
-/* The usual case alone, without a call but the last: a chunk of this thread's
- * last region and home, from the line of the last one. */
-mega_status_t mega__chunk_alloc(struct mega__ctx *ctx, uint32_t region,
-                                int home, size_t size, mega_gptr_t *p_p)
-{
-    const uint32_t on = (uint32_t)(home == MEGA_ANY_HOME ? ctx->my_home : home);
-    struct mega__arena *a = mega__arena_mine.arena;
-    if (__builtin_expect(mega__arena_mine.serial != ctx->serial ||
-                             size > MEGA__CLASS_MAX || !a->last ||
-                             a->last->key != ((uint64_t)region << 32 | on),
-                         0))
-        return allocate(ctx, region, home, size, true, p_p);
-    struct mega__bin *bin = &a->last->bins[mega__class_of(&ctx->classes, size)];
-    struct mega__slab *slab = bin->cur;
-    if (__builtin_expect(!slab, 0))
-        return allocate(ctx, region, home, size, true, p_p);
-    stride(a, bin, slab);
-    uint32_t line = slab->line;
-    uint64_t bits = slab->avail[line];
-    if (__builtin_expect(!bits, 0))
-        return allocate(ctx, region, home, size, true, p_p);
-    uint32_t g = line * 64 + (unsigned)__builtin_ctzll(bits);
-    slab->avail[line] = bits & (bits - 1);
-    *p_p = small_gptr(slab, g);
-    atomic_store_explicit(&slab->marks[g], MEGA__MARK_LIVE,
-                          memory_order_release);
-    uintptr_t entry = slab->entry;
-    return entry ? mega__dirty_note_entry(a, entry + line * MEGA__LINE,
-                                          &slab->marks[g])
-                 : MEGA_OK;
-}
-
-mega_status_t mega__chunk_reserve(struct mega__ctx *ctx, uint32_t region,
-                                  int home, size_t size, mega_gptr_t *p_p)
-{
-    return allocate(ctx, region, home, size, false, p_p);
 }

@@ -19,7 +19,6 @@ mega_status_t mega__dirty_fence(struct mega__arena *a)
 {
     mega_status_t st = mega__pool_drain(&a->flusher);
     atomic_store_explicit(&a->dirty.nspill, 0, memory_order_release);
-    a->fence_gen++;
     return st;
 }
 
@@ -35,22 +34,44 @@ static void spill(struct mega__arena *a, uintptr_t entry)
         a->flusher.failed = true; /* the next drain tells */
 }
 
-mega_status_t mega__dirty_add(struct mega__arena *a, unsigned slot,
-                              uintptr_t entry, const _Atomic uint8_t *mark)
+/* Whoever noted the slot must note it again. by may since have become another
+ * slab of the arena: then a bit too many is cleared, which costs it a call. */
+static void unnote(struct mega__dirty *d, unsigned slot, uintptr_t entry)
+{
+    struct mega__slab *by = d->by[slot];
+    if (by)
+        by->noted &= ~(UINT32_C(1) << (entry - (uintptr_t)by->marks) /
+                                          MEGA__LINE % MEGA__EXTENT_LINES);
+}
+
+mega_status_t mega__dirty_add(struct mega__arena *a, enum mega__how how,
+                              const _Atomic uint8_t *mark,
+                              struct mega__slab *slab)
 {
     struct mega__dirty *d = &a->dirty;
-    uintptr_t old;
-    if ((entry & MEGA__DIRTY_HOW) == MEGA__HOW_FAR) {
+    if (how == MEGA__HOW_NONE)
+        return MEGA_OK;
+    if (how == MEGA__HOW_FAR) {
         mega__far_note(a, mark);
         return MEGA_OK;
     }
-    old = atomic_load_explicit(&d->slots[slot], memory_order_relaxed);
-    if (old) { /* make room */
+    uintptr_t entry = mega__dirty_entry(how, mark);
+    unsigned slot = mega__dirty_slot(entry);
+    uintptr_t old = atomic_load_explicit(&d->slots[slot], memory_order_relaxed);
+    if (old && old != entry) { /* make room */
+        unnote(d, slot, old);
         flush_entry(&a->flusher, old);
         spill(a, old);
     }
-    d->used[slot / 64] |= UINT64_C(1) << slot % 64;
-    atomic_store_explicit(&d->slots[slot], entry, memory_order_release);
+    if (old != entry) {
+        d->by[slot] = NULL;
+        d->used[slot / 64] |= UINT64_C(1) << slot % 64;
+        atomic_store_explicit(&d->slots[slot], entry, memory_order_release);
+    }
+    if (slab) {
+        d->by[slot] = slab;
+        slab->noted |= UINT32_C(1) << (mark - slab->marks) / MEGA__LINE;
+    }
     return MEGA_OK;
 }
 
@@ -63,6 +84,7 @@ void mega__dirty_forget(struct mega__arena *a, enum mega__how how,
     if (atomic_load_explicit(&d->slots[slot], memory_order_relaxed) != entry)
         return;
     spill(a, entry); /* before the slot is emptied: it is always in one */
+    unnote(d, slot, entry);
     d->used[slot / 64] &= ~(UINT64_C(1) << slot % 64);
     atomic_store_explicit(&d->slots[slot], 0, memory_order_release);
 }
@@ -78,10 +100,12 @@ mega_status_t mega__dirty_drain(struct mega__arena *a)
                             memory_order_relaxed));
     mega_status_t st = mega__dirty_fence(a);
     for (unsigned w = 0; w < MEGA__DIRTY_SLOTS / 64; d->used[w++] = 0)
-        for (uint64_t bits = d->used[w]; bits; bits &= bits - 1)
-            atomic_store_explicit(
-                &d->slots[w * 64 + (unsigned)__builtin_ctzll(bits)], 0,
-                memory_order_release);
+        for (uint64_t bits = d->used[w]; bits; bits &= bits - 1) {
+            unsigned slot = w * 64 + (unsigned)__builtin_ctzll(bits);
+            unnote(d, slot,
+                   atomic_load_explicit(&d->slots[slot], memory_order_relaxed));
+            atomic_store_explicit(&d->slots[slot], 0, memory_order_release);
+        }
     return st;
 }
 

@@ -17,36 +17,34 @@ static inline unsigned mega__dirty_slot(uintptr_t entry)
     return (unsigned)(line ^ line / MEGA__DIRTY_SLOTS) % MEGA__DIRTY_SLOTS;
 }
 
-/* The slow way of mega__dirty_note; marks of far homes are far.h's. Returns
- * MEGA_OK, always: the hot paths end with this call. */
-mega_status_t mega__dirty_add(struct mega__arena *a, unsigned slot,
-                              uintptr_t entry, const _Atomic uint8_t *mark);
-
-/* A mark in the line of this entry has been stored. MEGA_OK. */
-static inline mega_status_t mega__dirty_note_entry(struct mega__arena *a,
-                                                   uintptr_t entry,
-                                                   const _Atomic uint8_t *mark)
-{
-    unsigned slot = mega__dirty_slot(entry);
-    if (__builtin_expect(atomic_load_explicit(&a->dirty.slots[slot],
-                                              memory_order_relaxed) != entry,
-                         0))
-        return mega__dirty_add(a, slot, entry, mark);
-    return MEGA_OK;
-}
-
 static inline uintptr_t mega__dirty_entry(enum mega__how how,
                                           const _Atomic uint8_t *mark)
 {
     return ((uintptr_t)mark & ~MEGA__DIRTY_HOW) | (uintptr_t)how;
 }
 
-/* The mark has been stored. ASSUMPTION: how is not MEGA__HOW_NONE. MEGA_OK. */
+/* A mark of a slab (NULL: of no slab of this thread) has been stored. Marks of
+ * far homes are far.h's. Returns MEGA_OK, always: the hot paths end so. */
+mega_status_t mega__dirty_add(struct mega__arena *a, enum mega__how how,
+                              const _Atomic uint8_t *mark,
+                              struct mega__slab *slab);
+
+/* The mark has been stored. MEGA_OK. */
 static inline mega_status_t mega__dirty_note(struct mega__arena *a,
                                              enum mega__how how,
                                              const _Atomic uint8_t *mark)
 {
-    return mega__dirty_note_entry(a, mega__dirty_entry(how, mark), mark);
+    return how == MEGA__HOW_NONE ? MEGA_OK
+                                 : mega__dirty_add(a, how, mark, NULL);
+}
+
+/* The same of the mark of granule g of a slab of this thread. */
+static inline mega_status_t
+mega__dirty_note_own(struct mega__arena *a, struct mega__slab *slab, uint32_t g)
+{
+    return __builtin_expect(slab->noted >> g / MEGA__LINE & 1, 1)
+               ? MEGA_OK
+               : mega__dirty_add(a, slab->span->how, &slab->marks[g], slab);
 }
 
 /* The line of a mark has been flushed by this thread: what is left to do for

@@ -9,6 +9,7 @@
 #include "class.h"
 #include "dirty.h"
 #include "far.h"
+#include "hot.h"
 #include "log.h"
 #include "rma.h"
 #include "run.h"
@@ -143,28 +144,12 @@ static __attribute__((noinline)) mega_status_t free_other(struct mega__ctx *ctx,
              : MEGA_ERR_NOMEM;
 }
 
-/* A live chunk of a slab of this thread, which takes it back at once. */
-static inline mega_status_t free_own(struct mega__arena *a,
-                                     struct mega__slab *slab, uint32_t in)
-{
-    const uint32_t g = in >> MEGA__GRANULE_SHIFT, line = g / 64;
-    /* release: what the caller did with the chunk is over before it is free */
-    atomic_store_explicit(&slab->marks[g], MEGA__MARK_FREE,
-                          memory_order_release);
-    slab->avail[line] |= UINT64_C(1) << g % 64;
-    slab->line = (uint16_t)line; /* used again first: it is warm */
-    slab->bin->cur = slab;
-    const uintptr_t entry = slab->entry;
-    return entry ? mega__dirty_note_entry(a, entry + line * MEGA__LINE,
-                                          &slab->marks[g])
-                 : MEGA_OK;
-}
-
 /* A chunk of a slab that is not this thread's: one byte. Its owner's next sweep
  * finds it; a slab without owner is offered. */
-static __attribute__((noinline)) mega_status_t free_any(struct mega__ctx *ctx,
-                                                        mega_gptr_t p)
+mega_status_t mega__chunk_free(struct mega__ctx *ctx, mega_gptr_t p)
 {
+    if (mega_is_null(p))
+        return MEGA_OK;
     struct mega__arena *a = mega__arena(ctx);
     struct mega__span *span = mega__span_of(ctx, p);
     uint64_t off = mega_offset(p);
@@ -172,8 +157,9 @@ static __attribute__((noinline)) mega_status_t free_any(struct mega__ctx *ctx,
         return MEGA_ERR_NOMEM;
     if (!span || off >= span->size)
         return free_other(ctx, p);
-    a->span = span;
-    a->span_no = p.v >> MEGA_OFFSET_BITS;
+    a->freed_in.base = mega__span_gptr(span, 0).v;
+    a->freed_in.size = span->size;
+    a->freed_in.slabs = span->slabs;
     uint32_t extent = (uint32_t)(off >> MEGA__EXTENT_SHIFT);
     uint64_t w = mega__span_word(span, extent);
     unsigned class = mega__word_class(w);
@@ -186,38 +172,13 @@ static __attribute__((noinline)) mega_status_t free_any(struct mega__ctx *ctx,
     struct mega__slab *slab =
         atomic_load_explicit(&span->slabs[extent], memory_order_acquire);
     if (slab && slab->arena == a)
-        return free_own(a, slab, (uint32_t)off & IN_EXTENT);
+        return mega__hot_take_back(
+            a, slab, ((uint32_t)off & IN_EXTENT) >> MEGA__GRANULE_SHIFT);
     /* release: what the caller did with the chunk is over before it is free */
     atomic_store_explicit(mark, MEGA__MARK_FREE, memory_order_release);
     if (!mega__slab_owned(ctx, w))
         mega__slab_hint(a, span, extent, w);
-    return span->how == MEGA__HOW_NONE ? MEGA_OK
-                                       : mega__dirty_note(a, span->how, mark);
-}
-
-/* The usual case alone, without a call but the last: a chunk of a slab of this
- * thread, in the span of the last one. */
-mega_status_t mega__chunk_free(struct mega__ctx *ctx, mega_gptr_t p)
-{
-    struct mega__arena *a = mega__arena_mine.arena;
-    const uint64_t off = mega_offset(p);
-    const uint32_t in = (uint32_t)off & IN_EXTENT;
-    if (__builtin_expect(mega__arena_mine.serial != ctx->serial ||
-                             a->span_no != p.v >> MEGA_OFFSET_BITS ||
-                             off >= a->span->size,
-                         0))
-        return free_any(ctx, p);
-    struct mega__slab *slab = atomic_load_explicit(
-        &a->span->slabs[off >> MEGA__EXTENT_SHIFT], memory_order_acquire);
-    if (__builtin_expect(
-            !slab || slab->arena != a ||
-                (uint32_t)((uint64_t)in * slab->magic >> 32) * slab->size !=
-                    in ||
-                atomic_load_explicit(&slab->marks[in >> MEGA__GRANULE_SHIFT],
-                                     memory_order_acquire) != MEGA__MARK_LIVE,
-            0))
-        return free_any(ctx, p);
-    return free_own(a, slab, in);
+    return mega__dirty_note(a, span->how, mark);
 }
 
 mega_status_t mega__chunk_usable(struct mega__ctx *ctx, mega_gptr_t p,
@@ -256,15 +217,26 @@ bool mega__chunk_is_reserved(struct mega__ctx *ctx,
     return rsv && atomic_load_explicit(rsv, memory_order_acquire) & bit;
 }
 
-void mega__chunk_unreserve(const struct mega__place *at)
+void mega__chunk_unreserve(struct mega__unreserve *u,
+                           const struct mega__place *at)
 {
     uint64_t bit;
-    if (!mega__word_is_slab(at->word))
+    _Atomic uint64_t *rsv =
+        mega__word_is_slab(at->word) ? rsv_of(at, &bit) : NULL;
+    if (!rsv)
         return;
-    _Atomic uint64_t *rsv = rsv_of(at, &bit);
+    if (rsv != u->word)
+        mega__chunk_unreserve_end(u);
+    u->word = rsv;
+    u->bits |= bit;
+}
+
+void mega__chunk_unreserve_end(struct mega__unreserve *u)
+{
     /* release pairs with the acquire in mega__slab_sweep: LIVE came before */
-    if (rsv)
-        atomic_fetch_and_explicit(rsv, ~bit, memory_order_release);
+    if (u->bits)
+        atomic_fetch_and_explicit(u->word, ~u->bits, memory_order_release);
+    u->bits = 0;
 }
 
 mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p)
@@ -281,7 +253,9 @@ mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p)
         !mega__chunk_is_reserved(ctx, &at, mark))
         return mega__chunk_not_live(p, "this rank has not reserved it");
     if (mega__word_is_slab(at.word)) {
-        mega__chunk_unreserve(&at); /* the next sweep takes it back */
+        struct mega__unreserve u = {0};
+        mega__chunk_unreserve(&u, &at); /* the next sweep takes it back */
+        mega__chunk_unreserve_end(&u);
         return MEGA_OK;
     }
     if (!at.mark)

@@ -241,17 +241,19 @@ static mega_status_t settle(struct mega__ctx *ctx, struct mega__arena *a,
                             const struct mega__check *c, size_t n)
 {
     mega_status_t st = MEGA_OK;
+    struct mega__unreserve u = {0};
     for (size_t i = 0; i < n; i++) {
         const struct mega__place *at = &c[i].at;
         if (items[i].op == MEGA_PUBLISH_ALLOC) {
             if (!c[i].mark.addr)
                 mega__far_published(at);
-            mega__chunk_unreserve(at);
+            mega__chunk_unreserve(&u, at);
         } else if (items[i].op == MEGA_PUBLISH_FREE) {
             mega_status_t freed = free_dead(ctx, a, at, &c[i].mark);
             st = st ? st : freed;
         }
     }
+    mega__chunk_unreserve_end(&u);
     return st;
 }
 

@@ -105,9 +105,8 @@ struct mega__slab *mega__slab_new(struct mega__arena *a,
     slab->region = region;
     slab->size = a->ctx->classes.of[class].size;
     slab->magic = a->ctx->classes.of[class].magic;
-    slab->entry = span->how == MEGA__HOW_NONE
-                      ? 0
-                      : mega__dirty_entry(span->how, slab->marks);
+    if (span->how == MEGA__HOW_NONE)
+        slab->noted = UINT32_MAX;
     /* release: publish finds rsv by this table */
     atomic_store_explicit(&span->slabs[extent], slab, memory_order_release);
     return slab;
@@ -296,21 +295,26 @@ void mega__slab_give_up(struct mega__arena *a, struct mega__slab *slab)
         mega__far_give_up(a, slab);
         return;
     }
+    unsigned class = slab->class;
+    uint32_t capacity = ctx->classes.of[class].capacity;
     uint64_t owned =
-        mega__slab_owned_word(ctx, MEGA__SLAB, slab->class, slab->region);
+        mega__slab_owned_word(ctx, MEGA__SLAB, class, slab->region);
     mega__slab_sweep(ctx, slab);
     unsigned available = mega__slab_available(slab);
-    bool empty = available == ctx->classes.of[slab->class].capacity;
+    bool empty = available == capacity;
     uint64_t next =
         empty ? MEGA__FREE
-              : mega__word_slab(MEGA__SLAB, slab->class, slab->region, 0, 0);
+              : mega__word_slab(MEGA__SLAB, class, slab->region, 0, 0);
     mega__slab_delete(a, slab);
     atomic_store_explicit(&span->hints[extent], (uint16_t)available,
                           memory_order_relaxed);
     /* Fails only if the region is gone meanwhile, and then rightly. */
-    if (mega__span_cas(span, extent, owned, next) && empty)
+    bool done = mega__span_cas(span, extent, owned, next);
+    if (done && empty)
         atomic_fetch_add_explicit(&span->home->seg->spans[span->no].free, 1,
                                   memory_order_relaxed);
+    else if (done && available >= mega__find_worth(capacity))
+        mega__find_offer(span, extent, class);
     if (empty)
         note_released(a, span, extent);
     a->count.disowned += !empty;

@@ -118,7 +118,7 @@ struct mega__slab {
     uint16_t line; /* where the next chunk is looked for */
     uint32_t region;
     uint32_t size, magic; /* of the class, for the hot paths */
-    uintptr_t entry; /* in the dirty set, of its first line; 0: none needed */
+    uint32_t noted; /* bit: a line of marks that need not be noted as dirty */
     uint64_t avail[MEGA__EXTENT_LINES];
     _Atomic uint64_t rsv[MEGA__EXTENT_LINES];
 };
@@ -126,7 +126,6 @@ struct mega__slab {
 #define MEGA__BIN_KEEP 8
 struct mega__bin { /* the slabs an arena owns of one region, home, class */
     struct mega__slab *cur; /* drawn from now: one of kept, or NULL */
-    uint32_t fence_gen;     /* arena's when cur's line was last changed */
     uint16_t n;
     struct mega__slab *kept[MEGA__BIN_KEEP];
 };
@@ -144,26 +143,32 @@ struct mega__heap { /* an arena's part of one region on one home */
 /* Lines of marks that this thread has changed and not made durable: a
  * direct-mapped set, so that a line is noted once, and what it displaced.
  * An entry is a line's address with its enum mega__how in the low bits.
- * Others may read it and flush the lines; only the owner removes. */
+ * Others may read it and flush the lines; only the owner removes.
+ * INVARIANT: where a slab of this arena has its noted bit set, the line is in
+ * the set, or its home needs no flush. The reverse need not be. */
 #define MEGA__DIRTY_SLOTS 1024
 #define MEGA__DIRTY_SPILL 64
 struct mega__dirty {
     _Atomic uintptr_t slots[MEGA__DIRTY_SLOTS];
     _Atomic uintptr_t spill[MEGA__DIRTY_SPILL]; /* flushed, not fenced */
     _Atomic unsigned nspill;
-    uint64_t used[MEGA__DIRTY_SLOTS / 64]; /* bit: slot is set; the owner's */
+    /* The owner's: bit, slot is set; the slab that has noted it, or NULL. */
+    uint64_t used[MEGA__DIRTY_SLOTS / 64];
+    struct mega__slab *by[MEGA__DIRTY_SLOTS];
 };
 
 #define MEGA__HEAP_BUCKETS 64
-#define MEGA__RELEASED 8
+#define MEGA__RELEASED 256
 #define MEGA__FAR_FREES 64
 struct mega__arena {
     struct mega__heap *last; /* most recently used */
-    uint32_t fence_gen;      /* rises at each fence of this thread */
     uint32_t seed;           /* spreads the start positions of claims */
     uint32_t record;         /* of an intent: the last taken */
-    struct mega__span *span; /* in which a chunk was freed last ... */
-    uint64_t span_no;        /* ... and the bits of its pointers above offset */
+    struct {                 /* the span in which a chunk was freed last */
+        uint64_t base;       /* its first global pointer */
+        uint64_t size;       /* 0: none */
+        _Atomic(struct mega__slab *) *slabs;
+    } freed_in;
     struct mega__dirty dirty;
     struct mega__flusher flusher;
     struct mega__heap *heaps[MEGA__HEAP_BUCKETS];

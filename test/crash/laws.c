@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chunk.h"
+#include "hot.h"
 #include "intent.h"
 #include "log.h"
 #include "rma.h"
@@ -196,7 +196,7 @@ static void publish_two(struct mega__ctx *ctx, int rank, struct scene *s)
     (void)rank;
     for (unsigned k = 0; k < 2; k++) {
         mega_gptr_t p = mega_null();
-        CHECK(mega__chunk_reserve(ctx, OPS_DEFAULT, 0, 100 + 900 * k, &p) ==
+        CHECK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 100 + 900 * k, &p) ==
                   MEGA_OK,
               "reserve: %s", mega__errmsg_buffer());
         i[k] = oracle_add(&s->o, p, 100 + 900 * k, 60 + k);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chunk.h"
+#include "hot.h"
 #include "intent.h"
 #include "log.h"
 #include "test/lib/ops.h"
@@ -39,7 +39,7 @@ static unsigned reserve(struct mega__ctx *ctx, struct scene *s, size_t size,
                         uint64_t tag)
 {
     mega_gptr_t p = mega_null();
-    CHECK(mega__chunk_reserve(ctx, OPS_DEFAULT, 0, size, &p) == MEGA_OK,
+    CHECK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, size, &p) == MEGA_OK,
           "reserve: %s", mega__errmsg_buffer());
     unsigned i = oracle_add(&s->o, p, size, tag);
     oracle_set(&s->o, i, FATE_FREE); /* gone after a crash */
@@ -182,7 +182,7 @@ static void two_publishers(struct mega__ctx *ctx, int rank, struct scene *s)
         mega_gptr_t p = mega_null(), slot = slot_of(s, (unsigned)rank);
         struct medium *m = medium_in_use();
         medium_lock(m);
-        CHECK(mega__chunk_reserve(ctx, OPS_DEFAULT, 0, 64, &p) == MEGA_OK,
+        CHECK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, &p) == MEGA_OK,
               "reserve: %s", mega__errmsg_buffer());
         unsigned i = oracle_add(&s->o, p, 64, 0);
         medium_unlock(m);

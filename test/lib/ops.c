@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "agent.h"
-#include "chunk.h"
 #include "directory.h"
+#include "hot.h"
 #include "log.h"
 #include "report.h"
 #include "rma.h"
@@ -16,12 +16,12 @@
 mega_status_t ops_alloc(struct mega__ctx *ctx, uint32_t region, int home,
                         size_t size, mega_gptr_t *p_p)
 {
-    return mega__chunk_alloc(ctx, region, home, size, p_p);
+    return mega__hot_alloc(ctx, region, home, size, p_p);
 }
 
 mega_status_t ops_free(struct mega__ctx *ctx, mega_gptr_t p)
 {
-    return mega__chunk_free(ctx, p);
+    return mega__hot_free(ctx, p);
 }
 
 mega_status_t ops_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)

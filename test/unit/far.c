@@ -6,7 +6,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "arena.h"
+#include "hot.h"
 #include "intent.h"
 #include "log.h"
 #include "rma.h"
@@ -200,7 +200,7 @@ static void misuse(struct mega__ctx *ctx, int rank, void *arg)
         CHECK(mega__chunk_usable(ctx, mega__gptr(1, 0, 0), &usable) ==
                   MEGA_ERR_NOT_LIVE,
               "start of a span");
-        CHECK(mega__chunk_alloc(ctx, OPS_DEFAULT, 7, 64, &q) == MEGA_ERR_ARG,
+        CHECK(mega__hot_alloc(ctx, OPS_DEFAULT, 7, 64, &q) == MEGA_ERR_ARG,
               "no such home");
     }
     world_barrier(ctx);
@@ -231,8 +231,8 @@ static void reserve(struct mega__ctx *ctx, int rank, void *arg)
     (void)arg;
     if (rank != 0)
         return;
-    OK(mega__chunk_reserve(ctx, OPS_DEFAULT, 1, 64, &p));
-    OK(mega__chunk_reserve(ctx, OPS_DEFAULT, 1, 200000, &q));
+    OK(mega__hot_reserve(ctx, OPS_DEFAULT, 1, 64, &p));
+    OK(mega__hot_reserve(ctx, OPS_DEFAULT, 1, 200000, &q));
     CHECK(mega__chunk_usable(ctx, p, &usable) == MEGA_ERR_NOT_LIVE, "reserved");
     CHECK(ops_free(ctx, p) == MEGA_ERR_NOT_LIVE, "free of a reserved chunk");
     OK(mega__chunk_cancel(ctx, p));
@@ -260,8 +260,8 @@ static void publish_far(struct mega__ctx *ctx, int rank, void *arg)
     if (rank == 1) { /* the root, home 0, is far; chunks here and there */
         for (int i = 0; i < 4; i++) {
             items[i].op = MEGA_PUBLISH_ALLOC;
-            OK(mega__chunk_reserve(ctx, OPS_DEFAULT, i % 2,
-                                   i == 3 ? 200000 : 64, &items[i].chunk));
+            OK(mega__hot_reserve(ctx, OPS_DEFAULT, i % 2, i == 3 ? 200000 : 64,
+                                 &items[i].chunk));
             fill(ctx, items[i].chunk, 64, 0);
             /* each links the next, the root links the first */
             items[i].slot = i == 0 ? root : items[i - 1].chunk;
@@ -362,7 +362,7 @@ static void publish_into_a_cut(struct mega__ctx *ctx, int rank, void *arg)
     if (rank == 1) {
         uint64_t null = 0;
         item.slot = root;
-        OK(mega__chunk_reserve(ctx, OPS_DEFAULT, 0, 64, &item.chunk));
+        OK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, &item.chunk));
         OK(mega__rma_put_persist(ctx, item.chunk, &null, 8));
         net_delay_cut(ctx->net);
         CHECK(mega__intent_publish(ctx, &item, 1, 0) == MEGA_ERR_PEER,
