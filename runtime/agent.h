@@ -13,12 +13,14 @@ enum mega__ask {
     MEGA__ASK_GROW = 1,    /* arg: spans seen, bytes needed */
     MEGA__ASK_ROOT_MAKE,   /* arg[0]: region; text: name. result: line */
     MEGA__ASK_ROOT_REMOVE, /* arg[0]: region; text: name */
-    MEGA__ASK_RECLAIM,     /* frees empty slabs. result: how many */
-    MEGA__ASK_RUN_CLAIM,   /* arg: region, extents. result: global pointer */
-    MEGA__ASK_RUN_FREE,    /* arg: global pointer, mega__run_why */
-    MEGA__ASK_ROOT_FIND,   /* arg[0]: region; text: name. result: line */
-    MEGA__ASK_ROOT_NEXT,   /* arg: region, line to begin at; text comes back:
-                              the name. result: line */
+    MEGA__ASK_SLAB,    /* arg: region, class; result: the pointer of an unowned
+                        * slab that may have room, named once, or null */
+    MEGA__ASK_RECLAIM, /* frees empty slabs. result: how many */
+    MEGA__ASK_RUN_CLAIM, /* arg: region, extents. result: global pointer */
+    MEGA__ASK_RUN_FREE,  /* arg: global pointer, mega__run_why */
+    MEGA__ASK_ROOT_FIND, /* arg[0]: region; text: name. result: line */
+    MEGA__ASK_ROOT_NEXT, /* arg: region, line to begin at; text comes back:
+                            the name. result: line */
 };
 
 /* Does what is asked of a home served here, but for GROW. */

@@ -12,6 +12,7 @@
 #include "chunk.h"
 #include "directory.h"
 #include "far.h"
+#include "find.h"
 #include "log.h"
 #include "run.h"
 #include "slab.h"
@@ -119,6 +120,11 @@ mega_status_t mega__agent_do(struct mega__ctx *ctx, struct mega__home *home,
         break;
     case MEGA__ASK_RECLAIM:
         st = reclaim(ctx, home, &req->result);
+        break;
+    case MEGA__ASK_SLAB:
+        p = mega__find_named(ctx, home, (uint32_t)req->arg[0], req->arg[1]);
+        req->result = p.v;
+        st = MEGA_OK;
         break;
     case MEGA__ASK_RUN_CLAIM:
         st = claim_run(ctx, home, req);

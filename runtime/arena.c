@@ -16,6 +16,7 @@
 #include "dirty.h"
 #include "far.h"
 #include "log.h"
+#include "net.h"
 #include "slab.h"
 
 _Thread_local struct mega__arena_tls mega__arena_mine;
@@ -235,6 +236,8 @@ void mega__arena_count_all(struct mega__ctx *ctx, mega_counters_t *sum)
         sum->fences += a->flusher.fences;
         sum->claims += a->count.claims;
         sum->claim_cas += a->count.claim_cas;
+        if (sum->claim_cas_max < a->count.claim_cas_max)
+            sum->claim_cas_max = a->count.claim_cas_max;
         sum->adoptions += a->count.adoptions;
         sum->disowned += a->count.disowned;
         sum->extents_released += a->count.extents_released;
@@ -244,6 +247,7 @@ void mega__arena_count_all(struct mega__ctx *ctx, mega_counters_t *sum)
     sum->flushes += ctx->flusher.flushes;
     sum->fences += ctx->flusher.fences;
     sum->grown = atomic_load_explicit(&ctx->grown, memory_order_relaxed);
+    sum->round_trips = mega__net_round_trips(ctx->net);
 }
 
 static void free_slabs(struct mega__arena *a)

@@ -71,6 +71,27 @@ static bool make_room(struct mega__arena *a, struct mega__bin *bin)
     return bin->n < MEGA__BIN_KEEP;
 }
 
+#define FAR_PAUSE_MAX 15
+
+/* A sweep of a far slab is a round trip: of the oldest only, and the less
+ * often the less it has gained. */
+static void sweep_in_refill(struct mega__arena *a, struct mega__bin *bin,
+                            struct mega__slab *slab, bool oldest)
+{
+    if (slab->far && (!oldest || bin->far_skip > 0)) {
+        if (oldest)
+            bin->far_skip--;
+        return;
+    }
+    a->count.sweeps++;
+    if (mega__slab_sweep(a->ctx, slab) > 0)
+        bin->far_pause = 0;
+    else if (slab->far)
+        bin->far_skip = bin->far_pause =
+            (uint8_t)(bin->far_pause < FAR_PAUSE_MAX ? 2 * bin->far_pause + 1
+                                                     : FAR_PAUSE_MAX);
+}
+
 /* Finds a slab of the bin with room: the oldest whose sweep pays, else a new
  * one, else whichever has a chunk at all. */
 static mega_status_t refill(struct mega__arena *a, struct mega__heap *heap,
@@ -83,9 +104,8 @@ static mega_status_t refill(struct mega__arena *a, struct mega__heap *heap,
     uint16_t from = after_cur(bin);
     for (uint16_t k = 0; k < bin->n; k++) {
         uint16_t i = (uint16_t)((from + k) % bin->n);
-        mega__slab_sweep(a->ctx, bin->kept[i]);
+        sweep_in_refill(a, bin, bin->kept[i], k == 0);
         unsigned n = mega__slab_available(bin->kept[i]);
-        a->count.sweeps++;
         if (n >= worth) {
             bin->cur = bin->kept[i];
             return MEGA_OK;

@@ -82,6 +82,9 @@ void mega__far_note(struct mega__arena *a, const _Atomic uint8_t *mark);
 mega_status_t mega__far_send(struct mega__arena *a, uint32_t home,
                              const struct mega__part *parts, size_t n);
 
+/* The same, if a mark of the slab is among what was changed. */
+mega_status_t mega__far_send_slab(struct mega__slab *slab);
+
 /* The same for all homes. Any thread may call it for any arena. */
 mega_status_t mega__far_send_all(struct mega__arena *a);
 

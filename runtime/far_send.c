@@ -196,6 +196,17 @@ mega_status_t mega__far_send(struct mega__arena *a, uint32_t home,
     return st;
 }
 
+mega_status_t mega__far_send_slab(struct mega__slab *slab)
+{
+    struct mega__arena *a = slab->arena;
+    pthread_mutex_lock(&a->far_lock);
+    mega_status_t st = slab->far->listed
+                           ? send_locked(a, slab->span->home->no, NULL, 0)
+                           : MEGA_OK;
+    pthread_mutex_unlock(&a->far_lock);
+    return st;
+}
+
 mega_status_t mega__far_send_all(struct mega__arena *a)
 {
     mega_status_t st = MEGA_OK;

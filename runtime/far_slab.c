@@ -15,6 +15,7 @@
 #include "agent.h"
 #include "arena.h"
 #include "far.h"
+#include "find.h"
 #include "log.h"
 #include "slab.h"
 
@@ -25,6 +26,8 @@ struct mega__view {
     struct mega__span *span;
     uint32_t first, n; /* extents [first, first + n) of the span */
     uint32_t at;       /* to be looked at next */
+    unsigned lost;     /* claims in a row: extents that may be FREE were passed
+                        * over */
     uint64_t words[VIEW_WORDS];
 };
 
@@ -73,7 +76,7 @@ static mega_status_t claim(struct mega__arena *a, struct mega__span *span,
     struct mega__part parts[2] = {
         {.p = marks_at(slab), .src = (void *)slab->far->now, .n = MARK_BYTES},
         {.p = mega__far_word_at(span, extent), .src = &word, .n = 8}};
-    st = mega__net_durable(ctx->net, parts, 2);
+    st = mega__far_send(a, span->home->no, parts, 2); /* marks go along */
     if (st) {
         mega__slab_delete(a, slab);
         return st;
@@ -130,14 +133,13 @@ static mega_status_t adopt(struct mega__arena *a, struct mega__span *span,
 
 mega_status_t mega__far_refresh(struct mega__slab *slab)
 {
-    struct mega__arena *a = slab->arena;
     struct mega__far *far = slab->far;
     uint64_t rsv[MEGA__EXTENT_LINES];
     uint8_t marks[MARK_BYTES];
     /* before the marks are read: what is published meanwhile stays as is */
     for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
         rsv[i] = atomic_load_explicit(&slab->rsv[i], memory_order_acquire);
-    mega_status_t st = mega__far_send(a, slab->span->home->no, NULL, 0);
+    mega_status_t st = mega__far_send_slab(slab);
     if (!st)
         st = read_marks(slab, marks);
     for (unsigned g = 0; !st && g < MARK_BYTES; g++) {
@@ -154,10 +156,12 @@ void mega__far_give_up(struct mega__arena *a, struct mega__slab *slab)
     struct mega__ctx *ctx = a->ctx;
     struct mega__span *span = slab->span;
     uint32_t extent = slab->extent;
+    const struct mega__span_plan plan = mega__span_plan(span->no, span->size);
     bool won;
-    mega__slab_sweep(ctx, slab);
-    bool empty =
-        mega__slab_available(slab) == ctx->classes.of[slab->class].capacity;
+    /* Not swept first: what others have freed the server's reclaim finds. */
+    mega__far_send_slab(slab);
+    uint16_t available = (uint16_t)mega__slab_available(slab);
+    bool empty = available == ctx->classes.of[slab->class].capacity;
     uint64_t owned =
         mega__slab_owned_word(ctx, MEGA__SLAB, slab->class, slab->region);
     uint64_t next =
@@ -165,6 +169,11 @@ void mega__far_give_up(struct mega__arena *a, struct mega__slab *slab)
               : mega__word_slab(MEGA__SLAB, slab->class, slab->region, 0, 0);
     mega__slab_delete(a, slab);
     mega__far_cas(ctx, span, extent, owned, next, &won);
+    if (won && !empty && available > 0)
+        mega__net_put(
+            ctx->net,
+            mega__span_gptr(span, plan.hints_off + 2 * (uint64_t)extent),
+            &available, sizeof available);
     a->count.disowned += !empty;
     a->count.extents_released += empty;
 }
@@ -182,41 +191,41 @@ static mega_status_t read_view(struct mega__ctx *ctx, struct mega__view *v,
                          8 * (size_t)v->n);
 }
 
-typedef mega_status_t (*try_fn)(struct mega__arena *a, struct mega__heap *heap,
-                                unsigned class, struct mega__span *span,
-                                uint32_t extent, uint64_t w,
-                                struct mega__slab **slab_p);
+/* Another was faster: what this view shows is old, and others look at the
+ * same. */
+static mega_status_t leap(struct mega__arena *a, struct mega__view *v)
+{
+    const uint32_t end = v->first + v->n;
+    v->at += mega__find_leap(a, v->lost++);
+    if (v->at >= end)
+        return MEGA_OK;
+    return mega__net_get(a->ctx->net, &v->words[v->at - v->first],
+                         mega__far_word_at(v->span, v->at),
+                         8 * (size_t)(end - v->at));
+}
 
 static mega_status_t try_claim(struct mega__arena *a, struct mega__heap *heap,
                                unsigned class, struct mega__span *span,
                                uint32_t extent, uint64_t w,
                                struct mega__slab **slab_p)
 {
-    return w == MEGA__FREE ? claim(a, span, extent, class, heap->region, slab_p)
-                           : MEGA_OK;
-}
-
-static mega_status_t try_adopt(struct mega__arena *a, struct mega__heap *heap,
-                               unsigned class, struct mega__span *span,
-                               uint32_t extent, uint64_t w,
-                               struct mega__slab **slab_p)
-{
-    return mega__word_is_slab(w) && !mega__slab_owned(a->ctx, w) &&
-                   mega__word_class(w) == class &&
-                   mega__word_region(w) == heap->region
-               ? adopt(a, span, extent, w, slab_p)
-               : MEGA_OK;
+    mega_status_t st = MEGA_OK;
+    if (w != MEGA__FREE)
+        return MEGA_OK;
+    st = claim(a, span, extent, class, heap->region, slab_p);
+    if (st || *slab_p)
+        return st;
+    return leap(a, heap->view);
 }
 
 static mega_status_t try_view(struct mega__arena *a, struct mega__heap *heap,
-                              unsigned class, try_fn try,
-                              struct mega__slab **slab_p)
+                              unsigned class, struct mega__slab **slab_p)
 {
     struct mega__view *v = heap->view;
     mega_status_t st = MEGA_OK;
     while (!st && !*slab_p && v->at < v->first + v->n) {
         uint64_t w = v->words[v->at - v->first];
-        st = try(a, heap, class, v->span, v->at++, w, slab_p);
+        st = try_claim(a, heap, class, v->span, v->at++, w, slab_p);
     }
     return st;
 }
@@ -233,7 +242,7 @@ static uint32_t start_of(const struct mega__ctx *ctx,
 /* All extents of a span, from this rank's start on, around. */
 static mega_status_t try_span(struct mega__arena *a, struct mega__heap *heap,
                               unsigned class, struct mega__span *span,
-                              try_fn try, struct mega__slab **slab_p)
+                              struct mega__slab **slab_p)
 {
     uint32_t start = start_of(a->ctx, span);
     mega_status_t st = MEGA_OK;
@@ -241,20 +250,20 @@ static mega_status_t try_span(struct mega__arena *a, struct mega__heap *heap,
          e += VIEW_WORDS) {
         st = read_view(a->ctx, heap->view, span, e);
         if (!st)
-            st = try_view(a, heap, class, try, slab_p);
+            st = try_view(a, heap, class, slab_p);
     }
     for (uint32_t e = span->first; !st && !*slab_p && e < start;
          e += VIEW_WORDS) {
         st = read_view(a->ctx, heap->view, span, e);
         if (!st)
-            st = try_view(a, heap, class, try, slab_p);
+            st = try_view(a, heap, class, slab_p);
     }
     return st;
 }
 
 /* *nspans_p: how many there are. */
 static mega_status_t try_home(struct mega__arena *a, struct mega__heap *heap,
-                              unsigned class, try_fn try, uint32_t *nspans_p,
+                              unsigned class, uint32_t *nspans_p,
                               struct mega__slab **slab_p)
 {
     mega_status_t st = MEGA_OK;
@@ -264,10 +273,37 @@ static mega_status_t try_home(struct mega__arena *a, struct mega__heap *heap,
             mega__far_span(a->ctx, mega__gptr(heap->home->no, no, 0));
         if (!span)
             break;
-        st = try_span(a, heap, class, span, try, slab_p);
+        st = try_span(a, heap, class, span, slab_p);
     }
     *nspans_p = no;
     return no == 0 && !st ? MEGA_ERR_PEER : st;
+}
+
+/* Adopts slabs that the server names, each once, until one has room. */
+static mega_status_t adopt_named(struct mega__arena *a, struct mega__heap *heap,
+                                 unsigned class, struct mega__slab **slab_p)
+{
+    mega_status_t st = MEGA_OK;
+    while (!st && !*slab_p) {
+        struct mega__request named = {.op = MEGA__ASK_SLAB,
+                                      .home = heap->home->no,
+                                      .arg = {heap->region, class}};
+        uint64_t w;
+        st = mega__agent_ask(a->ctx, heap->home, &named);
+        mega_gptr_t p = mega_from_bits(named.result);
+        if (st || mega_is_null(p))
+            return st;
+        struct mega__span *span = mega__far_span(a->ctx, p);
+        uint32_t e = (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT);
+        if (!span)
+            return MEGA_ERR_PEER;
+        st = mega__net_get(a->ctx->net, &w, mega__far_word_at(span, e), 8);
+        if (!st && mega__word_is_slab(w) && !mega__slab_owned(a->ctx, w) &&
+            mega__word_class(w) == class &&
+            mega__word_region(w) == heap->region)
+            st = adopt(a, span, e, w, slab_p);
+    }
+    return st;
 }
 
 mega_status_t mega__far_slab_get(struct mega__arena *a, struct mega__heap *heap,
@@ -284,19 +320,24 @@ mega_status_t mega__far_slab_get(struct mega__arena *a, struct mega__heap *heap,
     while (!st && !slab) {
         struct mega__request room = {.op = MEGA__ASK_RECLAIM,
                                      .home = heap->home->no};
-        st = try_view(a, heap, class, try_claim, &slab);
+        st = try_view(a, heap, class, &slab);
         if (!st && !slab)
-            st = try_home(a, heap, class, try_claim, &nspans, &slab);
+            st = try_home(a, heap, class, &nspans, &slab);
         if (st || slab)
             break;
+        if (heap->view->lost) { /* once more, over what is left */
+            heap->view->lost = 0;
+            continue;
+        }
         bool trimmed = mega__arena_trim(a, heap->home) > 0;
         st = mega__agent_ask(a->ctx, heap->home, &room);
         if (st || trimmed || room.result > 0)
             continue;
-        st = try_home(a, heap, class, try_adopt, &nspans, &slab);
+        st = adopt_named(a, heap, class, &slab);
         if (!st && !slab)
             st = mega__slab_grow(a->ctx, heap->home, nspans, MEGA__EXTENT);
     }
+    heap->view->lost = 0;
     *slab_p = slab;
     return st;
 }

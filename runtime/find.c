@@ -44,6 +44,10 @@ static struct mega__slab *try_adopt(struct mega__arena *a, mega_gptr_t at,
     if (!mega__word_is_slab(w) || mega__slab_owned(a->ctx, w) ||
         mega__word_class(w) != class || mega__word_region(w) != region)
         return NULL;
+    if (!mega__slab_has_room(a->ctx, span, extent, class)) {
+        atomic_store_explicit(&span->hints[extent], 0, memory_order_relaxed);
+        return NULL;
+    }
     struct mega__slab *slab = mega__slab_adopt(a, span, extent, w);
     if (!slab || mega__slab_available(slab) > 0)
         return slab;
@@ -83,12 +87,13 @@ static struct mega__slab *claim_in(struct mega__arena *a,
                                    struct mega__heap *heap, unsigned class,
                                    struct mega__span *span)
 {
-    uint32_t n = span->extents - span->first;
+    uint32_t n = span->extents - span->first, end = n;
+    unsigned lost = 0;
     if (atomic_load_explicit(&heap->home->seg->spans[span->no].free,
                              memory_order_relaxed) <= 0)
         return NULL;
     uint32_t from = heap->cursor_span == span->no ? heap->cursor : a->seed % 64;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < end; i++) {
         uint32_t e = span->first + (from + i) % n;
         if (mega__span_word(span, e) != MEGA__FREE)
             continue;
@@ -99,6 +104,8 @@ static struct mega__slab *claim_in(struct mega__arena *a,
             heap->cursor = e - span->first + 1;
             return slab;
         }
+        end = 2 * n; /* what is leapt over is looked at again */
+        i += i < n ? mega__find_leap(a, lost++) : 0;
     }
     return NULL;
 }
@@ -172,6 +179,30 @@ static struct mega__slab *adopt_any(struct mega__arena *a,
     return NULL;
 }
 
+mega_gptr_t mega__find_named(struct mega__ctx *ctx, struct mega__home *home,
+                             uint32_t region, uint64_t class)
+{
+    for (uint32_t no = 0; no < MEGA__SPANS_MAX && class < MEGA__CLASSES; no++) {
+        struct mega__span *span =
+            mega__span_of(ctx, mega__gptr(home->no, no, 0));
+        if (!span)
+            break;
+        for (uint32_t e = span->first; e < span->extents; e++) {
+            if (atomic_load_explicit(&span->hints[e], memory_order_relaxed) ==
+                0)
+                continue;
+            uint64_t w = mega__span_word(span, e);
+            if (!mega__word_is_slab(w) || mega__slab_owned(ctx, w) ||
+                mega__word_class(w) != class || mega__word_region(w) != region)
+                continue;
+            atomic_store_explicit(&span->hints[e], 0, memory_order_relaxed);
+            if (mega__slab_has_room(ctx, span, e, (unsigned)class))
+                return mega__span_gptr(span, (uint64_t)e << MEGA__EXTENT_SHIFT);
+        }
+    }
+    return mega_from_bits(0);
+}
+
 /* ---- 4: growth ---- */
 
 mega_status_t mega__slab_grow(struct mega__ctx *ctx, struct mega__home *home,
@@ -182,8 +213,8 @@ mega_status_t mega__slab_grow(struct mega__ctx *ctx, struct mega__home *home,
     return mega__agent_ask(ctx, home, &req);
 }
 
-mega_status_t mega__slab_get(struct mega__arena *a, struct mega__heap *heap,
-                             unsigned class, struct mega__slab **slab_p)
+static mega_status_t get_slab(struct mega__arena *a, struct mega__heap *heap,
+                              unsigned class, struct mega__slab **slab_p)
 {
     if (!heap->home->local)
         return mega__far_slab_get(a, heap, class, slab_p);
@@ -208,4 +239,14 @@ mega_status_t mega__slab_get(struct mega__arena *a, struct mega__heap *heap,
         if (st)
             return st;
     }
+}
+
+mega_status_t mega__slab_get(struct mega__arena *a, struct mega__heap *heap,
+                             unsigned class, struct mega__slab **slab_p)
+{
+    uint64_t before = a->count.claim_cas;
+    mega_status_t st = get_slab(a, heap, class, slab_p);
+    if (a->count.claim_cas_max < a->count.claim_cas - before)
+        a->count.claim_cas_max = a->count.claim_cas - before;
+    return st;
 }

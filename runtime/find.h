@@ -14,6 +14,20 @@ static inline uint32_t mega__find_worth(uint32_t capacity)
 /* An unowned slab has become worth adopting. */
 void mega__find_offer(struct mega__span *span, uint32_t extent, unsigned class);
 
+/* An unowned slab of a home served here that may have room, named once; null:
+ * none. class may be anything. */
+mega_gptr_t mega__find_named(struct mega__ctx *ctx, struct mega__home *home,
+                             uint32_t region, uint64_t class);
+
+/* How many extents to pass over after the lost-th claim in a row that another
+ * won, so that those who met do not go on side by side; further each time, for
+ * who is far away is always later than who is near. */
+static inline uint32_t mega__find_leap(struct mega__arena *a, unsigned lost)
+{
+    a->seed = a->seed * 1664525 + 1013904223;
+    return (a->seed >> 16) % (16u << (lost < 8 ? lost : 8));
+}
+
 /* ---- slab.c, for find.c: NULL if another was faster, or without memory ----
  */
 

@@ -54,6 +54,10 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
 mega_status_t mega__net_flush(struct mega__net *net);
 mega_status_t mega__net_flush_all(struct mega__net *net);
 
+/* How often this rank has waited for an answer of another host: a get, an
+ * atomic, a flush, a message. net may be NULL. */
+uint64_t mega__net_round_trips(struct mega__net *net);
+
 /* ---- By the server of the home ---- */
 
 /* One part of a message: bytes that the server stores (or, src NULL, that are

@@ -86,6 +86,12 @@ mega_status_t mega__net_flush_all(struct mega__net *net)
     return MEGA_OK;
 }
 
+uint64_t mega__net_round_trips(struct mega__net *net)
+{
+    (void)net;
+    return 0;
+}
+
 mega_status_t mega__net_durable(struct mega__net *net,
                                 const struct mega__part *parts, size_t nparts)
 {

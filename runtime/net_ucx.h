@@ -92,6 +92,7 @@ struct mega__origin {
     struct mega__reach *last;
     uint64_t clock;      /* counts operations that a flush has to complete */
     uint64_t flushed_to; /* on all links */
+    uint64_t round_trips;
     struct mega__call *calls;
     uint64_t next_call;
     void *message; /* room for the parts of one; NULL: in use, or none yet */

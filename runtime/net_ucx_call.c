@@ -111,6 +111,7 @@ static mega_status_t request(struct mega__origin *o, struct mega__link *link,
     call->done = false;
     call->next = o->calls;
     o->calls = call;
+    o->round_trips++;
     mega_status_t st = send_head(o, link, head, bytes, len);
     if (!st)
         st = await_answer(o, link, call, patience);

@@ -51,6 +51,7 @@ mega_status_t mega__ucx_get(struct mega__origin *o, void *dst, mega_gptr_t p,
     mega_status_t st = mega__ucx_reach(o, p, n, &r);
     if (st)
         return st;
+    o->round_trips++;
     return mega__ucx_finish(o, r->link,
                             ucp_get_nbx(r->link->ep, dst, n,
                                         r->address + mega_offset(p), r->key,
@@ -164,6 +165,7 @@ static mega_status_t amo(struct mega__origin *o, ucp_atomic_op_t op,
     mega_status_t st = mega__ucx_reach(o, p, size, &r);
     if (st)
         return st;
+    o->round_trips++;
     param.op_attr_mask |=
         UCP_OP_ATTR_FIELD_DATATYPE | UCP_OP_ATTR_FIELD_REPLY_BUFFER;
     param.datatype = size == 8 ? ucp_dt_make_contig(8) : ucp_dt_make_contig(4);
@@ -243,6 +245,7 @@ mega_status_t mega__ucx_flush_link(struct mega__origin *o,
     uint64_t stamp = o->clock;
     if (!unflushed(link))
         return MEGA_OK;
+    o->round_trips++;
     return end_flush(link, stamp, begin_flush(link, &wait), &wait);
 }
 
@@ -253,6 +256,8 @@ static mega_status_t flush_some(struct mega__link **links, unsigned n)
     struct mega__wait waits[FLUSH_BATCH];
     uint64_t stamp = n ? links[0]->origin->clock : 0;
     mega_status_t st = MEGA_OK;
+    if (n)
+        links[0]->origin->round_trips++;
     for (unsigned i = 0; i < n; i++)
         requests[i] = begin_flush(links[i], &waits[i]);
     for (unsigned i = 0; i < n; i++) {
@@ -298,6 +303,22 @@ mega_status_t mega__net_flush(struct mega__net *net)
     mega_status_t st = mega__ucx_flush(o);
     mega__ucx_leave(o);
     return st;
+}
+
+uint64_t mega__net_round_trips(struct mega__net *net)
+{
+    uint64_t sum = 0;
+    if (!net)
+        return 0;
+    pthread_mutex_lock(&net->lock);
+    struct mega__origin *o = net->origins;
+    pthread_mutex_unlock(&net->lock);
+    for (; o; o = o->next) { /* origins are added in front and never go */
+        pthread_mutex_lock(&o->mutex);
+        sum += o->round_trips;
+        pthread_mutex_unlock(&o->mutex);
+    }
+    return sum;
 }
 
 mega_status_t mega__net_flush_all(struct mega__net *net)

@@ -64,6 +64,18 @@ static uint64_t line_unused(const struct mega__ctx *ctx,
     return unused;
 }
 
+bool mega__slab_has_room(const struct mega__ctx *ctx,
+                         const struct mega__span *span, uint32_t extent,
+                         unsigned class)
+{
+    const struct mega__class *c = &ctx->classes.of[class];
+    const _Atomic uint8_t *marks = mega__slab_marks(span, extent);
+    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
+        if (line_unused(ctx, marks + i * MEGA__LINE, c->starts[i]))
+            return true;
+    return false;
+}
+
 static bool extent_empty(const struct mega__ctx *ctx,
                          const struct mega__span *span, uint32_t extent)
 {

@@ -18,6 +18,11 @@ static inline bool mega__slab_owned(const struct mega__ctx *ctx, uint64_t w)
     return mega__word_slab_epoch(w) == ctx->epoch14;
 }
 
+/* Whether an unowned slab of this class has a chunk that nobody uses, now. */
+bool mega__slab_has_room(const struct mega__ctx *ctx,
+                         const struct mega__span *span, uint32_t extent,
+                         unsigned class);
+
 /* Gets a slab for a bin of the heap: one that others have freed chunks in, a
  * free extent, or the home made larger; durable.
  * ERRORS: HOME_FULL, MEDIUM_FULL, TABLE_FULL, TIMEOUT. */

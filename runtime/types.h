@@ -127,6 +127,7 @@ struct mega__slab {
 struct mega__bin { /* the slabs an arena owns of one region, home, class */
     struct mega__slab *cur; /* drawn from now: one of kept, or NULL */
     uint16_t n;
+    uint8_t far_skip, far_pause; /* sweeps of far slabs to leave out */
     struct mega__slab *kept[MEGA__BIN_KEEP];
 };
 

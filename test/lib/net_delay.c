@@ -210,6 +210,11 @@ mega_status_t mega__net_flush_all(struct mega__net *net)
     return flush(net, true);
 }
 
+uint64_t mega__net_round_trips(struct mega__net *net)
+{
+    return net ? net->counts.messages : 0;
+}
+
 /* ---- At once ---- */
 
 mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
