@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hot.h"
+#include "intent.h"
 #include "log.h"
+#include "rma.h"
 #include "stat.h"
 #include "test/lib/invariants.h"
 #include "test/lib/ops.h"
@@ -227,6 +230,46 @@ static void take_one(struct mega__ctx *ctx, int rank, void *arg)
     (void)rank, (void)arg;
     CHECK(ops_alloc(ctx, OPS_DEFAULT, 0, 64, &p) == MEGA_OK, "alloc");
     CHECK(ops_persist(ctx, p, 64) == MEGA_OK, "persist");
+}
+
+/* The slots of a group are looked up beside each other: not beyond the chunk.
+ */
+static void link_beside(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_publish_item_t items[3];
+    mega_gptr_t first, next, held;
+    uint64_t zero[8] = {0}, now;
+    (void)rank, (void)arg;
+    CHECK(ops_alloc(ctx, OPS_DEFAULT, 0, 64, &first) == MEGA_OK, "alloc");
+    CHECK(ops_alloc(ctx, OPS_DEFAULT, 0, 64, &next) == MEGA_OK, "alloc");
+    CHECK(next.v == first.v + 64, "not neighbours");
+    CHECK(mega__rma_put(ctx, first, zero, 64) == MEGA_OK, "put");
+    for (int i = 0; i < 3; i++) {
+        items[i].op = MEGA_PUBLISH_ALLOC;
+        items[i].slot = mega_add(first, 48 + 8 * i);
+        CHECK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, &items[i].chunk) ==
+                  MEGA_OK,
+              "reserve");
+    }
+    CHECK(ops_free(ctx, next) == MEGA_OK, "free");
+    CHECK(mega__intent_publish(ctx, items, 3, 0) == MEGA_ERR_ARG,
+          "a slot in a free chunk");
+    items[1].slot = mega_add(first, 49);
+    CHECK(mega__intent_publish(ctx, items, 2, 0) == MEGA_ERR_ARG, "crooked");
+    items[1].slot = items[0].slot;
+    CHECK(mega__intent_publish(ctx, items, 2, 0) == MEGA_ERR_ARG, "twice");
+    items[1].slot = mega_add(first, 56);
+    CHECK(mega__intent_publish(ctx, items, 2, 0) == MEGA_OK, "%s",
+          mega__errmsg_buffer());
+    held = mega_add(first, 56);
+    CHECK(mega__rma_get(ctx, &now, held, 8) == MEGA_OK &&
+              now == items[1].chunk.v,
+          "the second link");
+}
+
+Test(heap, a_slot_beside_another_is_checked_too)
+{
+    cr_assert_eq(world_do(1, link_beside, NULL), MEGA_OK);
 }
 
 /* More opens than an epoch of a word has values for would take long: the
