@@ -118,13 +118,20 @@ mega_status_t mega_region_stat(mega_region_t r, mega_region_stat_t *s)
         return mega__fail(MEGA_ERR_ARG, "no place for the answer");
     if (!r)
         r = &ctx->def;
+    uint64_t extents = 0;
+    mega_status_t st = MEGA_OK;
+    for (uint32_t h = 0; !st && h < ctx->nhomes; h++) {
+        uint64_t here = 0;
+        st = mega__stat_region(ctx, &ctx->homes[h], r->id, &here);
+        extents += here;
+    }
+    if (st)
+        return st;
     memset(s, 0, sizeof *s);
     memcpy(s->name, r->name, sizeof s->name);
     s->id = r->id;
     s->bytes_per_home = r->bytes_per_home;
-    for (uint32_t h = 0; h < ctx->nhomes; h++)
-        if (ctx->homes[h].local)
-            s->extents += mega__stat_region(ctx, &ctx->homes[h], r->id);
+    s->extents = extents;
     return MEGA_OK;
 }
 

@@ -37,14 +37,15 @@ static mega_status_t no_place(void)
 mega_status_t mega_home_stat(int home, mega_home_stat_t *stat_p)
 {
     struct mega__ctx *ctx = mega__the;
+    mega_status_t st;
     if (!ctx)
         return mega__api_closed();
-    if (home < 0 || (uint32_t)home >= ctx->nhomes)
-        return mega__fail(MEGA_ERR_ARG, "home %d: the space has homes 0 to %u",
-                          home, ctx->nhomes - 1);
+    struct mega__home *of = mega__api_home(ctx, home, &st);
+    if (!of)
+        return st;
     if (!stat_p)
         return no_place();
-    return mega__stat_home(ctx, &ctx->homes[home], stat_p);
+    return mega__stat_home(ctx, of, stat_p);
 }
 
 mega_status_t mega_recovery(mega_recovery_t *rec_p)
@@ -69,10 +70,7 @@ mega_status_t mega_walk(mega_region_t r, int home, mega_walk_fn fn, void *arg,
     struct mega__home *on = mega__api_home(ctx, home, &st);
     if (!on)
         return st;
-    int stop = mega__stat_walk(ctx, on, mega__api_region(r), fn, arg);
-    if (stop_p)
-        *stop_p = stop;
-    return MEGA_OK;
+    return mega__stat_walk(ctx, on, mega__api_region(r), fn, arg, stop_p);
 }
 
 mega_status_t mega_check(int home, mega_check_fn fn, void *arg, uint64_t *bad_p)
@@ -84,9 +82,7 @@ mega_status_t mega_check(int home, mega_check_fn fn, void *arg, uint64_t *bad_p)
     if (!bad_p)
         return no_place();
     struct mega__home *on = mega__api_home(ctx, home, &st);
-    if (on)
-        *bad_p = mega__check_home(ctx, on, fn, arg);
-    return st;
+    return on ? mega__check_home(ctx, on, fn, arg, bad_p) : st;
 }
 
 mega_status_t mega_counters(mega_counters_t *counters_p)

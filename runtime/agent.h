@@ -21,6 +21,8 @@ enum mega__ask {
     MEGA__ASK_ROOT_FIND, /* arg[0]: region; text: name. result: line */
     MEGA__ASK_ROOT_NEXT, /* arg: region, line to begin at; text comes back:
                             the name. result: line */
+    MEGA__ASK_HOME,      /* arg comes back: domain, MEGALLOC_HOME_MAX; text:
+                            the path of its first pool file */
 };
 
 /* Does what is asked of a home served here, but for GROW. */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * agent_ask.c - what the agent does for a request: roots, runs, empty slabs.
+ * agent_ask.c - what the agent does for a request: roots, runs, empty slabs,
+ * what only the server knows of its home.
  * All but a growth, which takes time (agent.c). What was asked is checked as
  * what a stranger sent.
  */
 #include "agent.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "arena.h"
@@ -13,6 +15,7 @@
 #include "directory.h"
 #include "far.h"
 #include "find.h"
+#include "home.h"
 #include "log.h"
 #include "run.h"
 #include "slab.h"
@@ -95,6 +98,20 @@ static mega_status_t next_root(const struct mega__home *home,
     return MEGA_OK;
 }
 
+static mega_status_t tell_home(struct mega__ctx *ctx,
+                               const struct mega__home *home,
+                               struct mega__request *req)
+{
+    char path[MEGA__PATH];
+    mega_status_t st = mega__home_path(ctx, home->no, 0, "", path);
+    if (st)
+        return st;
+    req->arg[0] = home->domain;
+    req->arg[1] = ctx->conf.home_max.v.number;
+    snprintf(req->text, sizeof req->text, "%.255s", path);
+    return MEGA_OK;
+}
+
 static bool of_roots(uint32_t op)
 {
     return op == MEGA__ASK_ROOT_MAKE || op == MEGA__ASK_ROOT_REMOVE ||
@@ -138,6 +155,9 @@ mega_status_t mega__agent_do(struct mega__ctx *ctx, struct mega__home *home,
         break;
     case MEGA__ASK_ROOT_NEXT:
         st = next_root(home, req);
+        break;
+    case MEGA__ASK_HOME:
+        st = tell_home(ctx, home, req);
         break;
     default:
         st = mega__fail(MEGA_ERR_ARG, "unknown request %u", req->op);

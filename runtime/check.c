@@ -2,7 +2,8 @@
 /*
  * check.c - verifies a home: sealed words, records, every extent word, every
  * mark. A sentence names the home, the span, the byte and what is wrong.
- * Exact only while nobody allocates or frees.
+ * Exact only while nobody allocates or frees. A home of another host is read
+ * from here, with copies of home 0's block and its own.
  */
 #include "check.h"
 
@@ -11,19 +12,22 @@
 
 #include "chunk.h"
 #include "directory.h"
+#include "far.h"
 #include "home.h"
 #include "run.h"
+#include "sight.h"
 #include "slab.h"
 
 struct check {
     struct mega__ctx *ctx;
     struct mega__home *home;
-    struct mega__span *span;
+    struct mega__sight sight;
+    const struct mega__home_block *block;
+    const struct mega__span *span; /* that sight looks at */
     mega_check_fn fn;
     void *arg;
     uint64_t bad;
     uint64_t accounted; /* extents of the span that belong to something */
-    bool have_live;     /* live is known: home 0 is mapped */
     struct mega__live live;
 };
 
@@ -49,7 +53,7 @@ static void report_word(struct check *c, uint32_t e, uint64_t w,
 {
     report(c, "span %u, offset %#llx, word of extent %u is %#llx: %s",
            c->span->no,
-           (unsigned long long)((char *)&c->span->words[e] - c->span->base), e,
+           (unsigned long long)(c->span->words_off + 8 * (uint64_t)e), e,
            (unsigned long long)w, why);
 }
 
@@ -62,14 +66,14 @@ static void check_sealed(struct check *c, const uint64_t *word,
     if (!mega__unseal(*word, &value))
         report(c, "offset %#llx, the %s word %#llx is damaged",
                (unsigned long long)((const char *)word -
-                                    (const char *)c->home->block +
+                                    (const char *)c->block +
                                     MEGA__HOME_BLOCK_OFF),
                name, (unsigned long long)*word);
 }
 
 static void check_block(struct check *c)
 {
-    const struct mega__home_block *b = c->home->block;
+    const struct mega__home_block *b = c->block;
     check_sealed(c, &b->born, "born");
     check_sealed(c, &b->epoch, "epoch");
     check_sealed(c, &b->clean, "clean");
@@ -83,83 +87,114 @@ static void check_block(struct check *c)
         check_sealed(c, &b->runs[i].state, "run state");
 }
 
-/* Every recorded raw run of a live region is there. */
-static void check_runs(struct check *c)
+static mega_status_t check_run(struct check *c, unsigned i,
+                               const struct mega__run_record *r, uint32_t id)
 {
-    for (unsigned i = 0; i < MEGA__RUNS_MAX; i++) {
-        const struct mega__run_record *r = &c->home->block->runs[i];
+    uint64_t w;
+    mega_status_t st =
+        mega__sight_word(&c->sight, mega__gptr(c->home->no, 0, r->base), &w);
+    if (!st && (mega__word_kind(w) != MEGA__RUN_HEAD ||
+                !(mega__word_flags(w) & MEGA__RUN_RAW) ||
+                mega__word_region(w) != id || mega__word_len(w) != r->extents))
+        report(c,
+               "run record %u names span offset %#llx, where there is "
+               "no such raw run of region %u",
+               i, (unsigned long long)r->base, id);
+    return st;
+}
+
+/* Every recorded raw run of a live region is there. */
+static mega_status_t check_runs(struct check *c)
+{
+    mega_status_t st = MEGA_OK;
+    for (unsigned i = 0; !st && i < MEGA__RUNS_MAX; i++) {
+        const struct mega__run_record *r = &c->block->runs[i];
         enum mega__record_state state;
         uint32_t id;
-        mega_gptr_t p = mega__gptr(c->home->no, 0, r->base);
-        if (!mega__record_state(r->state, &state, &id) ||
-            state != MEGA__REC_LIVE)
-            continue;
-        struct mega__span *span = mega__span_of(c->ctx, p);
-        uint64_t e = mega_offset(p) >> MEGA__EXTENT_SHIFT;
-        uint64_t w = span && e >= span->first && e < span->extents
-                         ? mega__span_word(span, (uint32_t)e)
-                         : 0;
-        if (mega__word_kind(w) != MEGA__RUN_HEAD ||
-            !(mega__word_flags(w) & MEGA__RUN_RAW) ||
-            mega__word_region(w) != id || mega__word_len(w) != r->extents)
-            report(c,
-                   "run record %u names span offset %#llx, where there is "
-                   "no such raw run of region %u",
-                   i, (unsigned long long)r->base, id);
+        if (mega__record_state(r->state, &state, &id) &&
+            state == MEGA__REC_LIVE)
+            st = check_run(c, i, r, id);
     }
+    return st;
+}
+
+/* *live_p: p is in a live chunk, or in raw memory. */
+static mega_status_t look(struct check *c, mega_gptr_t p, bool *live_p)
+{
+    struct mega__place at;
+    uint8_t mark;
+    uint32_t home = mega__gptr_home(p);
+    if (home >= c->ctx->nhomes || c->ctx->homes[home].local) {
+        *live_p = mega__chunk_place(c->ctx, p, &at) &&
+                  (!at.mark || atomic_load(at.mark) == MEGA__MARK_LIVE);
+        return MEGA_OK;
+    }
+    mega_status_t st = mega__far_look(c->ctx, p, &at, &mark, live_p);
+    *live_p = *live_p && (!at.mark_off || mark == MEGA__MARK_LIVE);
+    return st;
 }
 
 /* Every root's value is null, or a live chunk or raw memory. */
-static void check_roots(struct check *c)
+static mega_status_t check_roots(struct check *c)
 {
-    for (unsigned i = 0; i < MEGA_ROOTS_MAX; i++) {
-        const struct mega__root_record *r = &c->home->block->roots[i];
+    mega_status_t st = MEGA_OK;
+    for (unsigned i = 0; !st && i < MEGA_ROOTS_MAX; i++) {
+        const struct mega__root_record *r = &c->block->roots[i];
         enum mega__record_state state;
         uint32_t id;
-        struct mega__place at;
+        bool live = false;
         mega_gptr_t p = mega_from_bits(r->slot);
         if (!mega__record_state(r->state, &state, &id) ||
-            state != MEGA__REC_LIVE || mega_is_null(p) ||
-            (mega__gptr_home(p) < c->ctx->nhomes &&
-             !c->ctx->homes[mega__gptr_home(p)].local))
+            state != MEGA__REC_LIVE || mega_is_null(p))
             continue;
-        if (!mega__chunk_place(c->ctx, p, &at) ||
-            (at.mark && atomic_load(at.mark) != MEGA__MARK_LIVE))
+        st = look(c, p, &live);
+        if (!st && !live)
             report(c, "root %.63s is %#llx, which is no live chunk", r->name,
                    (unsigned long long)p.v);
     }
+    return st;
 }
 
 /* ---- Words and marks ---- */
 
 static void check_region(struct check *c, uint32_t e, uint64_t w)
 {
-    if (c->have_live && !mega__live_has(&c->live, mega__word_region(w)))
+    if (!mega__live_has(&c->live, mega__word_region(w)))
         report_word(c, e, w, "its region does not exist");
 }
 
-static void check_slab(struct check *c, uint32_t e, uint64_t w)
+static void check_marks(struct check *c, uint32_t e, unsigned class,
+                        const _Atomic uint8_t *marks)
 {
-    unsigned class = mega__word_class(w);
-    const _Atomic uint8_t *marks = mega__slab_marks(c->span, e);
-    c->accounted++;
-    check_region(c, e, w);
-    if (class >= MEGA__CLASSES) {
-        report_word(c, e, w, "there is no such class");
-        return;
-    }
     for (unsigned g = 0; g < MEGA__EXTENT_GRANULES; g++) {
         uint8_t mark = atomic_load_explicit(&marks[g], memory_order_relaxed);
         bool start = c->ctx->classes.of[class].starts[g / 64] >> g % 64 & 1;
         if (mark != MEGA__MARK_FREE && !start)
-            report(
-                c,
-                "span %u, offset %#llx, mark %u is %u where no chunk of "
-                "class %u begins",
-                c->span->no,
-                (unsigned long long)((const char *)&marks[g] - c->span->base),
-                g, mark, class);
+            report(c,
+                   "span %u, offset %#llx, mark %u is %u where no chunk of "
+                   "class %u begins",
+                   c->span->no,
+                   (unsigned long long)(c->span->marks_off +
+                                        (uint64_t)e * MEGA__EXTENT_GRANULES +
+                                        g),
+                   g, mark, class);
     }
+}
+
+static mega_status_t check_slab(struct check *c, uint32_t e, uint64_t w)
+{
+    unsigned class = mega__word_class(w);
+    const _Atomic uint8_t *marks;
+    c->accounted++;
+    check_region(c, e, w);
+    if (class >= MEGA__CLASSES) {
+        report_word(c, e, w, "there is no such class");
+        return MEGA_OK;
+    }
+    mega_status_t st = mega__sight_marks(&c->sight, e, &marks);
+    if (!st)
+        check_marks(c, e, class, marks);
+    return st;
 }
 
 static void check_head(struct check *c, uint32_t e, uint64_t w)
@@ -180,7 +215,7 @@ static void check_head(struct check *c, uint32_t e, uint64_t w)
     c->accounted++;
 }
 
-static void check_extent(struct check *c, uint32_t e)
+static mega_status_t check_extent(struct check *c, uint32_t e)
 {
     uint64_t w = mega__span_word(c->span, e);
     switch (mega__word_kind(w)) {
@@ -190,8 +225,7 @@ static void check_extent(struct check *c, uint32_t e)
         c->accounted++;
         break;
     case MEGA__SLAB:
-        check_slab(c, e, w);
-        break;
+        return check_slab(c, e, w);
     case MEGA__RUN_HEAD:
     case MEGA__FREEING:
         check_head(c, e, w);
@@ -207,40 +241,71 @@ static void check_extent(struct check *c, uint32_t e)
     default:
         report_word(c, e, w, "there is no such kind");
     }
+    return MEGA_OK;
 }
 
-static void check_span(struct check *c)
+static mega_status_t check_span(struct check *c)
 {
+    mega_status_t st = MEGA_OK;
     c->accounted = 0;
     for (uint32_t e = 0; e < c->span->first; e++)
         if (mega__span_word(c->span, e) != MEGA__UNUSABLE)
             report_word(c, e, mega__span_word(c->span, e),
                         "the extent holds metadata");
-    for (uint32_t e = c->span->first; e < c->span->extents; e++)
-        check_extent(c, e);
-    if (c->accounted != c->span->extents - c->span->first)
+    for (uint32_t e = c->span->first; !st && e < c->span->extents; e++)
+        st = check_extent(c, e);
+    if (!st && c->accounted != c->span->extents - c->span->first)
         report(c, "span %u: %llu of %u extents belong to something",
                c->span->no, (unsigned long long)c->accounted,
                c->span->extents - c->span->first);
+    return st;
 }
 
-uint64_t mega__check_home(struct mega__ctx *ctx, struct mega__home *home,
-                          mega_check_fn fn, void *arg)
+static mega_status_t check_spans(struct check *c)
+{
+    mega_status_t st = MEGA_OK;
+    for (uint32_t no = 0; !st; no++) {
+        st = mega__sight_span(&c->sight, no);
+        c->span = c->sight.span;
+        if (st || !c->span)
+            break;
+        st = check_span(c);
+    }
+    return st;
+}
+
+static mega_status_t read_live(struct mega__ctx *ctx, struct mega__live *live)
+{
+    const struct mega__home_block *zero;
+    mega_status_t st = mega__sight_block(ctx, &ctx->homes[0], &zero);
+    if (st)
+        return st;
+    mega__dir_live(zero, live);
+    mega__sight_drop(&ctx->homes[0], &zero);
+    return MEGA_OK;
+}
+
+mega_status_t mega__check_home(struct mega__ctx *ctx, struct mega__home *home,
+                               mega_check_fn fn, void *arg, uint64_t *bad_p)
 {
     struct check c = {.ctx = ctx, .home = home, .fn = fn, .arg = arg};
+    mega_status_t st = mega__sight_begin(&c.sight, ctx, home);
+    if (!st)
+        st = read_live(ctx, &c.live);
+    if (!st)
+        st = mega__sight_block(ctx, home, &c.block);
+    if (st)
+        goto end;
     check_block(&c);
-    if (ctx->homes[0].local) {
-        mega__dir_live(&ctx->homes[0], &c.live);
-        c.have_live = true;
-    }
-    check_runs(&c);
-    if (home->no == 0)
-        check_roots(&c);
-    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
-        c.span = mega__span_of(ctx, mega__gptr(home->no, no, 0));
-        if (!c.span)
-            break;
-        check_span(&c);
-    }
-    return c.bad;
+    st = check_runs(&c);
+    if (!st && home->no == 0)
+        st = check_roots(&c);
+    if (!st)
+        st = check_spans(&c);
+    mega__sight_drop(home, &c.block);
+    if (!st)
+        *bad_p = c.bad;
+end:
+    mega__sight_end(&c.sight);
+    return st;
 }

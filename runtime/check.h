@@ -5,9 +5,10 @@
 
 #include "types.h"
 
-/* Counts the violations on a home of this host; each is a sentence for fn,
- * which may be NULL. Reads only; believes nothing before it is checked. */
-uint64_t mega__check_home(struct mega__ctx *ctx, struct mega__home *home,
-                          mega_check_fn fn, void *arg);
+/* Counts the violations on a home; each is a sentence for fn, which may be
+ * NULL. Reads only; believes nothing before it is checked. ERRORS: NOMEM; if
+ * the home, or home 0, is of another host, PEER, TIMEOUT. */
+mega_status_t mega__check_home(struct mega__ctx *ctx, struct mega__home *home,
+                               mega_check_fn fn, void *arg, uint64_t *bad_p);
 
 #endif

@@ -188,14 +188,15 @@ mega_status_t mega__dir_region_bytes(const struct mega__home *home0,
     return mega__pool_drain(f);
 }
 
-void mega__dir_live(const struct mega__home *home0, struct mega__live *live)
+void mega__dir_live(const struct mega__home_block *block0,
+                    struct mega__live *live)
 {
     live->n = 1;
     live->ids[0] = MEGA__REGION_DEFAULT;
     live->bytes_per_home[0] = 0;
     live->nended = 0;
     for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++) {
-        const struct mega__region_record *r = &home0->block->regions[i];
+        const struct mega__region_record *r = &block0->regions[i];
         uint32_t id;
         switch (state_of(&r->state, &id)) {
         case MEGA__REC_LIVE:
@@ -219,7 +220,7 @@ mega_status_t mega__dir_bury(const struct mega__home *home0,
     struct mega__live live;
     uint32_t id;
     mega_status_t st = MEGA_OK;
-    mega__dir_live(home0, &live);
+    mega__dir_live(b, &live);
     for (unsigned i = 0; !st && i < MEGA_ROOTS_MAX; i++)
         if (state_of(&b->roots[i].state, &id) == MEGA__REC_LIVE &&
             !mega__live_has(&live, id))

@@ -51,8 +51,10 @@ mega_status_t mega__dir_region_bytes(const struct mega__home *home0,
                                      struct mega__flusher *f, uint32_t line,
                                      uint64_t bytes_per_home);
 
-/* The regions of the space, the default among them. */
-void mega__dir_live(const struct mega__home *home0, struct mega__live *live_p);
+/* The regions of the space, the default among them; home 0's block, or a copy
+ * of it. */
+void mega__dir_live(const struct mega__home_block *block0,
+                    struct mega__live *live_p);
 
 /* Regions that are not live and their roots are gone. Their memory has been
  * given back on all homes, durably. */

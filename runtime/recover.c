@@ -143,7 +143,7 @@ mega_status_t mega__recover(struct mega__ctx *ctx)
     if (!st)
         st = make_durable(ctx);
     if (!st && serves_home0(ctx))
-        mega__dir_live(&ctx->homes[0], live);
+        mega__dir_live(ctx->homes[0].block, live);
     if (!st)
         st = mega__boot_bcast(ctx->boot, live, sizeof *live,
                               ctx->homes[0].server);

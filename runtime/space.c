@@ -94,15 +94,19 @@ static mega_status_t check_served(struct mega__ctx *ctx)
 {
     uint64_t bad = 0;
     uint32_t i = 0;
+    mega_status_t st = MEGA_OK;
     if (!ctx->conf.check.v.number)
         return MEGA_OK;
-    for (struct mega__home *home; (home = mega__home_next_served(ctx, &i));)
-        bad += mega__check_home(ctx, home, report_bad, NULL);
-    mega_status_t st =
-        bad ? mega__fail(MEGA_ERR_DAMAGED,
-                         "%llu violations in the homes of rank %d: see the log",
-                         (unsigned long long)bad, ctx->place.rank)
-            : MEGA_OK;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &i));) {
+        uint64_t more = 0;
+        st = mega__check_home(ctx, home, report_bad, NULL, &more);
+        bad += more;
+    }
+    if (!st && bad)
+        st = mega__fail(MEGA_ERR_DAMAGED,
+                        "%llu violations in the homes of rank %d: see the log",
+                        (unsigned long long)bad, ctx->place.rank);
     return mega__boot_agree(ctx->boot, st);
 }
 

@@ -8,13 +8,27 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent.h"
 #include "class.h"
 #include "home.h"
-#include "log.h"
 #include "run.h"
+#include "sight.h"
 #include "slab.h"
 
 /* ---- Room ---- */
+
+/* Adds to the free extents, raises the largest hole. */
+static void count_room(const struct mega__span *span, uint64_t *free_p,
+                       uint64_t *hole_p)
+{
+    uint64_t here = 0;
+    for (uint32_t e = span->first; e < span->extents; e++) {
+        bool is_free = mega__span_word(span, e) == MEGA__FREE;
+        here = is_free ? here + 1 : 0;
+        *free_p += is_free;
+        *hole_p = here > *hole_p ? here : *hole_p;
+    }
+}
 
 void mega__stat_room(struct mega__ctx *ctx, struct mega__home *home,
                      uint64_t *free_p, uint64_t *hole_p)
@@ -23,36 +37,41 @@ void mega__stat_room(struct mega__ctx *ctx, struct mega__home *home,
     for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
         struct mega__span *span =
             mega__span_of(ctx, mega__gptr(home->no, no, 0));
-        uint64_t here = 0;
         if (!span)
             break;
-        for (uint32_t e = span->first; e < span->extents; e++) {
-            bool is_free = mega__span_word(span, e) == MEGA__FREE;
-            here = is_free ? here + 1 : 0;
-            free += is_free;
-            hole = here > hole ? here : hole;
-        }
+        count_room(span, &free, &hole);
     }
     *free_p = free << MEGA__EXTENT_SHIFT;
     *hole_p = hole << MEGA__EXTENT_SHIFT;
 }
 
-uint64_t mega__stat_region(struct mega__ctx *ctx, struct mega__home *home,
-                           uint32_t region)
+mega_status_t mega__stat_region(struct mega__ctx *ctx, struct mega__home *home,
+                                uint32_t region, uint64_t *bytes_p)
 {
+    struct mega__sight s;
     uint64_t extents = 0;
-    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
-        struct mega__span *span =
-            mega__span_of(ctx, mega__gptr(home->no, no, 0));
-        if (!span)
+    mega_status_t st = mega__sight_begin(&s, ctx, home);
+    for (uint32_t no = 0; !st; no++) {
+        st = mega__sight_span(&s, no);
+        if (st || !s.span)
             break;
-        for (uint32_t e = span->first; e < span->extents; e++)
-            extents += mega__word_region(mega__span_word(span, e)) == region;
+        for (uint32_t e = s.span->first; e < s.span->extents; e++)
+            extents += mega__word_region(mega__span_word(s.span, e)) == region;
     }
-    return extents << MEGA__EXTENT_SHIFT;
+    mega__sight_end(&s);
+    *bytes_p = extents << MEGA__EXTENT_SHIFT;
+    return st;
 }
 
 /* ---- Chunks ---- */
+
+struct walk {
+    struct mega__sight s;
+    uint32_t region; /* 0: all */
+    mega_walk_fn fn;
+    void *arg;
+    int stop; /* what fn has returned */
+};
 
 /* Reserved and dead chunks are not live. */
 static bool is_live(const _Atomic uint8_t *mark)
@@ -60,51 +79,72 @@ static bool is_live(const _Atomic uint8_t *mark)
     return atomic_load_explicit(mark, memory_order_acquire) == MEGA__MARK_LIVE;
 }
 
-static int walk_slab(struct mega__ctx *ctx, struct mega__span *span, uint32_t e,
-                     unsigned class, mega_walk_fn fn, void *arg)
+static void walk_slab(struct walk *w, uint32_t e, unsigned class,
+                      const _Atomic uint8_t *marks)
 {
-    const struct mega__class *c = &ctx->classes.of[class];
-    const _Atomic uint8_t *marks = mega__slab_marks(span, e);
-    int stop = 0;
-    for (uint32_t i = 0; !stop && i < c->capacity; i++) {
+    const struct mega__class *c = &w->s.ctx->classes.of[class];
+    for (uint32_t i = 0; !w->stop && i < c->capacity; i++) {
         uint32_t in = i * c->size;
         if (is_live(&marks[in >> MEGA__GRANULE_SHIFT]))
-            stop = fn(
-                mega__span_gptr(span, ((uint64_t)e << MEGA__EXTENT_SHIFT) + in),
-                c->size, arg);
+            w->stop =
+                w->fn(mega__span_gptr(w->s.span,
+                                      ((uint64_t)e << MEGA__EXTENT_SHIFT) + in),
+                      c->size, w->arg);
     }
-    return stop;
 }
 
-static int walk_extent(struct mega__ctx *ctx, struct mega__span *span,
-                       uint32_t e, uint32_t region, mega_walk_fn fn, void *arg)
+static bool has_chunks(const struct mega__span *span, uint32_t e, uint64_t w)
 {
-    uint64_t w = mega__span_word(span, e);
-    if (region && mega__word_region(w) != region)
-        return 0;
-    if (mega__word_is_slab(w) && mega__word_class(w) < MEGA__CLASSES)
-        return walk_slab(ctx, span, e, mega__word_class(w), fn, arg);
-    if (mega__word_kind(w) == MEGA__RUN_HEAD && mega__run_fits(span, e, w) &&
-        !(mega__word_flags(w) & MEGA__RUN_RAW) &&
-        is_live(mega__run_mark(span, e)))
-        return fn(mega__span_gptr(span, (uint64_t)e << MEGA__EXTENT_SHIFT),
-                  (size_t)mega__word_len(w) << MEGA__EXTENT_SHIFT, arg);
-    return 0;
+    if (mega__word_is_slab(w))
+        return mega__word_class(w) < MEGA__CLASSES;
+    return mega__word_kind(w) == MEGA__RUN_HEAD && mega__run_fits(span, e, w) &&
+           !(mega__word_flags(w) & MEGA__RUN_RAW);
 }
 
-int mega__stat_walk(struct mega__ctx *ctx, struct mega__home *home,
-                    uint32_t region, mega_walk_fn fn, void *arg)
+static mega_status_t walk_extent(struct walk *w, uint32_t e)
 {
-    int stop = 0;
-    for (uint32_t no = 0; !stop && no < MEGA__SPANS_MAX; no++) {
-        struct mega__span *span =
-            mega__span_of(ctx, mega__gptr(home->no, no, 0));
-        if (!span)
+    const _Atomic uint8_t *marks;
+    uint64_t word = mega__span_word(w->s.span, e);
+    if ((w->region && mega__word_region(word) != w->region) ||
+        !has_chunks(w->s.span, e, word))
+        return MEGA_OK;
+    mega_status_t st = mega__sight_marks(&w->s, e, &marks);
+    if (st)
+        return st;
+    if (mega__word_is_slab(word))
+        walk_slab(w, e, mega__word_class(word), marks);
+    else if (is_live(marks))
+        w->stop =
+            w->fn(mega__span_gptr(w->s.span, (uint64_t)e << MEGA__EXTENT_SHIFT),
+                  (size_t)mega__word_len(word) << MEGA__EXTENT_SHIFT, w->arg);
+    return MEGA_OK;
+}
+
+static mega_status_t walk_span(struct walk *w)
+{
+    mega_status_t st = MEGA_OK;
+    for (uint32_t e = w->s.span->first;
+         !st && !w->stop && e < w->s.span->extents; e++)
+        st = walk_extent(w, e);
+    return st;
+}
+
+mega_status_t mega__stat_walk(struct mega__ctx *ctx, struct mega__home *home,
+                              uint32_t region, mega_walk_fn fn, void *arg,
+                              int *stop_p)
+{
+    struct walk w = {.region = region, .fn = fn, .arg = arg};
+    mega_status_t st = mega__sight_begin(&w.s, ctx, home);
+    for (uint32_t no = 0; !st && !w.stop; no++) {
+        st = mega__sight_span(&w.s, no);
+        if (st || !w.s.span)
             break;
-        for (uint32_t e = span->first; !stop && e < span->extents; e++)
-            stop = walk_extent(ctx, span, e, region, fn, arg);
+        st = walk_span(&w);
     }
-    return stop;
+    mega__sight_end(&w.s);
+    if (!st && stop_p)
+        *stop_p = w.stop;
+    return st;
 }
 
 /* ---- A home ---- */
@@ -118,7 +158,7 @@ static int count_chunk(mega_gptr_t p, size_t usable, void *arg)
     return 0;
 }
 
-static void count_words(struct mega__span *span, mega_home_stat_t *s)
+static void count_words(const struct mega__span *span, mega_home_stat_t *s)
 {
     s->size += (uint64_t)(span->extents - span->first) << MEGA__EXTENT_SHIFT;
     for (uint32_t e = span->first; e < span->extents; e++) {
@@ -135,30 +175,53 @@ static void count_words(struct mega__span *span, mega_home_stat_t *s)
     }
 }
 
-mega_status_t mega__stat_home(struct mega__ctx *ctx, struct mega__home *home,
+/* What words and marks do not tell. */
+static mega_status_t describe(struct mega__ctx *ctx, struct mega__home *home,
                               mega_home_stat_t *s)
 {
     char path[MEGA__PATH];
-    memset(s, 0, sizeof *s);
+    struct mega__request req = {.op = MEGA__ASK_HOME, .home = home->no};
+    mega_status_t st;
     s->home = (int)home->no;
     s->server = home->server;
     s->local = home->local;
-    s->max = ctx->conf.home_max.v.number;
-    if (!home->local)
-        return MEGA_OK;
-    s->domain = home->domain;
-    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
-        struct mega__span *span =
-            mega__span_of(ctx, mega__gptr(home->no, no, 0));
-        if (!span)
-            break;
-        s->spans++;
-        count_words(span, s);
+    if (!home->local) {
+        st = mega__agent_ask(ctx, home, &req);
+        s->domain = (mega_domain_t)req.arg[0];
+        s->max = req.arg[1];
+        snprintf(s->path, sizeof s->path, "%.255s", req.text);
+        return st;
     }
-    mega__stat_room(ctx, home, &s->free, &s->largest_hole);
-    mega__stat_walk(ctx, home, 0, count_chunk, s);
-    mega_status_t st = mega__home_path(ctx, home->no, 0, "", path);
+    s->domain = home->domain;
+    s->max = ctx->conf.home_max.v.number;
+    st = mega__home_path(ctx, home->no, 0, "", path);
     if (!st)
         snprintf(s->path, sizeof s->path, "%.255s", path);
+    return st;
+}
+
+mega_status_t mega__stat_home(struct mega__ctx *ctx, struct mega__home *home,
+                              mega_home_stat_t *stat_p)
+{
+    mega_home_stat_t s = {0};
+    struct walk w = {.fn = count_chunk, .arg = &s};
+    mega_status_t st = describe(ctx, home, &s);
+    if (st)
+        return st;
+    st = mega__sight_begin(&w.s, ctx, home);
+    for (uint32_t no = 0; !st; no++) {
+        st = mega__sight_span(&w.s, no);
+        if (st || !w.s.span)
+            break;
+        s.spans++;
+        count_words(w.s.span, &s);
+        count_room(w.s.span, &s.free, &s.largest_hole);
+        st = walk_span(&w);
+    }
+    mega__sight_end(&w.s);
+    s.free <<= MEGA__EXTENT_SHIFT;
+    s.largest_hole <<= MEGA__EXTENT_SHIFT;
+    if (!st)
+        *stat_p = s;
     return st;
 }

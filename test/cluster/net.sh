@@ -48,6 +48,8 @@ for tls in tcp,self all; do
     for ranks in 2 4; do
         hosts $ranks net
         each_step "$tls, $ranks ranks"
+        hosts $ranks net_sight
+        each_step "$tls, $ranks ranks"
     done
     hosts 4 net_ends again
     each_step "$tls, opened three times"

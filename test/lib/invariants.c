@@ -104,7 +104,7 @@ static void each_span(struct mega__ctx *ctx,
 static void check_span(struct mega__ctx *ctx, struct mega__span *span)
 {
     struct mega__live live;
-    mega__dir_live(&ctx->homes[0], &live);
+    mega__dir_live(ctx->homes[0].block, &live);
     for (uint32_t e = 0; e < span->first; e++)
         CHECK(mega__span_word(span, e) == MEGA__UNUSABLE,
               "home %u span %u extent %u: metadata not UNUSABLE",

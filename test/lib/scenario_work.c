@@ -61,7 +61,8 @@ static void tell(const char *what, void *arg)
 
 void scenario_library_check(struct mega__ctx *ctx)
 {
+    uint64_t bad;
     for (uint32_t h = 0; h < ctx->nhomes; h++)
-        if (ctx->homes[h].local)
-            mega__check_home(ctx, &ctx->homes[h], tell, NULL);
+        if (mega__check_home(ctx, &ctx->homes[h], tell, NULL, &bad) != MEGA_OK)
+            tell(mega__errmsg_buffer(), NULL);
 }

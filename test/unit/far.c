@@ -336,7 +336,7 @@ static void none_live(struct mega__ctx *ctx, int rank, void *arg)
     _Atomic int n = 0;
     mega_gptr_t chunks[8];
     (void)arg;
-    mega__stat_walk(ctx, &ctx->homes[rank], 0, count, (void *)&n);
+    OK(mega__stat_walk(ctx, &ctx->homes[rank], 0, count, (void *)&n, NULL));
     CHECK(n == 0, "%d chunks on home %d", n, rank);
     if (rank == 1)
         CHECK(chain(ctx, chunks) == 0, "the root is not null");
