@@ -13,23 +13,20 @@
 #define POWER_GAP 256u  /* to flush 4 clean lines beats one fence */
 #define MSYNC_GAP (1u << 20) /* msync writes only the pages that changed */
 
+/* The homes of a host lie on one kind of medium, as a rule; to persist on one
+ * of another host is a message, whose parts need not be joined. */
 mega_status_t ti_ranges_gap(uint64_t *gap_p)
 {
-    uint64_t gap = 0;
+    mega_home_stat_t stat = {0};
 
-    for (int home = 0; home < mega_nhomes(); home++) {
-        mega_home_stat_t stat;
-        mega_status_t st = mega_home_stat(home, &stat);
-        if (st == MEGA_ERR_ABSENT || (!st && !stat.local))
-            continue; /* of another host: each persist is a message */
+    if (mega_my_home() >= 0) {
+        mega_status_t st = mega_home_stat(mega_my_home(), &stat);
         if (st)
             return ti_failed("home_stat", st);
-        if (stat.domain == MEGA_DOMAIN_POWER && gap < POWER_GAP)
-            gap = POWER_GAP;
-        if (stat.domain == MEGA_DOMAIN_MSYNC)
-            gap = MSYNC_GAP;
     }
-    *gap_p = gap;
+    *gap_p = stat.domain == MEGA_DOMAIN_POWER   ? POWER_GAP
+             : stat.domain == MEGA_DOMAIN_MSYNC ? MSYNC_GAP
+                                                : 0;
     return MEGA_OK;
 }
 

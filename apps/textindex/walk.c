@@ -40,35 +40,41 @@ mega_status_t ti_walk_postings(const struct ti_index *ix, mega_gptr_t node,
     return MEGA_OK;
 }
 
+/* The word's view outlives those of its postings: each has a buffer. */
+struct bufs {
+    struct ti_buf word, postings;
+};
+
 static mega_status_t walk_word(const struct ti_index *ix, mega_gptr_t node,
-                               const struct ti_visitor *v, struct ti_buf *buf,
+                               const struct ti_visitor *v, struct bufs *bufs,
                                uint64_t *next_p)
 {
-    const struct ti_word *w = ti_view(node, sizeof *w, buf);
+    const struct ti_word *w = ti_view(node, sizeof *w, &bufs->word);
 
     if (!w)
         return MEGA_ERR_IO;
     *next_p = w->next;
-    w = ti_view(node, sizeof *w + w->len, buf);
+    w = ti_view(node, sizeof *w + w->len, &bufs->word);
     if (!w)
         return MEGA_ERR_IO;
     if (v->word)
         v->word(v->arg, node, w);
-    return ti_walk_postings(ix, node, v, buf);
+    return ti_walk_postings(ix, node, v, &bufs->postings);
 }
 
 mega_status_t ti_walk(const struct ti_index *ix, const struct ti_visitor *v)
 {
     uint64_t buckets = ix->nhomes * ix->heads_per_home;
-    struct ti_buf buf = {0};
+    struct bufs bufs = {0};
     mega_status_t st = MEGA_OK;
 
     for (uint64_t b = 0; b < buckets && !st; b++) {
         uint64_t at;
         st = ti_load(ti_head(ix, b), &at);
         while (!st && at)
-            st = walk_word(ix, mega_from_bits(at), v, &buf, &at);
+            st = walk_word(ix, mega_from_bits(at), v, &bufs, &at);
     }
-    free(buf.bytes);
+    free(bufs.word.bytes);
+    free(bufs.postings.bytes);
     return st;
 }

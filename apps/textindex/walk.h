@@ -9,7 +9,7 @@
 
 /* Called for each word, for each chunk with postings of it, for each posting
  * there; counts: ti_counts. Who does not care leaves a function NULL, but not
- * posting. Views are valid until the callback returns. */
+ * posting. The view of a word is valid until its last posting. */
 struct ti_visitor {
     void (*word)(void *arg, mega_gptr_t at, const struct ti_word *w);
     void (*chunk)(void *arg, mega_gptr_t at);
