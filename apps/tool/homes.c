@@ -297,8 +297,8 @@ static bool add_home(struct space *space, size_t first, size_t end,
         struct image *image = &space->images[i];
         if (i > first && image->ident.pool == image[-1].ident.pool)
             problem(problems, FAULT, image->path, image->root_off,
-                    "it is pool %u of home %u, as %s is", image->ident.pool,
-                    home->no, image[-1].path);
+                    "it is pool %u of home %u, as %s is: look at one copy only",
+                    image->ident.pool, home->no, image[-1].path);
         else if (is_listed(home, image))
             add_spans(home, image, problems);
     }

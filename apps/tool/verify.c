@@ -58,8 +58,12 @@ static void check_missing(const struct space *space, struct problems *problems)
         uint32_t no = i < space->nhomes ? space->homes[i].no : space->of;
         if (no > next)
             problem(problems, FAULT, NULL, 0,
-                    no == next + 1 ? "home %u is missing"
-                                   : "homes %u to %u are missing",
+                    no == next + 1
+                        ? "home %u is missing: no directory given has its "
+                          "files; if it is another host's, name a copy too"
+                        : "homes %u to %u are missing: no directory given has "
+                          "their files; if they are other hosts', name copies "
+                          "too",
                     next, no - 1);
         next = no + 1;
     }

@@ -241,6 +241,32 @@ wait $pid
 status=$?
 tap_empty "the job has not noticed" "$( ((status == 0)) || cat "$scratch/job")"
 
+# ---- Homes of several hosts ----
+
+for host in here there; do
+    mkdir "$scratch/$host-h"
+done
+cp "$space"/home-0.* "$scratch/here-h"
+cp "$space"/home-1.* "$scratch/there-h"
+tap_empty "homes in several directories are one space" \
+    "$(megalloc 0 check "$scratch/here-h" "$scratch/there-h"
+       says "2 of 2 homes: sound"
+       megalloc 0 check "$scratch/there-h" "$scratch/here-h"
+       says "2 of 2 homes: sound"
+       megalloc 0 check --repair "$scratch/here-h" "$scratch/there-h"
+       megalloc 0 ls "$scratch/here-h" "$scratch/there-h"; says field
+       megalloc 0 stat --json "$scratch/here-h" "$scratch/there-h"
+       json 'len(d["homes"]) == 2')"
+tap_empty "a home whose directory was not given is told" \
+    "$(megalloc 1 check "$scratch/here-h"; says "home 1 is missing" \
+           "name a copy too" "1 of 2 homes: unsound"
+       megalloc 1 check "$scratch/there-h"; says "home 0 is missing")"
+cp "$space"/home-0.* "$scratch/there-h"
+tap_empty "a second copy of a home is told" \
+    "$(megalloc 1 check "$scratch/here-h" "$scratch/there-h"
+       says "it is pool 0 of home 0, as $scratch/" "one copy only")"
+rm -r "$scratch/here-h" "$scratch/there-h"
+
 # ---- rm ----
 
 tap_empty "rm asks, and does nothing where nobody can answer" \
