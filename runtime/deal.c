@@ -19,6 +19,7 @@
 struct sighting { /* of a home, by a host */
     uint32_t home;
     int32_t host;
+    char name[64]; /* of the host */
 };
 
 /* ---- Who sees what ---- */
@@ -36,8 +37,10 @@ static mega_status_t sight(struct mega__ctx *ctx, struct sighting **seen_p,
     mine = calloc(n + 1, sizeof *mine);
     if (!st && !mine)
         st = mega__fail(MEGA_ERR_NOMEM, "no memory for %zu homes", n);
-    for (size_t i = 0; !st && i < n; i++)
-        mine[i] = (struct sighting){list[i], ctx->place.host};
+    for (size_t i = 0; !st && i < n; i++) {
+        mine[i] = (struct sighting){.home = list[i], .host = ctx->place.host};
+        mega__conf_host(&ctx->conf, mine[i].name, sizeof mine[i].name);
+    }
     st = mega__boot_agree(ctx->boot, st);
     if (!st)
         st = mega__boot_gather_all(ctx->boot, mine, n * sizeof *mine, &all,
@@ -76,6 +79,17 @@ static void drop_homes(struct mega__ctx *ctx)
     ctx->nhomes = 0;
 }
 
+static mega_status_t refuse_twin(const struct sighting *seen, size_t i)
+{
+    size_t first = 0;
+    while (seen[first].home != seen[i].home)
+        first++;
+    return mega__fail(MEGA_ERR_MISMATCH,
+                      "home %u lies on two hosts, %s and %s: remove the older "
+                      "copy; megalloc info tells the epoch of each",
+                      seen[i].home, seen[first].name, seen[i].name);
+}
+
 /* Ranks of each host, so that homes can be dealt round robin. */
 static mega_status_t deal_seen(struct mega__ctx *ctx,
                                const struct sighting *seen, size_t n)
@@ -94,10 +108,7 @@ static mega_status_t deal_seen(struct mega__ctx *ctx,
         struct mega__home *home = &ctx->homes[seen[i].home];
         int host = seen[i].host, r;
         if (home->server >= 0) {
-            st = mega__fail(MEGA_ERR_MISMATCH,
-                            "home %u lies on two hosts, those of ranks %d and "
-                            "others: remove the older copy",
-                            home->no, home->server);
+            st = refuse_twin(seen, i);
             break;
         }
         for (r = next[host]; host_of[r] != host; r = (r + 1) % (int)nranks)
@@ -308,7 +319,7 @@ static mega_status_t create(struct mega__ctx *ctx)
         st = mega__boot_allgather(ctx->boot, &ctx->place.host, sizeof(int),
                                   hosts);
     for (uint32_t h = 0; !st && h < ctx->nhomes; h++)
-        seen[h] = (struct sighting){h, hosts[h]};
+        seen[h] = (struct sighting){.home = h, .host = hosts[h]};
     if (!st)
         st = deal_seen(ctx, seen, ctx->nhomes);
     free(seen);

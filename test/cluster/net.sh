@@ -11,11 +11,16 @@ export MEGALLOC_DIR=$scratch/%h
 export OMPI_MCA_hwloc_base_binding_policy=none # a host has all processors
 export OMPI_MCA_orte_enable_recovery=1         # a rank may die alone
 
-# hosts RANKS PROGRAM ARGUMENT...: a job, half of it on each host.
+# hosts RANKS PROGRAM ARGUMENT...: a job, half of it on each host, in a new
+# space; next_job: in the space that is there.
 hosts() {
+    rm -rf "$scratch"/host*
+    next_job "$@"
+}
+
+next_job() {
     local ranks=$1 program=$2
     shift 2
-    rm -rf "$scratch"/host*
     output=$(timeout -k 5 "$patience" "$megarun" -n "$ranks" bash -c '
         rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:?}}
         export MEGALLOC_HOST=host$((rank * 2 / $1))
@@ -60,4 +65,11 @@ for tls in tcp,self all; do
 done
 UCX_TLS=shm,self hosts 4 net
 each_step "shared memory, 4 ranks"
+
+hosts 2 net_sight
+cp "$scratch"/host0/home-0.* "$scratch/host1"
+next_job 2 net_sight
+twin="home 0 lies on two hosts, host0 and host1"
+tap_empty "a home that lies on two hosts is told with both" \
+    "$([[ $output == *"$twin"* ]] || echo "status $status: $output")"
 tap_end
