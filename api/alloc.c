@@ -116,7 +116,8 @@ mega_status_t mega_alloc_to(mega_region_t r, int home, size_t size,
     if (st)
         return st;
     st = mega__intent_publish(ctx, &item, 1, 0);
-    if (st) {
+    /* After those two it may be decided: the chunk stays reserved. */
+    if (st && st != MEGA_ERR_PEER && st != MEGA_ERR_TIMEOUT) {
         mega_status_t cancelled = mega__chunk_cancel(ctx, item.chunk);
         (void)cancelled; /* publish has said what matters */
     }
