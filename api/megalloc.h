@@ -335,9 +335,8 @@ typedef struct mega_publish_item {
  *  return. Readers see the slots change one by one. Contents must be durable
  *  before, or flags has MEGA_PERSIST_CONTENTS. EXISTS: an ALLOC slot is not
  *  null; NOT_LIVE: a chunk is not reserved, or a FREE slot does not hold it;
- *  TOO_BIG: n; UNSUPPORTED: this host has no home. On an error nothing has
- *  changed, but PEER, TIMEOUT: a host of the items is gone, and the next open
- *  completes them.
+ *  TOO_BIG: n. On an error nothing has changed, but PEER, TIMEOUT: a host of
+ *  the items is gone, and the next open may complete them: do not cancel.
  *  Source: libpmemobj's pmemobj_publish; the intents are Megalloc's. */
 mega_status_t mega_publish(const mega_publish_item_t *items, size_t n,
                            unsigned flags) MEGA_MUST_CHECK;

@@ -16,13 +16,15 @@ enum mega__ask {
     MEGA__ASK_SLAB,    /* arg: region, class; result: the pointer of an unowned
                         * slab that may have room, named once, or null */
     MEGA__ASK_RECLAIM, /* frees empty slabs. result: how many */
-    MEGA__ASK_RUN_CLAIM, /* arg: region, extents. result: global pointer */
-    MEGA__ASK_RUN_FREE,  /* arg: global pointer, mega__run_why */
-    MEGA__ASK_ROOT_FIND, /* arg[0]: region; text: name. result: line */
-    MEGA__ASK_ROOT_NEXT, /* arg: region, line to begin at; text comes back:
-                            the name. result: line */
-    MEGA__ASK_HOME,      /* arg comes back: domain, MEGALLOC_HOME_MAX; text:
-                            the path of its first pool file */
+    MEGA__ASK_RUN_CLAIM,   /* arg: region, extents. result: global pointer */
+    MEGA__ASK_RUN_FREE,    /* arg: global pointer, mega__run_why */
+    MEGA__ASK_ROOT_FIND,   /* arg[0]: region; text: name. result: line */
+    MEGA__ASK_ROOT_NEXT,   /* arg: region, line to begin at; text comes back:
+                              the name. result: line */
+    MEGA__ASK_HOME,        /* arg comes back: domain, MEGALLOC_HOME_MAX; text:
+                              the path of its first pool file */
+    MEGA__ASK_RECORD_TAKE, /* of an intent. result: which. BUSY: none is free */
+    MEGA__ASK_RECORD_GIVE, /* arg[0]: which, cleared */
 };
 
 /* Does what is asked of a home served here, but for GROW. */

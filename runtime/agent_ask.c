@@ -112,6 +112,39 @@ static mega_status_t tell_home(struct mega__ctx *ctx,
     return MEGA_OK;
 }
 
+/* Lent to another host, which has no home. Unlike 1, of a rank here. */
+#define LENT 2
+
+static mega_status_t lend_record(struct mega__home *home,
+                                 struct mega__request *req)
+{
+    for (uint32_t i = 0; i < MEGA__INTENTS_MAX; i++) {
+        uint32_t no = 0;
+        /* acquire: the former user's clear is over */
+        if (atomic_compare_exchange_strong_explicit(
+                &home->seg->intent_taken[i], &no, LENT, memory_order_acquire,
+                memory_order_relaxed)) {
+            req->result = i;
+            return MEGA_OK;
+        }
+    }
+    return mega__fail(MEGA_ERR_BUSY, "all records of home %u are taken",
+                      home->no);
+}
+
+static mega_status_t take_back(struct mega__home *home,
+                               const struct mega__request *req)
+{
+    uint32_t lent = LENT;
+    if (req->arg[0] < MEGA__INTENTS_MAX &&
+        atomic_compare_exchange_strong_explicit(
+            &home->seg->intent_taken[req->arg[0]], &lent, 0,
+            memory_order_release, memory_order_relaxed))
+        return MEGA_OK;
+    return mega__fail(MEGA_ERR_ARG, "record %llu of home %u was not lent",
+                      (unsigned long long)req->arg[0], home->no);
+}
+
 static bool of_roots(uint32_t op)
 {
     return op == MEGA__ASK_ROOT_MAKE || op == MEGA__ASK_ROOT_REMOVE ||
@@ -155,6 +188,12 @@ mega_status_t mega__agent_do(struct mega__ctx *ctx, struct mega__home *home,
         break;
     case MEGA__ASK_ROOT_NEXT:
         st = next_root(home, req);
+        break;
+    case MEGA__ASK_RECORD_TAKE:
+        st = lend_record(home, req);
+        break;
+    case MEGA__ASK_RECORD_GIVE:
+        st = take_back(home, req);
         break;
     case MEGA__ASK_HOME:
         st = tell_home(ctx, home, req);

@@ -11,12 +11,17 @@
  * slots belong to the caller till the return (L6), so a replay meets what the
  * call left. A record is taken by compare-and-swap in the host's segment;
  * with none free the caller waits, holding nothing.
+ *
+ * A host without a home borrows a record of a far one, that of the first item:
+ * its server takes it and gives it back, and each change of it is a message
+ * that makes it durable. Where the record lies is all the same to the replay.
  */
 #include "intent.h"
 
 #include <sched.h>
 #include <string.h>
 
+#include "agent.h"
 #include "arena.h"
 #include "chunk.h"
 #include "crash_point.h"
@@ -119,9 +124,36 @@ static void flush_once(struct once *o, unsigned which, enum mega__how how,
 
 /* ---- The record ---- */
 
+struct record { /* that was taken */
+    struct mega__home *home;
+    uint32_t i;
+    struct mega__intent *in; /* NULL: on a far home */
+    mega_gptr_t p;           /* there */
+};
+
+static mega_status_t borrow_record(struct mega__ctx *ctx, struct record *r)
+{
+    struct mega__request req = {.op = MEGA__ASK_RECORD_TAKE,
+                                .home = r->home->no};
+    mega_status_t st;
+    while ((st = mega__agent_ask(ctx, r->home, &req)) == MEGA_ERR_BUSY)
+        sched_yield();
+    if (st)
+        return st;
+    if (req.result >= MEGA__INTENTS_MAX)
+        return mega__fail(MEGA_ERR_PEER, "home %u has no record %llu",
+                          r->home->no, (unsigned long long)req.result);
+    r->i = (uint32_t)req.result;
+    r->p = mega__gptr(r->home->no, 0,
+                      MEGA__HOME_BLOCK_OFF +
+                          offsetof(struct mega__home_block, intents) +
+                          r->i * sizeof(struct mega__intent));
+    return MEGA_OK;
+}
+
 /* Each arena begins at a place of its own, to meet no other. */
-static struct mega__intent *take_record(struct mega__arena *a,
-                                        struct mega__home *home, uint32_t *i_p)
+static struct mega__intent *take_local(struct mega__arena *a,
+                                       struct mega__home *home, uint32_t *i_p)
 {
     struct mega__seg_home *seg = home->seg;
     for (;; sched_yield())
@@ -137,9 +169,45 @@ static struct mega__intent *take_record(struct mega__arena *a,
         }
 }
 
-static void write_record(struct mega__ctx *ctx, struct mega__arena *a,
-                         enum mega__how how, struct mega__intent *in,
-                         const mega_publish_item_t *items, size_t n)
+static mega_status_t take_record(struct mega__ctx *ctx, struct mega__arena *a,
+                                 mega_gptr_t first, struct record *r)
+{
+    *r = (struct record){0};
+    if (ctx->my_home >= 0) {
+        r->home = &ctx->homes[ctx->my_home];
+        r->in = take_local(a, r->home, &r->i);
+        return MEGA_OK;
+    }
+    r->home = &ctx->homes[mega__gptr_home(first)];
+    return borrow_record(ctx, r);
+}
+
+static mega_status_t give_record(struct mega__ctx *ctx, const struct record *r)
+{
+    struct mega__request req = {
+        .op = MEGA__ASK_RECORD_GIVE, .home = r->home->no, .arg = {r->i, 0}};
+    if (!r->in)
+        return mega__agent_ask(ctx, r->home, &req);
+    atomic_store_explicit(&r->home->seg->intent_taken[r->i], 0,
+                          memory_order_release);
+    return MEGA_OK;
+}
+
+/* Durable on a far home, here with the next fence. */
+static mega_status_t store_record(struct mega__ctx *ctx, struct mega__arena *a,
+                                  const struct record *r, const void *src,
+                                  size_t len)
+{
+    struct mega__part part = {.p = r->p, .src = src, .n = len};
+    if (!r->in)
+        return mega__net_durable(ctx->net, &part, 1);
+    mega__pool_write(&a->flusher, r->home->how, r->in, src, len);
+    return MEGA_OK;
+}
+
+static mega_status_t write_record(struct mega__ctx *ctx, struct mega__arena *a,
+                                  const struct record *r,
+                                  const mega_publish_item_t *items, size_t n)
 {
     struct mega__intent record;
     size_t len = offsetof(struct mega__intent, items) +
@@ -156,15 +224,15 @@ static void write_record(struct mega__ctx *ctx, struct mega__arena *a,
         record.items[i].slot = items[i].slot.v;
     }
     record.crc = intent_crc(&record);
-    mega__pool_write(&a->flusher, how, in, &record, len);
+    return store_record(ctx, a, r, &record, len);
 }
 
 /* Void from the next fence on. */
-static void clear_record(struct mega__arena *a, enum mega__how how,
-                         struct mega__intent *in)
+static mega_status_t clear_record(struct mega__ctx *ctx, struct mega__arena *a,
+                                  const struct record *r)
 {
     const uint64_t none = 0;
-    mega__pool_write(&a->flusher, how, &in->seq, &none, 8);
+    return store_record(ctx, a, r, &none, 8);
 }
 
 /* ---- The effects ---- */
@@ -303,38 +371,37 @@ mega_status_t mega__intent_publish(struct mega__ctx *ctx,
 {
     struct mega__check checks[MEGA_PUBLISH_MAX];
     struct mega__arena *a = mega__arena(ctx);
+    struct record record;
     struct once o;
-    uint32_t i;
     if (!a)
         return MEGA_ERR_NOMEM;
     mega_status_t st = mega__intent_check(ctx, items, n, checks);
-    if (!st && ctx->my_home < 0)
-        st = mega__fail(MEGA_ERR_UNSUPPORTED,
-                        "this host has no home to write the intent to");
     once_begin(&o, a);
     if (!st)
         st = prepare(&o, items, checks, n, flags);
+    if (!st)
+        st = take_record(ctx, a, items[0].chunk, &record);
+    if (!st)
+        st = write_record(ctx, a, &record, items, n);
     if (st)
         return st;
-    struct mega__home *home = &ctx->homes[ctx->my_home];
-    struct mega__intent *in = take_record(a, home, &i);
-    write_record(ctx, a, home->how, in, items, n);
     st = mega__dirty_fence(a); /* (8) decided */
     MEGA__CRASH(record_durable);
     mega_status_t sent = apply(ctx, &o, items, checks, n);
     MEGA__CRASH(effects_stored);
     mega_status_t done = mega__dirty_fence(a);
     MEGA__CRASH(effects_durable);
+    if (!sent)
+        sent = clear_record(ctx, a, &record);
     if (sent)
         return sent; /* a host is gone: the next open completes the record */
-    clear_record(a, home->how, in);
     MEGA__CRASH(record_cleared);
     mega_status_t cleared = mega__dirty_fence(a);
     MEGA__CRASH(record_gone);
-    atomic_store_explicit(&home->seg->intent_taken[i], 0, memory_order_release);
+    mega_status_t given = give_record(ctx, &record);
     st = st ? st : done ? done : cleared;
     mega_status_t settled = settle(ctx, a, items, checks, n);
-    return st ? st : settled;
+    return st ? st : settled ? settled : given;
 }
 
 /* ---- Replay ---- */

@@ -23,7 +23,7 @@ next_job() {
     shift 2
     output=$(timeout -k 5 "$patience" "$megarun" -n "$ranks" bash -c '
         rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:?}}
-        export MEGALLOC_HOST=host$((rank * 2 / $1))
+        export MEGALLOC_HOST=host$((rank * ${HOSTS:-2} / $1))
         exec "${@:2}"' bash "$ranks" "$programs/$program" "$@" 2>&1)
     status=$?
 }
@@ -67,6 +67,8 @@ UCX_TLS=shm,self hosts 4 net
 each_step "shared memory, 4 ranks"
 
 hosts 2 net_sight
+HOSTS=3 next_job 3 net_sight
+each_step "a third host without a home"
 cp "$scratch"/host0/home-0.* "$scratch/host1"
 next_job 2 net_sight
 twin="home 0 lies on two hosts, host0 and host1"

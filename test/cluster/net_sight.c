@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* net_sight.c - rank program: what ranks see of homes of other hosts;
+/* net_sight.c - rank program: what ranks see of homes of other hosts, and
+ * publish there;
  * test/cluster/net.sh starts it. */
 #include "rank.h"
 
@@ -38,9 +39,32 @@ static void sight(int argc, char **argv)
     MUST(mega_region_destroy(&r));
 }
 
+/* Also by a rank whose host has no home. */
+static void links(int argc, char **argv)
+{
+    mega_region_t r;
+    mega_gptr_t slot, p;
+    size_t usable;
+    (void)argc, (void)argv;
+    MUST(mega_region_create("linked", 4096, 0, &r));
+    for (int h = 0; h < mega_nhomes(); h++)
+        for (int i = 0; i < 20; i++) {
+            slot = mega_region_at(r, h, 8 * (uint64_t)mega_rank(), NULL);
+            MUST(mega_alloc_to(r, i % mega_nhomes(), 100, slot));
+            MUST(mega_get(&p, slot, 8));
+            MUST(mega_usable_size(p, &usable));
+            MUST(mega_free_from(slot));
+            MUST(mega_get(&p, slot, 8));
+            HOLDS(mega_is_null(p));
+        }
+    MUST(mega_barrier());
+    MUST(mega_region_destroy(&r));
+}
+
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {{"all homes are seen", sight},
+                                             {"links to all homes", links},
                                              {NULL, NULL}};
     rank_steps(cases, argc, argv);
     return 0;

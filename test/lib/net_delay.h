@@ -12,8 +12,9 @@ struct net_delay_counts {
 /* Of one rank's transport. */
 struct net_delay_counts net_delay_counts(const struct mega__net *net);
 
-/* No message gets through any more. */
+/* No message gets through any more; or only n. */
 void net_delay_cut(struct mega__net *net);
+void net_delay_cut_after(struct mega__net *net, unsigned n);
 
 /* The order of deliveries of jobs to come follows from this. */
 void net_delay_seed(uint64_t seed);
