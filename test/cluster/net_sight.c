@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* net_sight.c - rank program: what ranks see of homes of other hosts, and
- * publish there;
- * test/cluster/net.sh starts it. */
+ * publish there; test/cluster/net.sh starts it. */
 #include "rank.h"
 
 static int count_chunk(mega_gptr_t p, size_t usable, void *arg)
