@@ -178,7 +178,8 @@ static mega_status_t take_record(struct mega__ctx *ctx, struct mega__arena *a,
         r->in = take_local(a, r->home, &r->i);
         return MEGA_OK;
     }
-    r->home = &ctx->homes[mega__gptr_home(first)];
+    uint32_t no = mega__gptr_home(first); /* of a SET it may be anything */
+    r->home = &ctx->homes[no < ctx->nhomes ? no : 0];
     return borrow_record(ctx, r);
 }
 
