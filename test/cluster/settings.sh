@@ -4,17 +4,36 @@
 # that cannot be written, and the notice about the medium.
 . "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
 
-for setting in HOME_SIZE=lots HOME_SIZE=-1 HOME_SIZE=1 HOME_MAX=12Q \
-    OPEN=maybe DURABILITY=diamond TIMEOUT=0 CHECK=2 LOG=loud; do
+# nonsense SETTING TEXT: refused, with the name and TEXT, what is accepted.
+nonsense() {
+    local saved
     new_space
-    saved=$(declare -p MEGALLOC_HOME_SIZE MEGALLOC_DURABILITY)
-    export "MEGALLOC_$setting"
+    saved=$(declare -p MEGALLOC_HOME_SIZE MEGALLOC_DURABILITY MEGALLOC_DIR)
+    export "MEGALLOC_$1"
     job 2 life open
-    refused "nonsense: $setting" "MEGALLOC_${setting%%=*}"
-    unset "MEGALLOC_${setting%%=*}"
-    eval "$saved"
-    export MEGALLOC_HOME_SIZE MEGALLOC_DURABILITY
+    refused "nonsense: ${1:0:40}" "MEGALLOC_${1%%=*}" "$2"
+    unset "MEGALLOC_${1%%=*}"
+    eval "${saved//declare -x/export}"
+}
+
+long=$(printf '/%05000d' 0)
+nonsense DIR="$long" "is longer than"
+nonsense HOST="$long" "is longer than"
+for value in lots -1 ''; do # test/unit/conf.c tries more
+    nonsense "HOME_SIZE=$value" "K, M, G or T"
 done
+nonsense HOME_SIZE=1 "MEGALLOC_HOME_SIZE"
+nonsense HOME_MAX=12Q "K, M, G or T"
+nonsense HOME_MAX=1M "less than MEGALLOC_HOME_SIZE"
+nonsense OPEN=maybe "give one of: auto create open"
+nonsense DURABILITY=diamond "give one of: auto power power-msync process"
+for value in 0 5K; do
+    nonsense "TIMEOUT=$value" "seconds from 1 to 999999"
+done
+nonsense CHECK=2 "give one of: no yes"
+nonsense INFO=yes "give one of: 0 1"
+nonsense LOG=loud "give one of: error warn info debug"
+nonsense STATS=on "give one of: 0 1"
 
 new_space
 MEGALLOC_HOME_SIZ=1G job 1 life open
