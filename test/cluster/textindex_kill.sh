@@ -136,7 +136,7 @@ killed_round() {
         if build_and_kill "$ranks"; then
             history+=" $ranks:done" # too late: strike sooner
             usual=$(awk -v t="$usual" -v least="$least" \
-                'BEGIN { t *= 0.7; print t > least ? t : least }')
+                'BEGIN { t *= 0.7; print (t > least ? t : least) }')
             break
         fi
         history+=" $ranks:$struck"
