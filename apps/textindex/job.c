@@ -36,6 +36,10 @@ mega_status_t ti_failed(const char *what, mega_status_t status)
 
     ti_say("rank %d: %s: %s", mega_rank(), what,
            why[0] ? why : mega_strerror(status));
+    /* Who waits for all ranks now would wait for the lost one, too, for ever.
+     * The launcher ends the others when it sees us go. */
+    if (status == MEGA_ERR_TIMEOUT || status == MEGA_ERR_PEER)
+        _exit(TI_FAILED);
     return status;
 }
 

@@ -19,7 +19,8 @@ enum {
 void ti_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Names what failed and why, with the library's own sentence. Returns
- * status, so that it can stand in a return. */
+ * status, so that it can stand in a return; of a lost peer it does not
+ * return but ends this rank. */
 mega_status_t ti_failed(const char *what, mega_status_t status);
 
 /* The largest code of all ranks, on all ranks. Collective. TI_FAILED when the
