@@ -179,7 +179,8 @@ whole "a rank is killed while others wait for it"
 begin
 ranks_on 2 STOP
 end
-told "a rank is stopped: the job ends, and names it" "on host h2 has not answered"
+told "a rank is stopped: the job ends, and names it" \
+    "on host h2 has not answered"
 whole "a rank is stopped"
 
 begin
