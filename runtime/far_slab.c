@@ -19,7 +19,6 @@
 #include "log.h"
 #include "slab.h"
 
-#define VIEW_WORDS 512
 #define MARK_BYTES MEGA__EXTENT_GRANULES
 
 struct mega__view {
@@ -28,7 +27,7 @@ struct mega__view {
     uint32_t at;       /* to be looked at next */
     unsigned lost;     /* claims in a row: extents that may be FREE were passed
                         * over */
-    uint64_t words[VIEW_WORDS];
+    uint64_t words[MEGA__VIEW_WORDS];
 };
 
 static mega_gptr_t marks_at(const struct mega__slab *slab)
@@ -186,7 +185,8 @@ static mega_status_t read_view(struct mega__ctx *ctx, struct mega__view *v,
 {
     v->span = span;
     v->first = v->at = e;
-    v->n = span->extents - e < VIEW_WORDS ? span->extents - e : VIEW_WORDS;
+    v->n = span->extents - e < MEGA__VIEW_WORDS ? span->extents - e
+                                                : MEGA__VIEW_WORDS;
     return mega__net_get(ctx->net, v->words, mega__far_word_at(span, e),
                          8 * (size_t)v->n);
 }
@@ -196,7 +196,7 @@ static mega_status_t read_view(struct mega__ctx *ctx, struct mega__view *v,
 static mega_status_t leap(struct mega__arena *a, struct mega__view *v)
 {
     const uint32_t end = v->first + v->n;
-    v->at += mega__find_leap(a, v->lost++);
+    v->at += mega__find_leap(&a->seed, v->lost++);
     if (v->at >= end)
         return MEGA_OK;
     return mega__net_get(a->ctx->net, &v->words[v->at - v->first],
@@ -230,30 +230,24 @@ static mega_status_t try_view(struct mega__arena *a, struct mega__heap *heap,
     return st;
 }
 
-/* Where this rank begins in a span, so that ranks do not meet. */
-static uint32_t start_of(const struct mega__ctx *ctx,
-                         const struct mega__span *span)
-{
-    uint64_t n = span->extents - span->first;
-    return span->first + (uint32_t)(n * (uint32_t)ctx->place.rank /
-                                    (uint32_t)ctx->place.nranks);
-}
-
 /* All extents of a span, from this rank's start on, around. */
 static mega_status_t try_span(struct mega__arena *a, struct mega__heap *heap,
                               unsigned class, struct mega__span *span,
                               struct mega__slab **slab_p)
 {
-    uint32_t start = start_of(a->ctx, span);
+    const struct mega__boot_place *place = &a->ctx->place;
+    uint32_t start = span->first + mega__find_start(span->extents - span->first,
+                                                    (uint32_t)place->rank,
+                                                    (uint32_t)place->nranks);
     mega_status_t st = MEGA_OK;
     for (uint32_t e = start; !st && !*slab_p && e < span->extents;
-         e += VIEW_WORDS) {
+         e += MEGA__VIEW_WORDS) {
         st = read_view(a->ctx, heap->view, span, e);
         if (!st)
             st = try_view(a, heap, class, slab_p);
     }
     for (uint32_t e = span->first; !st && !*slab_p && e < start;
-         e += VIEW_WORDS) {
+         e += MEGA__VIEW_WORDS) {
         st = read_view(a->ctx, heap->view, span, e);
         if (!st)
             st = try_view(a, heap, class, slab_p);

@@ -105,7 +105,7 @@ static struct mega__slab *claim_in(struct mega__arena *a,
             return slab;
         }
         end = 2 * n; /* what is leapt over is looked at again */
-        i += i < n ? mega__find_leap(a, lost++) : 0;
+        i += i < n ? mega__find_leap(&a->seed, lost++) : 0;
     }
     return NULL;
 }

@@ -22,10 +22,21 @@ mega_gptr_t mega__find_named(struct mega__ctx *ctx, struct mega__home *home,
 /* How many extents to pass over after the lost-th claim in a row that another
  * won, so that those who met do not go on side by side; further each time, for
  * who is far away is always later than who is near. */
-static inline uint32_t mega__find_leap(struct mega__arena *a, unsigned lost)
+static inline uint32_t mega__find_leap(uint32_t *seed, unsigned lost)
 {
-    a->seed = a->seed * 1664525 + 1013904223;
-    return (a->seed >> 16) % (16u << (lost < 8 ? lost : 8));
+    *seed = *seed * 1664525 + 1013904223;
+    return (*seed >> 16) % (16u << (lost < 8 ? lost : 8));
+}
+
+/* Words of a far home that are read at once. */
+#define MEGA__VIEW_WORDS 512
+
+/* Where a rank begins among n extents of a far home, so that ranks do not
+ * meet. */
+static inline uint32_t mega__find_start(uint32_t n, uint32_t rank,
+                                        uint32_t nranks)
+{
+    return (uint32_t)((uint64_t)n * rank / nranks);
 }
 
 /* ---- slab.c, for find.c: NULL if another was faster, or without memory ----
