@@ -15,6 +15,7 @@
 
 #include "home.h"
 #include "log.h"
+#include "span.h"
 
 struct sighting { /* of a home, by a host */
     uint32_t home;
@@ -66,14 +67,17 @@ static mega_status_t make_homes(struct mega__ctx *ctx, uint32_t nhomes)
         ctx->homes[h].no = h;
         ctx->homes[h].server = -1;
         ctx->homes[h].lock_fd = -1;
+        mega__span_no_table(&ctx->homes[h]);
     }
     return MEGA_OK;
 }
 
 static void drop_homes(struct mega__ctx *ctx)
 {
-    for (uint32_t h = 0; h < ctx->nhomes; h++)
+    for (uint32_t h = 0; h < ctx->nhomes; h++) {
         mega__home_close(&ctx->homes[h]);
+        mega__span_no_table(&ctx->homes[h]);
+    }
     free(ctx->homes);
     ctx->homes = NULL;
     ctx->nhomes = 0;
@@ -118,6 +122,8 @@ static mega_status_t deal_seen(struct mega__ctx *ctx,
         home->local = host == ctx->place.host;
         if (!home->local)
             home->how = MEGA__HOW_FAR;
+        else
+            st = mega__span_make_table(home);
         next[host] = (r + 1) % (int)nranks;
     }
     free(host_of);

@@ -477,7 +477,7 @@ struct mega__span *mega__home_map_span(struct mega__ctx *ctx,
 void mega__home_close(struct mega__home *home)
 {
     mega__far_close(home);
-    for (uint32_t i = 0; i < MEGA__SPANS_MAX; i++) {
+    for (uint32_t i = 0; home->local && i < MEGA__SPANS_MAX; i++) {
         struct mega__span *span = atomic_load(&home->spans[i]);
         atomic_store(&home->spans[i], NULL);
         mega__span_delete(&span);

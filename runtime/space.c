@@ -27,6 +27,7 @@
 #include "recover.h"
 #include "region.h"
 #include "seg.h"
+#include "span.h"
 #include "sweep.h"
 
 /* ---- Steps ---- */
@@ -191,8 +192,10 @@ void mega__space_abandon(struct mega__ctx **ctx_p)
     mega__agent_stop(&ctx->agent);
     mega__arena_free_all(ctx);
     mega__region_close_all(ctx);
-    for (uint32_t h = 0; ctx->homes && h < ctx->nhomes; h++)
+    for (uint32_t h = 0; ctx->homes && h < ctx->nhomes; h++) {
         mega__home_close(&ctx->homes[h]);
+        mega__span_no_table(&ctx->homes[h]);
+    }
     free(ctx->homes);
     mega__seg_close(&ctx->seg);
     mega__boot_stop(&ctx->boot);

@@ -37,6 +37,11 @@ struct mega__span *mega__span_new(struct mega__home *home, uint32_t no,
                                   enum mega__how how);
 void mega__span_delete(struct mega__span **span_p);
 
+/* Homes begin without a table of their own and end so; those of this host get
+ * one. ASSUMPTION: no_table: its spans are deleted. */
+void mega__span_no_table(struct mega__home *home);
+mega_status_t mega__span_make_table(struct mega__home *home); /* NOMEM */
+
 /* Maps a span that is met for the first time; NULL: there is none, or its
  * home is not on this host, or it cannot be mapped (see mega_errmsg). */
 struct mega__span *mega__span_meet(struct mega__ctx *ctx, uint32_t home,

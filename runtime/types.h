@@ -90,7 +90,9 @@ struct mega__home {
     struct mega__seg_home *seg;     /* what the ranks of the host share */
     struct mega__pool **pools;      /* by pool number; under ctx->map_lock */
     uint32_t npools, pools_room;
-    _Atomic(struct mega__span *) spans[MEGA__SPANS_MAX];
+    /* [MEGA__SPANS_MAX]; far homes share one that stays empty, for a rank
+     * knows all homes of the job and reaches few. */
+    _Atomic(struct mega__span *) *spans;
     /* Of a far home, instead: [MEGA__SPANS_MAX], made when it is needed. */
     _Atomic(_Atomic(struct mega__span *) *) far;
 };
