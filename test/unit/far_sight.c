@@ -224,6 +224,7 @@ static uint64_t look(struct mega__ctx *ctx, int rank, uint32_t home)
     for (unsigned i = 0; i < told[0].n && i < told[1].n && i < TOLD; i++)
         CHECK(strcmp(told[0].what[i], told[1].what[i]) == 0, "%s / %s",
               told[0].what[i], told[1].what[i]);
+    world_barrier(ctx); /* both have read what both were told */
     return bad;
 }
 
