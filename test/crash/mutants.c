@@ -22,7 +22,7 @@ static void mutate(const struct scenario *sc, const struct scenario_excuse *e)
     unsigned unexplained = scenario_mutate(sc, e);
     cr_assert_eq(unexplained, 0, "%s: %u changes go unnoticed", sc->name,
                  unexplained);
-    cr_assert_eq(report_failures(), 0, "%s", report_first());
+    report_settle();
 }
 
 /* ---- Chunks and runs ---- */

@@ -19,6 +19,10 @@ void report_fail(const char *file, int line, const char *format, ...)
 uint64_t report_failures(void);
 void report_reset(void);
 
+/* At the end of a test, after its body. Criterion does not count what fails in
+ * a .fini, so failures are told to unit_tap.sh, by the file MEGA_FAILED. */
+void report_settle(void);
+
 /* The first of them, "" if none. */
 const char *report_first(void);
 

@@ -42,7 +42,7 @@ static void on_ranks(const int *hosts, void (*fn)(struct mega__boot *, int))
     for (int r = 0; r < RANKS; r++)
         pthread_join(ranks[r].thread, NULL);
     boot_team_free(&team);
-    cr_assert_eq(report_failures(), 0, "%s", report_first());
+    report_settle();
 }
 
 static void know_places(struct mega__boot *boot, int rank)

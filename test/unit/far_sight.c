@@ -27,7 +27,7 @@ static void begin(void)
 static void end(void)
 {
     world_end(&m);
-    cr_assert_eq(report_failures(), 0, "%s", report_first());
+    report_settle();
 }
 
 TestSuite(far_sight, .init = begin, .fini = end, .timeout = 120);
@@ -241,8 +241,9 @@ static void damage(struct mega__ctx *ctx, int rank, void *arg)
     CHECK(look(ctx, rank, 1) == 0 && look(ctx, rank, 0) == 0, "sound: %s",
           told[rank].what[0]);
     if (rank == 1) {
-        span = mega__span_of(ctx, made[1][0]);
-        e = (uint32_t)(mega_offset(made[1][0]) >> MEGA__EXTENT_SHIFT);
+        /* of 96 bytes: not every granule begins one */
+        span = mega__span_of(ctx, made[1][2]);
+        e = (uint32_t)(mega_offset(made[1][2]) >> MEGA__EXTENT_SHIFT);
         word = mega__span_word(span, e);
         mega__slab_marks(span, e)[MEGA__EXTENT_GRANULES - 1] = 1;
         home->block->runs[3].state ^= 1;
