@@ -342,7 +342,8 @@ mega_status_t mega_publish(const mega_publish_item_t *items, size_t n,
                            unsigned flags) MEGA_MUST_CHECK;
 
 /** alloc and link in one step that a crash cannot split. The chunk's contents
- *  are undefined. EXISTS: the slot is not null. */
+ *  are undefined. EXISTS: the slot is not null. PEER, TIMEOUT: a host is gone,
+ *  and the next open may complete it. */
 mega_status_t mega_alloc_to(mega_region_t r, int home, size_t size,
                             mega_gptr_t slot) MEGA_MUST_CHECK;
 

@@ -157,8 +157,14 @@ void mega__far_give_up(struct mega__arena *a, struct mega__slab *slab)
     uint32_t extent = slab->extent;
     const struct mega__span_plan plan = mega__span_plan(span->no, span->size);
     bool won;
-    /* Not swept first: what others have freed the server's reclaim finds. */
-    mega__far_send_slab(slab);
+    /* Not swept first: what others have freed the server's reclaim finds. If
+     * our marks did not get there it stays owned: nobody may build on what the
+     * home shows. */
+    if (mega__far_send_slab(slab)) {
+        a->flusher.failed = true; /* the next drain tells */
+        mega__slab_delete(a, slab);
+        return;
+    }
     uint16_t available = (uint16_t)mega__slab_available(slab);
     bool empty = available == ctx->classes.of[slab->class].capacity;
     uint64_t owned =
