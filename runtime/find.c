@@ -44,10 +44,10 @@ static struct mega__slab *try_adopt(struct mega__arena *a, mega_gptr_t at,
     if (!mega__word_is_slab(w) || mega__slab_owned(a->ctx, w) ||
         mega__word_class(w) != class || mega__word_region(w) != region)
         return NULL;
-    if (!mega__slab_has_room(a->ctx, span, extent, class)) {
-        atomic_store_explicit(&span->hints[extent], 0, memory_order_relaxed);
+    /* first the hint: a free that comes after the look sets it again */
+    atomic_store_explicit(&span->hints[extent], 0, memory_order_relaxed);
+    if (!mega__slab_has_room(a->ctx, span, extent, class))
         return NULL;
-    }
     struct mega__slab *slab = mega__slab_adopt(a, span, extent, w);
     if (!slab || mega__slab_available(slab) > 0)
         return slab;
@@ -157,28 +157,6 @@ static struct mega__slab *take_free(struct mega__arena *a,
 
 /* ---- 3: search ---- */
 
-static struct mega__slab *adopt_any(struct mega__arena *a,
-                                    struct mega__heap *heap, unsigned class)
-{
-    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
-        struct mega__span *span =
-            mega__span_of(a->ctx, mega__gptr(heap->home->no, no, 0));
-        if (!span)
-            return NULL;
-        for (uint32_t e = span->first; e < span->extents; e++) {
-            if (atomic_load_explicit(&span->hints[e], memory_order_relaxed) ==
-                0)
-                continue;
-            mega_gptr_t at =
-                mega__span_gptr(span, (uint64_t)e << MEGA__EXTENT_SHIFT);
-            struct mega__slab *slab = try_adopt(a, at, class, heap->region);
-            if (slab)
-                return slab;
-        }
-    }
-    return NULL;
-}
-
 mega_gptr_t mega__find_named(struct mega__ctx *ctx, struct mega__home *home,
                              uint32_t region, uint64_t class)
 {
@@ -201,6 +179,19 @@ mega_gptr_t mega__find_named(struct mega__ctx *ctx, struct mega__home *home,
         }
     }
     return mega_from_bits(0);
+}
+
+static struct mega__slab *adopt_any(struct mega__arena *a,
+                                    struct mega__heap *heap, unsigned class)
+{
+    struct mega__slab *slab = NULL;
+    mega_gptr_t at = mega_from_bits(0);
+    do {
+        at = mega__find_named(a->ctx, heap->home, heap->region, class);
+        if (!mega_is_null(at))
+            slab = try_adopt(a, at, class, heap->region);
+    } while (!slab && !mega_is_null(at));
+    return slab;
 }
 
 /* ---- 4: growth ---- */

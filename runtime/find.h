@@ -14,7 +14,7 @@ static inline uint32_t mega__find_worth(uint32_t capacity)
 /* An unowned slab has become worth adopting. */
 void mega__find_offer(struct mega__span *span, uint32_t extent, unsigned class);
 
-/* An unowned slab of a home served here that may have room, named once; null:
+/* An unowned slab of a home of this host that has room now, named once; null:
  * none. class may be anything. */
 mega_gptr_t mega__find_named(struct mega__ctx *ctx, struct mega__home *home,
                              uint32_t region, uint64_t class);

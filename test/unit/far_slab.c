@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* far_slab.c - slabs of a far home that is full of slabs which nobody owns:
+ * those with room are found, the others are left alone. */
+#include <criterion/criterion.h>
+
+#include "arena.h"
+#include "test/lib/ops.h"
+#include "test/lib/world.h"
+
+#define SIZE 600
+#define CHUNKS_MAX 20000
+
+static struct medium *m;
+static mega_gptr_t chunk[CHUNKS_MAX];
+static unsigned made, freed;
+
+static void begin(void)
+{
+    m = world_begin();
+    world_set("HOME_SIZE", "6M");
+    world_set("HOME_MAX", "6M");
+}
+
+static void end(void)
+{
+    world_end(&m);
+    report_settle();
+}
+
+TestSuite(far_slab, .init = begin, .fini = end, .timeout = 120);
+
+static void run(world_fn fn)
+{
+    static const int hosts[] = {0, 1};
+    struct world w = {.nranks = 2, .hosts = hosts, .fn = fn};
+    mega_status_t st = world_run(&w);
+    CHECK(st == MEGA_OK, "%d %s", st, w.message);
+}
+
+/* Rank 0 fills its home, and makes room in half of the slabs. */
+static void fill_and_thin(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    while (rank == 0 && made < CHUNKS_MAX &&
+           ops_alloc(ctx, OPS_DEFAULT, 0, SIZE, &chunk[made]) == MEGA_OK)
+        made++;
+    for (unsigned i = 0; rank == 0 && i < made / 2; i += 2, freed++)
+        OK(ops_free(ctx, chunk[i]));
+    CHECK(rank != 0 || (freed > 1000 && made < CHUNKS_MAX), "%u of %u", freed,
+          made);
+    world_barrier(ctx);
+}
+
+/* Rank 1, on another host, takes all that there is. */
+static void take_all(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_counters_t c;
+    mega_gptr_t p;
+    unsigned n = 0;
+    (void)arg;
+    while (rank == 1 && n <= CHUNKS_MAX &&
+           ops_alloc(ctx, OPS_DEFAULT, 0, SIZE, &p) == MEGA_OK)
+        n++;
+    mega__arena_count_all(ctx, &c);
+    if (rank == 1) {
+        CHECK(n == freed, "%u chunks were free, %u were found", freed, n);
+        CHECK(c.adoptions > 10, "%u slabs", (unsigned)c.adoptions);
+        CHECK(c.claim_cas_max == 1, "%u CAS for a slab",
+              (unsigned)c.claim_cas_max);
+    }
+    world_barrier(ctx);
+}
+
+Test(far_slab, with_room_are_adopted_and_no_others)
+{
+    run(fill_and_thin);
+    run(take_all);
+}
