@@ -70,6 +70,25 @@ static inline double bench_ratio(const double *above, const double *below,
     return bench_median(ratio, n);
 }
 
+/** Seconds that a call of fn takes. */
+static inline double bench_seconds(void (*fn)(void))
+{
+    double begin = bench_now();
+    fn();
+    return bench_now() - begin;
+}
+
+/** Seconds of BENCH_REPS turns of each, after one of each to warm up. */
+static inline void bench_by_turns(void (*mega)(void), void (*peer)(void),
+                                  double *mega_s, double *peer_s)
+{
+    mega(), peer();
+    for (int rep = 0; rep < BENCH_REPS; rep++) {
+        mega_s[rep] = bench_seconds(mega);
+        peer_s[rep] = bench_seconds(peer);
+    }
+}
+
 /** Prints a row; on rank 0 only while a space is open. */
 static inline void bench_row(const char *name, double value, const char *unit)
 {

@@ -139,23 +139,6 @@ static void ucx_get_windows(void)
 
 /* ---- Comparing ---- */
 
-static double seconds(void (*fn)(void))
-{
-    double begin = bench_now();
-    fn();
-    return bench_now() - begin;
-}
-
-static void by_turns(void (*mega)(void), void (*peer)(void), double *mega_s,
-                     double *peer_s)
-{
-    mega(), peer(); /* warm up */
-    for (int rep = 0; rep < BENCH_REPS; rep++) {
-        mega_s[rep] = seconds(mega);
-        peer_s[rep] = seconds(peer);
-    }
-}
-
 static void print(const char *format, const char *name, const char *peer,
                   double value, const char *unit)
 {
@@ -169,7 +152,7 @@ static void compare(const char *name, void (*mega)(void), const char *peer,
 {
     double mega_s[BENCH_REPS], peer_s[BENCH_REPS];
     const double us = 1e6 / CALLS;
-    by_turns(mega, other, mega_s, peer_s);
+    bench_by_turns(mega, other, mega_s, peer_s);
     print("net.%s.mega_beside_%s", name, peer,
           us * bench_median(mega_s, BENCH_REPS), "us");
     print("net.%s.%s", name, peer, us * bench_median(peer_s, BENCH_REPS), "us");
@@ -183,7 +166,7 @@ static void compare_windows(const char *name, size_t size, void (*mega)(void),
     double mega_s[BENCH_REPS], ucx_s[BENCH_REPS];
     const double mb = 1e-6 * (double)size * WINDOW * WINDOWS;
     piece = size;
-    by_turns(mega, ucx, mega_s, ucx_s);
+    bench_by_turns(mega, ucx, mega_s, ucx_s);
     print("net.%s.%s", name, "mega", mb / bench_median(mega_s, BENCH_REPS),
           "MB/s");
     print("net.%s.%s", name, "ucx", mb / bench_median(ucx_s, BENCH_REPS),

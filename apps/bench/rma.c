@@ -93,28 +93,11 @@ static void memcpys(void)
 
 /* ---- Comparing ---- */
 
-static double seconds(void (*fn)(void))
-{
-    double begin = bench_now();
-    fn();
-    return bench_now() - begin;
-}
-
-static void by_turns(void (*mega)(void), void (*peer)(void), double *mega_s,
-                     double *peer_s)
-{
-    mega(), peer(); /* warm up */
-    for (int rep = 0; rep < BENCH_REPS; rep++) {
-        mega_s[rep] = seconds(mega);
-        peer_s[rep] = seconds(peer);
-    }
-}
-
 static void compare(const char *name, void (*mega)(void), void (*mpi)(void))
 {
     double mega_s[BENCH_REPS], mpi_s[BENCH_REPS];
     char row[64];
-    by_turns(mega, mpi, mega_s, mpi_s);
+    bench_by_turns(mega, mpi, mega_s, mpi_s);
     snprintf(row, sizeof(row), "%s.mega", name);
     bench_row(row, 1e9 * bench_median(mega_s, BENCH_REPS) / CALLS, "ns");
     snprintf(row, sizeof(row), "%s.mpi_rma", name);
@@ -127,7 +110,7 @@ static void compare_bandwidth(void)
 {
     double mega_s[BENCH_REPS], memcpy_s[BENCH_REPS];
     const double gb = 1e-9 * (double)BIG * BIG_CALLS;
-    by_turns(mega_big_puts, memcpys, mega_s, memcpy_s);
+    bench_by_turns(mega_big_puts, memcpys, mega_s, memcpy_s);
     bench_row("bandwidth.mega", gb / bench_median(mega_s, BENCH_REPS), "GB/s");
     bench_row("bandwidth.memcpy", gb / bench_median(memcpy_s, BENCH_REPS),
               "GB/s");

@@ -3,9 +3,19 @@
 #ifndef TEST_OPS_H
 #define TEST_OPS_H
 
+#include "log.h"
+#include "test/lib/report.h"
 #include "types.h"
 
 #define OPS_DEFAULT MEGA__REGION_DEFAULT
+
+/* CHECKs (report.h) that a call has succeeded. */
+#define OK(call)                                                               \
+    do {                                                                       \
+        mega_status_t ok_st = (call);                                          \
+        CHECK(ok_st == MEGA_OK, "%s: %d %s", #call, ok_st,                     \
+              mega__errmsg_buffer());                                          \
+    } while (0)
 
 mega_status_t ops_alloc(struct mega__ctx *ctx, uint32_t region, int home,
                         size_t size, mega_gptr_t *p_p);

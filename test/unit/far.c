@@ -59,13 +59,6 @@ static void run_and_lose_power(int nranks, const int *hosts, world_fn fn,
     medium_power_loss(m);
 }
 
-#define OK(call)                                                               \
-    do {                                                                       \
-        mega_status_t ok_st = (call);                                          \
-        CHECK(ok_st == MEGA_OK, "%s: %d %s", #call, ok_st,                     \
-              mega__errmsg_buffer());                                          \
-    } while (0)
-
 static void fill(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag)
 {
     unsigned char bytes[256];

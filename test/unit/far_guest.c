@@ -32,13 +32,6 @@ static void end(void)
 
 TestSuite(far_guest, .init = begin, .fini = end, .timeout = 120);
 
-#define OK(call)                                                               \
-    do {                                                                       \
-        mega_status_t ok_st = (call);                                          \
-        CHECK(ok_st == MEGA_OK, "%s: %d %s", #call, ok_st,                     \
-              mega__errmsg_buffer());                                          \
-    } while (0)
-
 static void run(int nranks, world_fn fn, enum world_end_how how)
 {
     static const int hosts[] = {0, 1, 2};

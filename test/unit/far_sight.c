@@ -41,13 +41,6 @@ static void run(world_fn fn)
     CHECK(st == MEGA_OK, "%d %s", st, w.message);
 }
 
-#define OK(call)                                                               \
-    do {                                                                       \
-        mega_status_t ok_st = (call);                                          \
-        CHECK(ok_st == MEGA_OK, "%s: %d %s", #call, ok_st,                     \
-              mega__errmsg_buffer());                                          \
-    } while (0)
-
 /* ---- Chunks of all kinds on home 1, made by both ranks ---- */
 
 #define MADE 400 /* by each rank; every third is freed */
