@@ -15,14 +15,24 @@ static mega_status_t bad_size(size_t size)
                       size);
 }
 
+/* What mega_alloc need not look at one by one. */
+static __attribute__((noinline)) mega_status_t
+alloc_other(mega_region_t r, int home, size_t size, mega_gptr_t *p_p)
+{
+    if (!mega__the)
+        return mega__api_closed();
+    if (size == 0 || !p_p)
+        return bad_size(size);
+    return mega__chunk_alloc(mega__the, mega__api_region(r), home, size, true,
+                             p_p);
+}
+
 mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
                          mega_gptr_t *p_p)
 {
     struct mega__ctx *ctx = mega__the;
-    if (__builtin_expect(!ctx, 0))
-        return mega__api_closed();
-    if (__builtin_expect(size == 0 || !p_p, 0))
-        return bad_size(size);
+    if (__builtin_expect(!ctx || size - 1 >= MEGA__CLASS_MAX || !p_p, 0))
+        return alloc_other(r, home, size, p_p);
     return mega__hot_alloc(ctx, mega__api_region(r), home, size, p_p);
 }
 

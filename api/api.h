@@ -8,8 +8,9 @@
 
 #include "types.h"
 
-/* The open job, or NULL. Set by init and finalize only. */
-extern struct mega__ctx *mega__the;
+/* The open job, or NULL. Set by init and finalize only. Hidden, for a load less
+ * in every call. */
+extern struct mega__ctx *mega__the __attribute__((visibility("hidden")));
 
 /* Says that there is none. */
 mega_status_t mega__api_closed(void);

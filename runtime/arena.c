@@ -158,11 +158,10 @@ struct mega__arena *mega__arena_find(struct mega__ctx *ctx)
 struct mega__heap *mega__arena_heap_find(struct mega__arena *a, uint32_t region,
                                          struct mega__home *home)
 {
-    uint64_t key = (uint64_t)region << 32 | home->no;
     struct mega__heap **bucket =
         &a->heaps[(region * 31 + home->no) % MEGA__HEAP_BUCKETS];
     struct mega__heap *heap = *bucket;
-    while (heap && heap->key != key)
+    while (heap && (heap->region != region || heap->on != home->no))
         heap = heap->next;
     if (!heap) {
         heap = calloc(1, sizeof *heap);
@@ -170,7 +169,7 @@ struct mega__heap *mega__arena_heap_find(struct mega__arena *a, uint32_t region,
             mega__fail(MEGA_ERR_NOMEM, "no memory for a heap");
             return NULL;
         }
-        heap->key = key;
+        heap->on = home->no;
         heap->home = home;
         heap->region = region;
         heap->cursor_span = UINT32_MAX;

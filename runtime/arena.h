@@ -34,8 +34,8 @@ static inline struct mega__heap *mega__arena_heap(struct mega__arena *a,
                                                   struct mega__home *home)
 {
     struct mega__heap *heap = a->last;
-    uint64_t key = (uint64_t)region << 32 | home->no;
-    if (__builtin_expect(heap && heap->key == key, 1))
+    if (__builtin_expect(heap && heap->region == region && heap->on == home->no,
+                         1))
         return heap;
     return mega__arena_heap_find(a, region, home);
 }

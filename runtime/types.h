@@ -126,18 +126,25 @@ struct mega__slab {
 };
 
 #define MEGA__BIN_KEEP 8
+#define MEGA__BIN_FREED 16
 struct mega__bin { /* the slabs an arena owns of one region, home, class */
     struct mega__slab *cur; /* drawn from now: one of kept, or NULL */
+    uint32_t nfreed;
     uint16_t n;
     uint8_t far_skip, far_pause; /* sweeps of far slabs to leave out */
     struct mega__slab *kept[MEGA__BIN_KEEP];
+    /* Freed last, handed out first, and in no list: to a sweep these look
+     * like chunks that others have freed, so it forgets them first. */
+    struct mega__freed {
+        uint64_t p;
+        struct mega__slab *slab;
+    } freed[MEGA__BIN_FREED];
 };
 
 struct mega__heap { /* an arena's part of one region on one home */
     struct mega__heap *next;
-    uint64_t key; /* region << 32 | home */
+    uint32_t region, on; /* on: the number of the home */
     struct mega__home *home;
-    uint32_t region;
     uint32_t cursor_span, cursor; /* where the last claim succeeded */
     struct mega__view *view;      /* words of a far home, seen last */
     struct mega__bin bins[MEGA__CLASSES];

@@ -202,6 +202,29 @@ Test(heap, memory_that_another_rank_freed_comes_back)
     cr_assert_eq(world_do(2, freed_by_another, NULL), MEGA_OK);
 }
 
+/* What was freed last is handed out first; a sweep finds it as well. */
+static void sweep_between(struct mega__ctx *ctx, int rank, void *arg)
+{
+    enum { N = 40 };
+    mega_gptr_t p[N];
+    (void)rank, (void)arg;
+    for (int k = 0; k < N; k++)
+        OK(mega__hot_alloc(ctx, OPS_DEFAULT, 0, 64, &p[k]));
+    for (int k = N / 2; k < N; k++)
+        OK(mega__hot_free(ctx, p[k]));
+    mega__arena_trim(mega__arena(ctx), &ctx->homes[0]);
+    for (int k = N / 2; k < N; k++) {
+        OK(mega__hot_alloc(ctx, OPS_DEFAULT, 0, 64, &p[k]));
+        for (int i = 0; i < k; i++)
+            CHECK(p[i].v != p[k].v, "%#llx twice", (unsigned long long)p[k].v);
+    }
+}
+
+Test(heap, what_was_freed_last_is_handed_out_once)
+{
+    cr_assert_eq(world_do(1, sweep_between, NULL), MEGA_OK);
+}
+
 static void fill_up(struct mega__ctx *ctx, int rank, void *arg)
 {
     mega_gptr_t p;
