@@ -172,7 +172,7 @@ mega_status_t mega__chunk_free(struct mega__ctx *ctx, mega_gptr_t p)
     struct mega__slab *slab =
         atomic_load_explicit(&span->slabs[extent], memory_order_acquire);
     if (slab && slab->arena == a)
-        return mega__hot_take_back(a, slab, p);
+        return mega__hot_take_back(a, slab, p, (uint32_t)off & IN_EXTENT);
     /* release: what the caller did with the chunk is over before it is free */
     atomic_store_explicit(mark, MEGA__MARK_FREE, memory_order_release);
     if (!mega__slab_owned(ctx, w))

@@ -49,6 +49,13 @@ static inline uint32_t mega__hot_granule(uint64_t p)
     return ((uint32_t)p & (MEGA__EXTENT - 1)) >> MEGA__GRANULE_SHIFT;
 }
 
+/* freed[bytes / sizeof]: an address without arithmetic. */
+static inline struct mega__freed *mega__hot_freed(struct mega__bin *bin,
+                                                  uint32_t bytes)
+{
+    return (struct mega__freed *)(void *)((char *)bin->freed + bytes);
+}
+
 /* As mega__chunk_alloc, which see. live: a constant. */
 static inline __attribute__((always_inline)) mega_status_t
 mega__hot_take(struct mega__ctx *ctx, uint32_t region, int home, size_t size,
@@ -63,10 +70,11 @@ mega__hot_take(struct mega__ctx *ctx, uint32_t region, int home, size_t size,
                          0))
         return mega__chunk_alloc(ctx, region, home, size, live, p_p);
     struct mega__bin *bin = &a->last->bins[mega__class_of(&ctx->classes, size)];
-    uint32_t n = bin->nfreed;
-    if (n) {
-        const struct mega__freed *f = &bin->freed[--n];
-        bin->nfreed = n;
+    uint32_t bytes = bin->freed_bytes;
+    if (bytes) {
+        bytes -= (uint32_t)sizeof(struct mega__freed);
+        const struct mega__freed *f = mega__hot_freed(bin, bytes);
+        bin->freed_bytes = bytes;
         *p_p = mega_from_bits(f->p);
         return mega__hot_give(a, f->slab, mega__hot_granule(f->p), live);
     }
@@ -95,18 +103,23 @@ static inline mega_status_t mega__hot_reserve(struct mega__ctx *ctx,
     return mega__hot_take(ctx, region, home, size, false, p_p);
 }
 
-/* A live chunk of a slab of this thread, which takes it back at once. */
+/* A live chunk of a slab of this thread, which takes it back at once. in: its
+ * offset in the extent. */
 static inline mega_status_t mega__hot_take_back(struct mega__arena *a,
                                                 struct mega__slab *slab,
-                                                mega_gptr_t p)
+                                                mega_gptr_t p, uint32_t in)
 {
-    const uint32_t g = mega__hot_granule(p.v), line = g / 64;
+    const uint32_t g = in >> MEGA__GRANULE_SHIFT, line = g / 64;
     struct mega__bin *bin = slab->bin;
+    const uint32_t bytes = bin->freed_bytes;
     /* release: what the caller did with the chunk is over before it is free */
     atomic_store_explicit(&slab->marks[g], MEGA__MARK_FREE,
                           memory_order_release);
-    if (bin->nfreed < MEGA__BIN_FREED) {
-        bin->freed[bin->nfreed++] = (struct mega__freed){p.v, slab};
+    if (bytes < sizeof bin->freed) {
+        struct mega__freed *f = mega__hot_freed(bin, bytes);
+        bin->freed_bytes = bytes + (uint32_t)sizeof *f;
+        f->p = p.v;
+        f->slab = slab;
     } else {
         slab->avail[line] |= UINT64_C(1) << g % 64;
         slab->line = (uint16_t)line; /* used again first: it is warm */
@@ -137,7 +150,7 @@ mega__hot_free(struct mega__ctx *ctx, mega_gptr_t p)
                     MEGA__MARK_LIVE,
             0))
         return mega__chunk_free(ctx, p);
-    return mega__hot_take_back(a, slab, p);
+    return mega__hot_take_back(a, slab, p, in);
 }
 
 #endif

@@ -153,7 +153,7 @@ unsigned mega__slab_sweep_line(struct mega__ctx *ctx, struct mega__slab *slab,
                                unsigned i)
 {
     if (slab->bin)
-        slab->bin->nfreed = 0; /* what was there is found by its mark */
+        slab->bin->freed_bytes = 0; /* what was there is found by its mark */
     /* rsv before the marks: publish stores LIVE, then clears rsv */
     uint64_t rsv = atomic_load_explicit(&slab->rsv[i], memory_order_acquire);
     uint64_t live =

@@ -126,10 +126,10 @@ struct mega__slab {
 };
 
 #define MEGA__BIN_KEEP 8
-#define MEGA__BIN_FREED 16
+#define MEGA__BIN_FREED 11 /* then a bin has 256 bytes */
 struct mega__bin { /* the slabs an arena owns of one region, home, class */
     struct mega__slab *cur; /* drawn from now: one of kept, or NULL */
-    uint32_t nfreed;
+    uint32_t freed_bytes;   /* of freed that are in use */
     uint16_t n;
     uint8_t far_skip, far_pause; /* sweeps of far slabs to leave out */
     struct mega__slab *kept[MEGA__BIN_KEEP];
