@@ -3,216 +3,86 @@
 # faults.sh - jobs over three hosts of a lab, to each of which something
 # happens: none may hang, and after each the index is finished by another job,
 # verified, and its homes are sound.
-#   FAULTS_TIMEOUT  MEGALLOC_TIMEOUT of the jobs, in seconds (6)
+#   FAULTS_TIMEOUT  MEGALLOC_TIMEOUT of the jobs that have to fail, in s (6)
 set -u
-. "${MEGA_SRCDIR:?}/test/lib/tap.sh"
-export LC_ALL=C
-build=${MEGA_BUILDDIR:?}
-unset "${!MEGALLOC_@}"
-export MEGALLOC_LAB=faults-$$ # its name
-export MEGALLOC_TIMEOUT=${FAULTS_TIMEOUT:-6} MEGALLOC_HOME_SIZE=16M
-export MEGALLOC_DURABILITY=process # of memory, and meant
-bound=$((MEGALLOC_TIMEOUT + 20)) # mpirun needs some, on a busy machine
-patience=120 # for a job that goes on
-program=$build/apps/textindex/textindex
-texts=(/usr/include/linux/usb /usr/include/linux/netfilter_bridge)
-homes=/run/megalloc
-job=''
-scratch=$(mktemp -d) || exit 1
-trap 'lab down; rm -rf "$scratch"' EXIT
-trap 'exit 130' INT TERM HUP
+. "${MEGA_SRCDIR:?}/test/lib/lab_jobs.sh"
+three_hosts faults
+long=20 # MEGALLOC_TIMEOUT of those that have to go on
 
-lab() {
-    timeout -k 5 120 "$build/launchers/lab" "$@"
-}
-
-# ---- The lab ----
-
-if ! grep -q '^UCX_LIBS = .' "$build/Makefile"; then
-    tap_skip "faults" "this build is without UCX"
-    tap_end
-fi
-for text in "${texts[@]}"; do
-    [[ -d $text ]] || { tap_skip "faults" "there is no $text"; tap_end; }
-done
-output=$(lab up 3 2>&1)
-status=$?
-if ((status == 77)); then
-    tap_skip "faults" "${output##*$'\n'}"
-    tap_end
-fi
-((status == 0)) || { tap_fail "three hosts" "$output"; tap_end; }
-
-# Of a host that is killed the files stay: they are seen through its holder.
-holder() { # HOST
-    lab status | awk -v host="h$1" '$1 == host { print $NF }'
-}
-pools=()
-for host in 1 2 3; do
-    pools+=("/proc/$(holder $host)/root$homes")
-done
-
-new_space() {
-    local dir
-    for dir in "${pools[@]}"; do
-        rm -f "$dir"/*
-    done
-}
-
-# ---- Jobs ----
-
-textindex() { # ARGUMENT...: leaves $output and $status
-    output=$(lab run -n 3 "$program" "$@" 2>&1 </dev/null)
-    status=$?
-}
-
-# A build, until it is at work.
-begin() {
-    new_space
-    : >"$scratch/log"
-    "$build/launchers/lab" run -n 3 "$program" build --progress \
-        "${texts[@]}" >"$scratch/log" 2>&1 </dev/null &
-    job=$!
-    until grep -q '[0-9]/[0-9]* files' "$scratch/log"; do
-        kill -s 0 "$job" 2>/dev/null || break
-        sleep 0.02
-    done
-}
-
-# Its end: $status is 124 if it did not come within the bound, which is for
-# those that have to fail.
-end() { # [SECONDS]
-    local until=$((SECONDS + ${1-$bound}))
-    while kill -s 0 "$job" 2>/dev/null; do
-        if ((SECONDS >= until)); then
-            kill -s KILL "$job"
-            wait "$job" 2>/dev/null
-            output=$(<"$scratch/log") status=124
-            return
-        fi
-        sleep 0.1
-    done
-    wait "$job"
-    status=$?
-    output=$(<"$scratch/log")
-}
-
-# Nothing of the job is left, on no host; a daemon that is cut off needs as
-# long as the launcher to know.
-left() {
-    local until=$((SECONDS + MEGALLOC_TIMEOUT))
-    while lab status | grep -v 'processes 0 '; do
-        ((SECONDS < until)) || return
-        sleep 0.2
-    done >"$scratch/left"
-    : >"$scratch/left"
-}
-
-told() { # NAME TEXT...: it ended, not well, and said one of these
-    local name=$1 text
-    shift
-    left
-    if ((status == 0 || status == 124)) || [[ -s $scratch/left ]]; then
-        tap_fail "$name" "status $status: $output $(<"$scratch/left")"
-        return
-    fi
-    for text in "$@"; do
-        [[ $output != *"$text"* ]] || { tap_ok "$name"; return; }
-    done
-    tap_fail "$name" "status $status: $output"
-}
-
-passed() { # NAME: it ended well
-    if ((status == 0)); then
-        tap_ok "$1"
-    else
-        tap_fail "$1" "status $status: $output"
-    fi
-}
-
-# whole NAME: what is there is sound, and another job makes it whole.
-whole() {
-    local faults=''
-    sound
-    textindex build --resume "${texts[@]}"
-    ((status == 0)) || faults+="resume: status $status: $output"$'\n'
-    textindex verify "${texts[@]}"
-    ((status == 0)) || faults+="verify: status $status: $output"$'\n'
-    faults+=$unsound
-    sound
-    tap_empty "$1: the next job finishes, all is there" "$faults$unsound"
-}
-
-sound() { # leaves what is wrong in $unsound
-    local pool files=()
-    unsound=''
-    for pool in "${pools[@]/%//*.pool}"; do
-        # Unquoted: it is a pattern.
-        [[ ! -e $(echo $pool) ]] || files+=($pool)
-    done
-    output=$("$build/apps/tool/megalloc" check "${files[@]}" 2>&1) ||
-        unsound="check: $output"
-}
-
-ranks_on() { # HOST SIGNAL: to its ranks
-    lab on "$1" sh -c 'for p in /proc/[0-9]*; do
-        [ "$(cat $p/comm 2>/dev/null)" != textindex ] ||
-            kill -s "$1" "${p#/proc/}"; done' sh "$2"
-}
+# Who speaks first of a rank of h2 that is gone: mpirun, of it or of the host,
+# or another rank that waited for it.
+lost=("signal 9" "on node h2" "on host h2")
 
 # ---- Processes ----
 
-begin
-ranks_on 2 KILL
-end
-told "a rank is killed: the job ends" "signal 9"
+hit ranks_on 2 KILL
+told "a rank is killed: the job ends" "${lost[@]}"
 whole "a rank is killed"
 
-begin
-ranks_on 2 STOP
-sleep 1
-ranks_on 2 KILL
-end
-told "a rank is killed while others wait for it: the job ends" "signal 9"
+waited_for() { # others come to wait for it, then it is killed
+    ranks_on 2 STOP
+    sleep 1
+    ranks_on 2 KILL
+}
+hit waited_for
+told "a rank is killed while others wait for it: the job ends" "${lost[@]}"
 whole "a rank is killed while others wait for it"
 
-begin
-ranks_on 2 STOP
-end
-told "a rank is stopped: the job ends, and names it" \
-    "on host h2 has not answered"
+hit ranks_on 2 STOP
+told "a rank is stopped: the job ends, and names it" "on host h2" "on node h2"
 whole "a rank is stopped"
 
-begin
-lab kill 2
-end
+hit lab kill 2
 told "a host is killed: the job ends, and names it" "on node h2" "on host h2"
 whole "a host is killed"
 
 # ---- Links ----
 
-begin
-lab cut 2 --for 1
-end $patience
-passed "a link is cut for a second: the job goes on"
-whole "a link is cut for a second"
+# cut_for SECONDS: during a build, which waits for the end of it.
+cut_for() {
+    local turn waits=''
+    for turn in {1..5}; do
+        begin
+        lab cut 2
+        sleep "$1"
+        ! kill -s 0 "$job" 2>/dev/null || waits=yes
+        lab heal 2
+        end
+        ((status == 0)) && [[ ! $waits ]] || return # else it was too fast
+    done
+    status="was done before the cut, $turn times"
+}
 
-begin
-lab cut 2
-end
+for seconds in 1 10; do
+    MEGALLOC_TIMEOUT=$long cut_for $seconds
+    passed "a link is cut for $seconds s: the job goes on"
+    whole "a link is cut for $seconds s"
+done
+
+# The launcher's own connections, which are idle for long.
+output=$(MEGALLOC_TIMEOUT=8 lab run -n 3 sh -c "echo >$scratch/idle; sleep 11" \
+    2>&1 </dev/null &
+    until [[ -e $scratch/idle ]]; do sleep 0.05; done
+    sleep 3
+    lab cut 2 --for 5
+    wait $!)
+status=$?
+passed "a link is cut while nobody says anything: the job goes on"
+
+hit lab cut 2
 told "a link is cut for good: the job ends, and names the host" \
     "on node h2" "on host h2"
 lab heal 2
 whole "a link is cut for good"
 
-begin
+MEGALLOC_TIMEOUT=$long begin
 output=$(lab cut 2 --loss 1 --delay 50 --for 4 2>&1)
 status=$?
 if ((status == 77)); then
     tap_skip "a bad link" "${output##*$'\n'}"
-    end $patience
+    end
 else
-    end $patience
+    end
     passed "a link loses packets and is late: the job goes on"
 fi
 whole "a link loses packets and is late"

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# lab_jobs.sh - for test scripts, to be sourced: a lab of three hosts, and jobs
+# of textindex in it to which something happens. After a job $status and
+# $output say what came of it.
+. "${MEGA_SRCDIR:?}/test/lib/tap.sh"
+export LC_ALL=C
+build=${MEGA_BUILDDIR:?}
+unset "${!MEGALLOC_@}"
+export MEGALLOC_LAB=${0##*/} # its name
+MEGALLOC_LAB=${MEGALLOC_LAB%.sh}-$$
+export MEGALLOC_TIMEOUT=${FAULTS_TIMEOUT:-6} MEGALLOC_HOME_SIZE=16M
+export MEGALLOC_DURABILITY=process # of memory, and meant
+patience=120 # for any job: one that takes longer hangs
+program=$build/apps/textindex/textindex
+texts=(/usr/include/linux/usb /usr/include/linux/netfilter_bridge)
+homes=/run/megalloc
+job=''
+scratch=$(mktemp -d) || exit 1
+trap 'lab down; rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM HUP
+
+lab() {
+    timeout -k 5 120 "$build/launchers/lab" "$@"
+}
+
+# ---- The lab ----
+
+# three_hosts NAME: starts them, or skips the test NAME.
+three_hosts() {
+    local text host
+    if ! grep -q '^UCX_LIBS = .' "$build/Makefile"; then
+        tap_skip "$1" "this build is without UCX"
+        tap_end
+    fi
+    for text in "${texts[@]}"; do
+        [[ -d $text ]] || { tap_skip "$1" "there is no $text"; tap_end; }
+    done
+    output=$(lab up 3 2>&1)
+    status=$?
+    if ((status == 77)); then
+        tap_skip "$1" "${output##*$'\n'}"
+        tap_end
+    fi
+    ((status == 0)) || { tap_fail "three hosts" "$output"; tap_end; }
+    pools=()
+    for host in 1 2 3; do
+        pools+=("/proc/$(holder $host)/root$homes")
+    done
+}
+
+# Of a host that is killed the files stay: they are seen through its holder.
+holder() { # HOST
+    lab status | awk -v host="h$1" '$1 == host { print $NF }'
+}
+
+new_space() {
+    local dir
+    for dir in "${pools[@]}"; do
+        rm -f "$dir"/*
+    done
+}
+
+# ---- Jobs ----
+
+textindex() { # ARGUMENT...: leaves $output and $status
+    output=$(lab run -n 3 "$program" "$@" 2>&1 </dev/null)
+    status=$?
+}
+
+# A build, until it is at work.
+begin() {
+    new_space
+    : >"$scratch/log"
+    "$build/launchers/lab" run -n 3 "$program" build --progress \
+        "${texts[@]}" >"$scratch/log" 2>&1 </dev/null &
+    job=$!
+    until grep -q '[0-9]/[0-9]* files' "$scratch/log"; do
+        kill -s 0 "$job" 2>/dev/null || break
+        sleep 0.02
+    done
+}
+
+# Its end: $status is 124 if it did not come.
+end() {
+    local until=$((SECONDS + patience))
+    while kill -s 0 "$job" 2>/dev/null; do
+        if ((SECONDS >= until)); then
+            kill -s KILL "$job"
+            wait "$job" 2>/dev/null
+            output=$(<"$scratch/log") status=124
+            return
+        fi
+        sleep 0.1
+    done
+    wait "$job"
+    status=$?
+    output=$(<"$scratch/log")
+}
+
+# Nothing of the job is left, on no host; a daemon that is cut off needs as
+# long as the launcher to know.
+left() {
+    local until=$((SECONDS + MEGALLOC_TIMEOUT + patience))
+    while lab status | grep -v 'processes 0 '; do
+        ((SECONDS < until)) || return
+        sleep 0.2
+    done >"$scratch/left"
+    : >"$scratch/left"
+}
+
+# hit COMMAND...: a build, to which that happens; begun again if it had ended
+# well before, which the fastest do now and then.
+hit() {
+    local turn
+    for turn in {1..5}; do
+        begin
+        "$@"
+        end
+        ((status == 0)) || return
+        lab heal 2
+    done
+}
+
+told() { # NAME TEXT...: it ended, not well, and said one of these
+    local name=$1 text
+    shift
+    left
+    if ((status == 0 || status == 124)) || [[ -s $scratch/left ]]; then
+        tap_fail "$name" "status $status: $output $(<"$scratch/left")"
+        return
+    fi
+    for text in "$@"; do
+        [[ $output != *"$text"* ]] || { tap_ok "$name"; return; }
+    done
+    tap_fail "$name" "status $status: $output"
+}
+
+passed() { # NAME: it ended well
+    if [[ $status == 0 ]]; then
+        tap_ok "$1"
+    else
+        tap_fail "$1" "status $status: $output"
+    fi
+}
+
+# whole NAME: what is there is sound, and another job makes it whole.
+whole() {
+    local faults=''
+    sound
+    textindex build --resume "${texts[@]}"
+    ((status == 0)) || faults+="resume: status $status: $output"$'\n'
+    textindex verify "${texts[@]}"
+    ((status == 0)) || faults+="verify: status $status: $output"$'\n'
+    faults+=$unsound
+    sound
+    tap_empty "$1: the next job finishes, all is there" "$faults$unsound"
+}
+
+sound() { # leaves what is wrong in $unsound
+    local pool files=()
+    unsound=''
+    for pool in "${pools[@]/%//*.pool}"; do
+        # Unquoted: it is a pattern.
+        [[ ! -e $(echo $pool) ]] || files+=($pool)
+    done
+    output=$("$build/apps/tool/megalloc" check "${files[@]}" 2>&1) ||
+        unsound="check: $output"
+}
+
+ranks_on() { # HOST SIGNAL: to its ranks
+    lab on "$1" sh -c 'for p in /proc/[0-9]*; do
+        [ "$(cat $p/comm 2>/dev/null)" != textindex ] ||
+            kill -s "$1" "${p#/proc/}"; done' sh "$2"
+}
