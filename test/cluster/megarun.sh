@@ -90,6 +90,35 @@ else
     tap_skip "exit status through the launcher" "no mpirun or mpiexec here"
 fi
 
+# ---- What Open MPI is given ----
+
+cat >"$scratch/openmpi" <<'END'
+#!/bin/sh
+[ "$1" != --version ] || { echo "mpirun (Open MPI) 4.1.4"; exit 0; }
+echo "given: $* :"
+END
+chmod +x "$scratch/openmpi"
+
+given() { # NAME yes|no TEXT LAUNCHER_ARGUMENT...: whether the text is given
+    local name=$1 want=$2 text=$3
+    shift 3
+    output=$("$megarun" --launcher "$scratch/openmpi $*" -n 1 true 2>&1)
+    [[ $output == *"$text"* ]] && status=yes || status=no
+    is "$name" "$want" given:
+}
+given "threads of a rank are not bound to one core" yes "--bind-to none"
+given "unless the caller says so" no "--bind-to none" --bind-to core
+unset OMPI_MCA_pml SLURM_JOB_ID PBS_JOBID LSB_JOBID PE_HOSTFILE
+if compgen -G '/sys/class/infiniband/*' >/dev/null; then
+    given "where a fabric is it is looked for" no "pml ^cm"
+else
+    given "where no fabric is none is looked for" yes "pml ^cm"
+fi
+given "hosts are named: perhaps one is there" no "pml ^cm" --host h1,h2
+given "the caller's pml is left alone" no "pml ^cm" --mca pml ob1
+OMPI_MCA_pml=ob1 given "in the environment, too" no "pml ^cm"
+SLURM_JOB_ID=1 given "a batch job: perhaps one is there" no "pml ^cm"
+
 # ---- Signals ----
 
 cat >"$scratch/waits" <<'END'
