@@ -23,6 +23,7 @@
 
 static MPI_Win window;
 static mega_gptr_t word, block;
+static mega_gptr_t polling; /* rank 1's: not 0, it calls MPI all the time */
 static mega_gptr_t chunk[ALLOCS];
 static char buffer[WINDOW << 20];
 static size_t piece; /* bytes of an operation of the windows */
@@ -44,12 +45,21 @@ static void ucx_puts(void)
     }
 }
 
+/** MPI needs a target that calls it; to us one that does takes a processor. */
+static void poll_mpi(uint64_t yes)
+{
+    BENCH_MUST(mega_put(polling, &yes, sizeof(yes)));
+    BENCH_MUST(mega_quiet());
+}
+
 static void mpi_puts(void)
 {
+    poll_mpi(1);
     for (uint64_t i = 0; i < CALLS; i++) {
         MPI_Put(&i, 1, MPI_UINT64_T, 1, 0, 1, MPI_UINT64_T, window);
         MPI_Win_flush(1, window);
     }
+    poll_mpi(0);
 }
 
 static void mega_gets(void)
@@ -70,10 +80,12 @@ static void ucx_gets(void)
 static void mpi_gets(void)
 {
     uint64_t value;
+    poll_mpi(1);
     for (int i = 0; i < CALLS; i++) {
         MPI_Get(&value, 1, MPI_UINT64_T, 1, 0, 1, MPI_UINT64_T, window);
         MPI_Win_flush(1, window);
     }
+    poll_mpi(0);
 }
 
 static void mega_adds(void)
@@ -94,10 +106,12 @@ static void ucx_adds(void)
 static void mpi_adds(void)
 {
     uint64_t one = 1, old;
+    poll_mpi(1);
     for (int i = 0; i < CALLS; i++) {
         MPI_Fetch_and_op(&one, &old, MPI_UINT64_T, 1, 0, MPI_SUM, window);
         MPI_Win_flush(1, window);
     }
+    poll_mpi(0);
 }
 
 static void mega_put_windows(void)
@@ -285,8 +299,9 @@ static void measure_busy_target(void)
 
 /* ---- The two ranks ---- */
 
-/** Until the other rank comes too; calling MPI often, or sleeping. */
-static void wait_for_the_other(int often)
+/** Until the other rank comes too. often: calling MPI all the time while that
+ *  is not 0, sleeping else; NULL: sleeping. */
+static void wait_for_the_other(const volatile uint64_t *often)
 {
     const struct timespec ms = {.tv_nsec = 1000000};
     MPI_Request request;
@@ -294,7 +309,7 @@ static void wait_for_the_other(int often)
     MPI_Ibarrier(MPI_COMM_WORLD, &request);
     while (!done) {
         MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-        if (often) {
+        if (often && *often) {
             sched_yield();
         } else if (!done) {
             nanosleep(&ms, NULL);
@@ -315,19 +330,23 @@ static void origin(void)
     compare_windows("get_64K", 1 << 16, mega_get_windows, ucx_get_windows);
     compare_allocation();
     count_put_persist();
-    wait_for_the_other(0); /* rank 1 calls MPI often from now on */
+    BENCH_MUST(mega_alloc(MEGA_DEFAULT, FAR_HOME, BYTES, &polling));
+    poll_mpi(0);
+    wait_for_the_other(NULL);
+    MPI_Bcast(&polling, sizeof(polling), MPI_BYTE, 0, MPI_COMM_WORLD);
     compare("put8", mega_puts, "mpi_rma", mpi_puts);
     compare("get8", mega_gets, "mpi_rma", mpi_gets);
     compare("fadd8", mega_adds, "mpi_rma", mpi_adds);
-    wait_for_the_other(1);
+    wait_for_the_other(NULL);
     measure_busy_target();
 }
 
 static void target(void)
 {
     volatile uint64_t sum = 0;
-    wait_for_the_other(0);
-    wait_for_the_other(1);
+    wait_for_the_other(NULL);
+    MPI_Bcast(&polling, sizeof(polling), MPI_BYTE, 0, MPI_COMM_WORLD);
+    wait_for_the_other(mega_ptr(polling));
     MPI_Barrier(MPI_COMM_WORLD);
     for (double end = bench_now() + BUSY_S; bench_now() < end;) {
         for (int i = 0; i < 1000000; i++) {
