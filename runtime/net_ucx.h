@@ -48,6 +48,16 @@ struct mega__exposed {
     size_t key_len;
 };
 
+struct mega__call { /* requests of one number, mostly one, and the answer */
+    struct mega__call *next;
+    uint64_t id;
+    uint64_t expected, answers;
+    bool done; /* they are equal */
+    struct mega__wire_answer head;
+    size_t len;
+    char payload[MEGA__WIRE_KEY_MAX + sizeof(struct mega__wire_key)];
+};
+
 struct mega__link { /* an origin's way to a rank */
     struct mega__link *next;
     struct mega__origin *origin;
@@ -58,8 +68,10 @@ struct mega__link { /* an origin's way to a rank */
     unsigned pending; /* operations whose buffers are in use */
     bool quiet;       /* pending == 0 */
     ucs_status_t broken;
-    uint64_t stamp;      /* origin->clock of the last operation */
-    uint64_t flushed_to; /* operations up to here are complete */
+    uint64_t stamp;          /* origin->clock of the last operation */
+    uint64_t flushed_to;     /* operations up to here are complete */
+    uint64_t native;         /* origin->clock of the last that was UCX's own */
+    struct mega__call *acks; /* of small puts; NULL: none was sent yet */
 };
 
 struct mega__reach { /* an origin's key of a span */
@@ -68,15 +80,6 @@ struct mega__reach { /* an origin's key of a span */
     uint64_t size, address;
     struct mega__link *link;
     ucp_rkey_h key;
-};
-
-struct mega__call { /* one request and its answer */
-    struct mega__call *next;
-    uint64_t id;
-    bool done;
-    struct mega__wire_answer head;
-    size_t len;
-    char payload[MEGA__WIRE_KEY_MAX + sizeof(struct mega__wire_key)];
 };
 
 struct mega__origin {
@@ -178,9 +181,34 @@ mega_status_t mega__ucx_server(struct mega__origin *o, uint32_t home,
 mega_status_t mega__ucx_reach(struct mega__origin *o, mega_gptr_t p, size_t n,
                               struct mega__reach **reach_p);
 
+struct mega__wire_head mega__ucx_head(struct mega__origin *o,
+                                      enum mega__wire_op op);
+mega_status_t mega__ucx_send(struct mega__origin *o, struct mega__link *link,
+                             const struct mega__wire_head *head,
+                             const void *bytes, size_t len);
+
+/* Sends a request and waits for its answer, whose status it returns. */
+mega_status_t mega__ucx_request(struct mega__origin *o, struct mega__link *link,
+                                const struct mega__wire_head *head,
+                                const void *bytes, size_t len,
+                                struct mega__call *call);
+
+/* What the answer says. */
+mega_status_t mega__ucx_outcome(const struct mega__call *call);
+
 ucs_status_t mega__ucx_on_answer(void *origin, const void *head,
                                  size_t head_len, void *data, size_t len,
                                  const ucp_am_recv_param_t *param);
+
+/* ---- net_ucx_parts.c ---- */
+
+/* A put of up to MEGA__SMALL bytes as a message, whose answer a flush waits for
+ * (flush_messages). Where UCX would emulate its put it sends four messages for
+ * a put and its flush, these are two. */
+#define MEGA__SMALL 256
+mega_status_t mega__ucx_put_message(struct mega__link *link, mega_gptr_t p,
+                                    const void *src, size_t n);
+mega_status_t mega__ucx_flush_messages(struct mega__link *link);
 
 /* ---- net_ucx_ops.c ---- */
 

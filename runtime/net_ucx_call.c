@@ -12,10 +12,6 @@
 #include "log.h"
 #include "net_ucx.h"
 
-/* A server flushes no more than this before it looks at other requests. */
-#define PIECE_MAX (UINT64_C(16) << 20)
-#define BYTES_OF_PART_MAX 8192u /* more is put first */
-
 /* ---- Calls ---- */
 
 ucs_status_t mega__ucx_on_answer(void *arg, const void *head, size_t head_len,
@@ -31,11 +27,13 @@ ucs_status_t mega__ucx_on_answer(void *arg, const void *head, size_t head_len,
     for (struct mega__call *c = o->calls; c; c = c->next) {
         if (c->id != answer.call || len > sizeof c->payload)
             continue;
-        c->head = answer;
-        c->len = len;
-        if (len)
-            memcpy(c->payload, data, len);
-        c->done = true;
+        if (c->answers++ == 0 || answer.status) {
+            c->head = answer;
+            c->len = len;
+            if (len)
+                memcpy(c->payload, data, len);
+        }
+        c->done = c->answers == c->expected;
     }
     return UCS_OK;
 }
@@ -48,7 +46,7 @@ static void forget(struct mega__origin *o, const struct mega__call *call)
     *at = call->next;
 }
 
-static struct mega__wire_head head_of(struct mega__origin *o,
+struct mega__wire_head mega__ucx_head(struct mega__origin *o,
                                       enum mega__wire_op op)
 {
     struct mega__ctx *ctx = o->net->ctx;
@@ -61,9 +59,9 @@ static struct mega__wire_head head_of(struct mega__origin *o,
     return head;
 }
 
-static mega_status_t send_head(struct mega__origin *o, struct mega__link *link,
-                               const struct mega__wire_head *head,
-                               const void *bytes, size_t len)
+mega_status_t mega__ucx_send(struct mega__origin *o, struct mega__link *link,
+                             const struct mega__wire_head *head,
+                             const void *bytes, size_t len)
 {
     struct mega__wait wait = {0};
     ucp_request_param_t param = {.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
@@ -100,34 +98,39 @@ static mega_status_t await_answer(struct mega__origin *o,
     return st;
 }
 
-/* Sends a request and waits for its answer. */
-static mega_status_t request(struct mega__origin *o, struct mega__link *link,
-                             const struct mega__wire_head *head,
-                             const void *bytes, size_t len,
-                             struct mega__call *call)
+mega_status_t mega__ucx_outcome(const struct mega__call *call)
+{
+    return call->head.status ? mega__fail(call->head.status, "%.*s",
+                                          (int)call->len, call->payload)
+                             : MEGA_OK;
+}
+
+mega_status_t mega__ucx_request(struct mega__origin *o, struct mega__link *link,
+                                const struct mega__wire_head *head,
+                                const void *bytes, size_t len,
+                                struct mega__call *call)
 {
     bool patience = head->op == MEGA__WIRE_ASK;
     call->id = head->call;
+    call->expected = 1;
+    call->answers = 0;
     call->done = false;
     call->next = o->calls;
     o->calls = call;
     o->round_trips++;
-    mega_status_t st = send_head(o, link, head, bytes, len);
+    mega_status_t st = mega__ucx_send(o, link, head, bytes, len);
     if (!st)
         st = await_answer(o, link, call, patience);
     forget(o, call);
-    if (!st && call->head.status)
-        st = mega__fail(call->head.status, "%.*s", (int)call->len,
-                        call->payload);
-    return st;
+    return st ? st : mega__ucx_outcome(call);
 }
 
 static mega_status_t alive(struct mega__origin *o, struct mega__link *link,
                            bool *growing_p)
 {
-    struct mega__wire_head head = head_of(o, MEGA__WIRE_ALIVE);
+    struct mega__wire_head head = mega__ucx_head(o, MEGA__WIRE_ALIVE);
     struct mega__call call;
-    mega_status_t st = request(o, link, &head, NULL, 0, &call);
+    mega_status_t st = mega__ucx_request(o, link, &head, NULL, 0, &call);
     if (!st)
         *growing_p = call.head.value != 0;
     return st;
@@ -215,10 +218,10 @@ static mega_status_t far_span(struct mega__origin *o, uint32_t home,
     mega_status_t st = mega__ucx_server(o, home, &link);
     if (st)
         return st;
-    struct mega__wire_head head = head_of(o, MEGA__WIRE_KEY);
+    struct mega__wire_head head = mega__ucx_head(o, MEGA__WIRE_KEY);
     head.home = home;
     head.span = no;
-    st = request(o, link, &head, NULL, 0, &call);
+    st = mega__ucx_request(o, link, &head, NULL, 0, &call);
     if (st)
         return st;
     *span_p = keep_key(far, no, &call);
@@ -309,123 +312,6 @@ mega_status_t mega__ucx_reach(struct mega__origin *o, mega_gptr_t p, size_t n,
     return MEGA_OK;
 }
 
-/* ---- Durable parts ---- */
-
-struct message { /* parts, collected until it is full */
-    struct mega__origin *o;
-    struct mega__link *link;
-    uint32_t nparts;
-    uint64_t covered; /* what the server has to flush */
-    size_t nbytes;
-    struct mega__wire_part parts[MEGA__PARTS_MAX];
-    char bytes[MEGA__WIRE_BYTES_MAX];
-    char out[MEGA__PARTS_MAX * sizeof(struct mega__wire_part) +
-             MEGA__WIRE_BYTES_MAX];
-};
-
-static mega_status_t send_parts(struct message *m)
-{
-    struct mega__wire_head head = head_of(m->o, MEGA__WIRE_DURABLE);
-    struct mega__call call;
-    size_t table = m->nparts * sizeof m->parts[0];
-    if (m->nparts == 0)
-        return MEGA_OK;
-    memcpy(m->out, m->parts, table);
-    memcpy(m->out + table, m->bytes, m->nbytes);
-    head.nparts = m->nparts;
-    mega_status_t st =
-        request(m->o, m->link, &head, m->out, table + m->nbytes, &call);
-    m->nparts = 0;
-    m->nbytes = 0;
-    m->covered = 0;
-    return st;
-}
-
-static mega_status_t add_part(struct message *m, uint64_t p, const void *src,
-                              uint64_t n, bool marks)
-{
-    mega_status_t st = MEGA_OK;
-    if (m->nparts == MEGA__PARTS_MAX || m->covered + n > PIECE_MAX ||
-        (src && m->nbytes + n > sizeof m->bytes))
-        st = send_parts(m);
-    if (src)
-        memcpy(m->bytes + m->nbytes, src, n);
-    m->parts[m->nparts++] = (struct mega__wire_part){p, n, marks, src != NULL};
-    m->nbytes += src ? n : 0;
-    m->covered += n;
-    return st;
-}
-
-static bool travels_along(const struct mega__part *part)
-{
-    return part->src && part->n <= BYTES_OF_PART_MAX;
-}
-
-/* What this thread has put is in the target's memory: a NIC may have it on
- * the way still, but no read overtakes a write. */
-static mega_status_t settle(struct mega__origin *o, struct mega__link *link,
-                            mega_gptr_t p)
-{
-    uint64_t seen;
-    bool wrote = link->stamp > link->flushed_to;
-    mega_status_t st = mega__ucx_flush_link(o, link);
-    if (!st && wrote && link->hardware)
-        st = mega__ucx_get(o, &seen, mega_from_bits(p.v & ~UINT64_C(7)), 8);
-    return st;
-}
-
-static mega_status_t durable(struct message *m, const struct mega__part *parts,
-                             size_t nparts)
-{
-    mega_status_t st = MEGA_OK;
-    for (size_t i = 0; !st && i < nparts; i++)
-        if (parts[i].src && !travels_along(&parts[i]))
-            st = mega__ucx_put(m->o, parts[i].p, parts[i].src, parts[i].n);
-    if (!st)
-        st = settle(m->o, m->link, parts[0].p);
-    for (size_t i = 0; !st && i < nparts; i++) {
-        const struct mega__part *part = &parts[i];
-        uint64_t at = 0;
-        do {
-            uint64_t left = part->n - at;
-            uint64_t n = left < PIECE_MAX ? left : PIECE_MAX;
-            st = add_part(m, part->p.v + at,
-                          travels_along(part) ? part->src : NULL, n,
-                          part->marks);
-            at += n;
-        } while (!st && at < part->n);
-    }
-    return st ? st : send_parts(m);
-}
-
-mega_status_t mega__net_durable(struct mega__net *net,
-                                const struct mega__part *parts, size_t nparts)
-{
-    struct mega__origin *o = mega__ucx_enter(net);
-    struct message *m = o ? o->message : NULL;
-    if (!o)
-        return MEGA_ERR_NOMEM;
-    o->message = NULL; /* who shares the origin makes another */
-    if (!m)
-        m = malloc(sizeof *m);
-    mega_status_t st =
-        m ? mega__ucx_server(o, mega__gptr_home(parts[0].p), &m->link)
-          : mega__fail(MEGA_ERR_NOMEM, "no memory for a message");
-    if (!st) {
-        m->o = o;
-        m->nparts = 0;
-        m->nbytes = 0;
-        m->covered = 0;
-        st = durable(m, parts, nparts);
-    }
-    if (o->message)
-        free(m);
-    else
-        o->message = m;
-    mega__ucx_leave(o);
-    return st;
-}
-
 /* ---- Questions to the agent ---- */
 
 mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,
@@ -439,8 +325,8 @@ mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,
     req->home = home;
     mega_status_t st = mega__ucx_server(o, home, &link);
     if (!st) {
-        struct mega__wire_head head = head_of(o, MEGA__WIRE_ASK);
-        st = request(o, link, &head, req, sizeof *req, &call);
+        struct mega__wire_head head = mega__ucx_head(o, MEGA__WIRE_ASK);
+        st = mega__ucx_request(o, link, &head, req, sizeof *req, &call);
     }
     mega__ucx_leave(o);
     if (st)

@@ -12,7 +12,18 @@
 
 static void stamp(struct mega__link *link)
 {
+    link->native = link->stamp = ++link->origin->clock;
+}
+
+static mega_status_t put_message(struct mega__link *link, mega_gptr_t p,
+                                 const void *src, size_t n)
+{
+    const struct mega__call *acks = link->acks;
+    mega_status_t st = MEGA_OK;
+    if (acks && acks->expected >= PENDING_MAX)
+        st = mega__ucx_flush_link(link->origin, link);
     link->stamp = ++link->origin->clock;
+    return st ? st : mega__ucx_put_message(link, p, src, n);
 }
 
 static ucp_request_param_t waited_for(struct mega__wait *wait)
@@ -34,6 +45,8 @@ mega_status_t mega__ucx_put(struct mega__origin *o, mega_gptr_t p,
     mega_status_t st = mega__ucx_reach(o, p, n, &r);
     if (st)
         return st;
+    if (n <= MEGA__SMALL && !r->link->hardware)
+        return put_message(r->link, p, src, n);
     stamp(r->link);
     return mega__ucx_finish(o, r->link,
                             ucp_put_nbx(r->link->ep, src, n,
@@ -219,8 +232,10 @@ static ucs_status_ptr_t begin_flush(struct mega__link *link,
 {
     ucp_request_param_t param = waited_for(wait);
     *wait = (struct mega__wait){0};
-    return link->broken != UCS_OK ? UCS_STATUS_PTR(link->broken)
-                                  : ucp_ep_flush_nbx(link->ep, &param);
+    if (link->broken != UCS_OK)
+        return UCS_STATUS_PTR(link->broken);
+    return link->native > link->flushed_to ? ucp_ep_flush_nbx(link->ep, &param)
+                                           : NULL; /* there is nothing */
 }
 
 /* A link that broke is told of once by a flush; the next operation on it
@@ -233,6 +248,8 @@ static mega_status_t end_flush(struct mega__link *link, uint64_t stamp,
     mega_status_t st = mega__ucx_finish(o, link, request, wait);
     if (!st)
         st = mega__ucx_await(o, link, &link->quiet, 1);
+    mega_status_t put = mega__ucx_flush_messages(link);
+    st = st ? st : put;
     if (link->flushed_to < stamp)
         link->flushed_to = stamp;
     return st == MEGA_ERR_TIMEOUT ? mega__ucx_late(link) : st;

@@ -246,8 +246,11 @@ static mega_status_t cut_short(void)
     return mega__fail(MEGA_ERR_ARG, "a request that is cut short");
 }
 
-static mega_status_t apply_parts(struct mega__ctx *ctx, uint32_t nparts,
-                                 const char *data, size_t len)
+typedef mega_status_t part_fn(struct mega__ctx *, struct mega__arena *,
+                              const struct mega__part *);
+
+static mega_status_t do_parts(struct mega__ctx *ctx, part_fn *fn,
+                              uint32_t nparts, const char *data, size_t len)
 {
     struct mega__arena *a = mega__arena(ctx);
     size_t at = nparts * sizeof(struct mega__wire_part);
@@ -266,7 +269,7 @@ static mega_status_t apply_parts(struct mega__ctx *ctx, uint32_t nparts,
         if (w.has_bytes && w.n > len - at)
             st = cut_short();
         else
-            st = mega__part_apply(ctx, a, &part);
+            st = fn(ctx, a, &part);
         at += w.has_bytes ? w.n : 0;
     }
     mega_status_t fenced = mega__dirty_fence(a);
@@ -339,7 +342,12 @@ static ucs_status_t on_request(void *arg, const void *header, size_t head_len,
         serve_key(s, r, &head);
         break;
     case MEGA__WIRE_DURABLE:
-        reply_status(r, apply_parts(ctx, head.nparts, data, len));
+        reply_status(r,
+                     do_parts(ctx, mega__part_apply, head.nparts, data, len));
+        break;
+    case MEGA__WIRE_PUT:
+        reply_status(r,
+                     do_parts(ctx, mega__part_store, head.nparts, data, len));
         break;
     case MEGA__WIRE_ASK:
         serve_ask(s, r, data, len);

@@ -17,6 +17,7 @@ enum mega__wire_op {
     MEGA__WIRE_HELLO = 1, /* the address of the caller's worker; no answer */
     MEGA__WIRE_KEY,       /* of a span: struct mega__wire_key and the key */
     MEGA__WIRE_DURABLE,   /* parts, then the bytes of those that have any */
+    MEGA__WIRE_PUT,       /* the same, but visible only */
     MEGA__WIRE_ASK,       /* struct mega__request; it comes back */
     MEGA__WIRE_ALIVE      /* value: whether a home is being grown */
 };

@@ -56,38 +56,57 @@ static void tell_freed(struct mega__ctx *ctx, struct mega__arena *a,
         mega__slab_hint(a, span, extent, w);
 }
 
-mega_status_t mega__part_apply(struct mega__ctx *ctx, struct mega__arena *a,
-                               const struct mega__part *part)
+/* The span that a part lies in, of a home served here; NULL: none. */
+static struct mega__span *span_of(struct mega__ctx *ctx,
+                                  const struct mega__part *part)
 {
     uint32_t home = mega__gptr_home(part->p);
     struct mega__span *span = NULL;
-    uint64_t off = mega_offset(part->p);
     if (home < ctx->nhomes && ctx->homes[home].serving)
         span = mega__span_range(ctx, part->p, part->n);
     if (!span)
-        return mega__fail(MEGA_ERR_ARG,
-                          "%llu bytes at %#llx: rank %d serves no such memory",
-                          (unsigned long long)part->n,
-                          (unsigned long long)part->p.v, ctx->place.rank);
-    if (part->src) {
-        if (is_word(span, off)) {
-            /* what it vouches for is durable first (layout.h, 5) */
-            mega_status_t st = mega__dirty_fence(a);
-            if (st)
-                return st;
-        }
-        if (is_mark(span, off))
-            store_marks(span->base + off, part->src, part->n);
-        else
-            store(span->base + off, part->src, part->n);
-        if (part->n == 1 && is_mark(span, off) &&
-            *(const uint8_t *)part->src == MEGA__MARK_FREE)
-            tell_freed(ctx, a, span, off);
-    }
+        mega__fail(MEGA_ERR_ARG,
+                   "%llu bytes at %#llx: rank %d serves no such memory",
+                   (unsigned long long)part->n, (unsigned long long)part->p.v,
+                   ctx->place.rank);
+    return span;
+}
+
+mega_status_t mega__part_store(struct mega__ctx *ctx, struct mega__arena *a,
+                               const struct mega__part *part)
+{
+    struct mega__span *span = span_of(ctx, part);
+    uint64_t off = mega_offset(part->p);
+    mega_status_t st = MEGA_OK;
+    if (!span)
+        return MEGA_ERR_ARG;
+    if (is_word(span,
+                off)) /* what it vouches for is durable first: layout.h, 5 */
+        st = mega__dirty_fence(a);
+    if (st)
+        return st;
+    if (is_mark(span, off))
+        store_marks(span->base + off, part->src, part->n);
+    else
+        store(span->base + off, part->src, part->n);
+    if (part->n == 1 && is_mark(span, off) &&
+        *(const uint8_t *)part->src == MEGA__MARK_FREE)
+        tell_freed(ctx, a, span, off);
+    return MEGA_OK;
+}
+
+mega_status_t mega__part_apply(struct mega__ctx *ctx, struct mega__arena *a,
+                               const struct mega__part *part)
+{
+    mega_status_t st = part->src ? mega__part_store(ctx, a, part) : MEGA_OK;
+    struct mega__span *span = st ? NULL : span_of(ctx, part);
+    if (!span)
+        return st ? st : MEGA_ERR_ARG;
     if (span->how == MEGA__HOW_NONE || part->n == 0)
         return MEGA_OK;
     if (part->marks)
         return mega__chunk_flush(ctx, a, part->p, part->n);
-    mega__pool_flush(&a->flusher, span->how, span->base + off, part->n);
+    mega__pool_flush(&a->flusher, span->how, span->base + mega_offset(part->p),
+                     part->n);
     return MEGA_OK;
 }
