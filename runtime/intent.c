@@ -9,8 +9,8 @@
  * record is cleared: busy for everyone now, free after a crash; FREE earlier
  * would let it be handed out again while a replay could still free it. The
  * slots belong to the caller till the return (L6), so a replay meets what the
- * call left. A record is taken by compare-and-swap in the host's segment;
- * with none free the caller waits, holding nothing.
+ * call left. Where a host is lost in the middle the record is kept, for the
+ * next open (intent_record.c).
  *
  * A host without a home borrows a record of a far one, that of the first item:
  * its server takes it and gives it back, and each change of it is a message
@@ -18,10 +18,8 @@
  */
 #include "intent.h"
 
-#include <sched.h>
 #include <string.h>
 
-#include "agent.h"
 #include "arena.h"
 #include "chunk.h"
 #include "crash_point.h"
@@ -30,9 +28,9 @@
 #include "far.h"
 #include "home.h"
 #include "intent_check.h"
+#include "intent_record.h"
 #include "log.h"
 #include "run.h"
-#include "seg.h"
 #include "slab.h"
 
 static uint32_t intent_crc(const struct mega__intent *in)
@@ -124,90 +122,8 @@ static void flush_once(struct once *o, unsigned which, enum mega__how how,
 
 /* ---- The record ---- */
 
-struct record { /* that was taken */
-    struct mega__home *home;
-    uint32_t i;
-    struct mega__intent *in; /* NULL: on a far home */
-    mega_gptr_t p;           /* there */
-};
-
-static mega_status_t borrow_record(struct mega__ctx *ctx, struct record *r)
-{
-    struct mega__request req = {.op = MEGA__ASK_RECORD_TAKE,
-                                .home = r->home->no};
-    mega_status_t st;
-    while ((st = mega__agent_ask(ctx, r->home, &req)) == MEGA_ERR_BUSY)
-        sched_yield();
-    if (st)
-        return st;
-    if (req.result >= MEGA__INTENTS_MAX)
-        return mega__fail(MEGA_ERR_PEER, "home %u has no record %llu",
-                          r->home->no, (unsigned long long)req.result);
-    r->i = (uint32_t)req.result;
-    r->p = mega__gptr(r->home->no, 0,
-                      MEGA__HOME_BLOCK_OFF +
-                          offsetof(struct mega__home_block, intents) +
-                          r->i * sizeof(struct mega__intent));
-    return MEGA_OK;
-}
-
-/* Each arena begins at a place of its own, to meet no other. */
-static struct mega__intent *take_local(struct mega__arena *a,
-                                       struct mega__home *home, uint32_t *i_p)
-{
-    struct mega__seg_home *seg = home->seg;
-    for (;; sched_yield())
-        for (uint32_t k = 0; k < MEGA__INTENTS_MAX; k++) {
-            uint32_t i = (a->record + k) % MEGA__INTENTS_MAX, no = 0;
-            /* acquire: the former user's clear is over */
-            if (atomic_compare_exchange_strong_explicit(
-                    &seg->intent_taken[i], &no, 1, memory_order_acquire,
-                    memory_order_relaxed)) {
-                *i_p = a->record = i;
-                return &home->block->intents[i];
-            }
-        }
-}
-
-static mega_status_t take_record(struct mega__ctx *ctx, struct mega__arena *a,
-                                 mega_gptr_t first, struct record *r)
-{
-    *r = (struct record){0};
-    if (ctx->my_home >= 0) {
-        r->home = &ctx->homes[ctx->my_home];
-        r->in = take_local(a, r->home, &r->i);
-        return MEGA_OK;
-    }
-    uint32_t no = mega__gptr_home(first); /* of a SET it may be anything */
-    r->home = &ctx->homes[no < ctx->nhomes ? no : 0];
-    return borrow_record(ctx, r);
-}
-
-static mega_status_t give_record(struct mega__ctx *ctx, const struct record *r)
-{
-    struct mega__request req = {
-        .op = MEGA__ASK_RECORD_GIVE, .home = r->home->no, .arg = {r->i, 0}};
-    if (!r->in)
-        return mega__agent_ask(ctx, r->home, &req);
-    atomic_store_explicit(&r->home->seg->intent_taken[r->i], 0,
-                          memory_order_release);
-    return MEGA_OK;
-}
-
-/* Durable on a far home, here with the next fence. */
-static mega_status_t store_record(struct mega__ctx *ctx, struct mega__arena *a,
-                                  const struct record *r, const void *src,
-                                  size_t len)
-{
-    struct mega__part part = {.p = r->p, .src = src, .n = len};
-    if (!r->in)
-        return mega__net_durable(ctx->net, &part, 1);
-    mega__pool_write(&a->flusher, r->home->how, r->in, src, len);
-    return MEGA_OK;
-}
-
 static mega_status_t write_record(struct mega__ctx *ctx, struct mega__arena *a,
-                                  const struct record *r,
+                                  const struct mega__record *r,
                                   const mega_publish_item_t *items, size_t n)
 {
     struct mega__intent record;
@@ -225,15 +141,15 @@ static mega_status_t write_record(struct mega__ctx *ctx, struct mega__arena *a,
         record.items[i].slot = items[i].slot.v;
     }
     record.crc = intent_crc(&record);
-    return store_record(ctx, a, r, &record, len);
+    return mega__record_store(ctx, a, r, &record, len);
 }
 
 /* Void from the next fence on. */
 static mega_status_t clear_record(struct mega__ctx *ctx, struct mega__arena *a,
-                                  const struct record *r)
+                                  const struct mega__record *r)
 {
     const uint64_t none = 0;
-    return store_record(ctx, a, r, &none, 8);
+    return mega__record_store(ctx, a, r, &none, 8);
 }
 
 /* ---- The effects ---- */
@@ -366,13 +282,41 @@ static mega_status_t prepare(struct once *o, const mega_publish_item_t *items,
     return st ? st : sent;
 }
 
+static bool is_doubt(mega_status_t st)
+{
+    return st == MEGA_ERR_PEER || st == MEGA_ERR_TIMEOUT;
+}
+
+/* A far record was not written, or perhaps was. */
+static mega_status_t leave_unwritten(struct mega__ctx *ctx,
+                                     const struct mega__record *record,
+                                     mega_status_t st)
+{
+    if (is_doubt(st) || st == MEGA_ERR_IO) { /* IO: written, not synced */
+        mega__record_keep(record);
+        return is_doubt(st) ? st : MEGA_ERR_PEER;
+    }
+    mega_status_t given = mega__record_give(ctx, record);
+    (void)given; /* the write has said what matters */
+    return st;
+}
+
+/* Some effects are not done: the next open completes the record. Whatever it
+ * was, only these two say that something may have changed. */
+static mega_status_t leave_decided(const struct mega__record *record,
+                                   mega_status_t st)
+{
+    mega__record_keep(record);
+    return is_doubt(st) ? st : MEGA_ERR_PEER;
+}
+
 mega_status_t mega__intent_publish(struct mega__ctx *ctx,
                                    const mega_publish_item_t *items, size_t n,
                                    unsigned flags)
 {
     struct mega__check checks[MEGA_PUBLISH_MAX];
     struct mega__arena *a = mega__arena(ctx);
-    struct record record;
+    struct mega__record record;
     struct once o;
     if (!a)
         return MEGA_ERR_NOMEM;
@@ -381,11 +325,12 @@ mega_status_t mega__intent_publish(struct mega__ctx *ctx,
     if (!st)
         st = prepare(&o, items, checks, n, flags);
     if (!st)
-        st = take_record(ctx, a, items[0].chunk, &record);
-    if (!st)
-        st = write_record(ctx, a, &record, items, n);
+        st = mega__record_take(ctx, a, items[0].chunk, &record);
     if (st)
         return st;
+    st = write_record(ctx, a, &record, items, n);
+    if (st)
+        return leave_unwritten(ctx, &record, st);
     st = mega__dirty_fence(a); /* (8) decided */
     MEGA__CRASH(record_durable);
     mega_status_t sent = apply(ctx, &o, items, checks, n);
@@ -395,11 +340,11 @@ mega_status_t mega__intent_publish(struct mega__ctx *ctx,
     if (!sent)
         sent = clear_record(ctx, a, &record);
     if (sent)
-        return sent; /* a host is gone: the next open completes the record */
+        return leave_decided(&record, sent);
     MEGA__CRASH(record_cleared);
     mega_status_t cleared = mega__dirty_fence(a);
     MEGA__CRASH(record_gone);
-    mega_status_t given = give_record(ctx, &record);
+    mega_status_t given = mega__record_give(ctx, &record);
     st = st ? st : done ? done : cleared;
     mega_status_t settled = settle(ctx, a, items, checks, n);
     return st ? st : settled ? settled : given;

@@ -41,6 +41,7 @@ struct mega__net {
     struct net_delay_counts counts;
     bool cut; /* when so many more messages got through */
     unsigned cut_in;
+    mega_status_t cut_by;
 };
 
 static uint64_t next_seed = 1;
@@ -62,8 +63,14 @@ void net_delay_cut(struct mega__net *net)
 
 void net_delay_cut_after(struct mega__net *net, unsigned n)
 {
+    net_delay_fail_after(net, n, MEGA_ERR_PEER);
+}
+
+void net_delay_fail_after(struct mega__net *net, unsigned n, mega_status_t st)
+{
     net->cut = true;
     net->cut_in = n;
+    net->cut_by = st;
 }
 
 mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
@@ -314,7 +321,7 @@ mega_status_t mega__net_durable(struct mega__net *net,
     if (!there)
         return refuse(net, parts[0].p, 0);
     if (net->cut && net->cut_in == 0)
-        return mega__fail(MEGA_ERR_PEER, "the link is cut");
+        return mega__fail(net->cut_by, "the link is cut");
     net->cut_in -= net->cut;
     mega_status_t st = mega__net_flush(net);
     struct mega__arena *a = calloc(1, sizeof *a);

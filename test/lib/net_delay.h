@@ -15,6 +15,8 @@ struct net_delay_counts net_delay_counts(const struct mega__net *net);
 /* No message gets through any more; or only n. */
 void net_delay_cut(struct mega__net *net);
 void net_delay_cut_after(struct mega__net *net, unsigned n);
+/* The same, for another reason. */
+void net_delay_fail_after(struct mega__net *net, unsigned n, mega_status_t st);
 
 /* The order of deliveries of jobs to come follows from this. */
 void net_delay_seed(uint64_t seed);

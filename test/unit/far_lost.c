@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* far_lost.c - a publish loses a host in the middle: its record is kept for
+ * the next open, and what can be kept is bounded. */
+#include <criterion/criterion.h>
+#include <limits.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "chunk.h"
+#include "hot.h"
+#include "intent.h"
+#include "log.h"
+#include "rma.h"
+#include "test/lib/net_delay.h"
+#include "test/lib/ops.h"
+#include "test/lib/report.h"
+#include "test/lib/world.h"
+
+#define NEAR 1 /* the rank that publishes; home 0 is far */
+#define GUEST 2
+
+static struct medium *m;
+static mega_gptr_t root, slots, chunks[MEGA__INTENTS_MAX + 1];
+
+static void begin(void)
+{
+    m = world_begin();
+    world_set("HOME_SIZE", "6M");
+    world_set("HOME_MAX", "6M");
+    world_set("TIMEOUT", "1");
+}
+
+static void end(void)
+{
+    world_set("TIMEOUT", NULL);
+    world_end(&m);
+    report_settle();
+}
+
+TestSuite(far_lost, .init = begin, .fini = end, .timeout = 120);
+
+static void run(int nranks, world_fn fn, enum world_end_how how)
+{
+    static const int hosts[] = {0, 1, 2};
+    struct world w = {.nranks = nranks, .hosts = hosts, .fn = fn, .end = how};
+    mega_status_t st = world_run(&w);
+    CHECK(st == MEGA_OK, "%d %s", st, w.message);
+    if (how == WORLD_KILL)
+        medium_power_loss(m);
+}
+
+static mega_gptr_t slot(unsigned i)
+{
+    return mega_add(slots, 8 * (int64_t)i);
+}
+
+static void make_root(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 0)
+        root = ops_root(ctx, "lost");
+    world_barrier(ctx);
+}
+
+/* ---- All records of a home ---- */
+
+static mega_status_t publish_one(struct mega__ctx *ctx, unsigned i)
+{
+    mega_publish_item_t item = {MEGA_PUBLISH_ALLOC, chunks[i], slot(i)};
+    return mega__intent_publish(ctx, &item, 1, 0);
+}
+
+static void lose_all_records(struct mega__ctx *ctx, int rank, void *arg)
+{
+    static const char zeros[8 * (MEGA__INTENTS_MAX + 1)];
+    (void)arg;
+    if (rank == NEAR) {
+        OK(ops_alloc(ctx, OPS_DEFAULT, NEAR, sizeof zeros, &slots));
+        OK(mega__rma_put_persist(ctx, slots, zeros, sizeof zeros));
+        for (unsigned i = 0; i <= MEGA__INTENTS_MAX; i++)
+            OK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, &chunks[i]));
+        net_delay_cut(ctx->net);
+        for (unsigned i = 0; i < MEGA__INTENTS_MAX; i++)
+            CHECK(publish_one(ctx, i) == MEGA_ERR_PEER, "publish %u", i);
+        mega_status_t st = publish_one(ctx, MEGA__INTENTS_MAX);
+        CHECK(st == MEGA_ERR_TABLE_FULL, "with no record left: %d", st);
+        CHECK(strstr(mega__errmsg_buffer(), "all 128 records of home 1"), "%s",
+              mega__errmsg_buffer());
+    }
+    world_barrier(ctx);
+}
+
+static void find_all_done(struct mega__ctx *ctx, int rank, void *arg)
+{
+    size_t usable;
+    (void)arg;
+    CHECK(ctx->recovery.intents == MEGA__INTENTS_MAX, "%d records",
+          (int)ctx->recovery.intents);
+    for (unsigned i = 0; rank == NEAR && i < MEGA__INTENTS_MAX; i++) {
+        CHECK(ops_load(ctx, slot(i)).v == chunks[i].v, "slot %u", i);
+        OK(mega__chunk_usable(ctx, chunks[i], &usable));
+    }
+    if (rank == NEAR)
+        CHECK(mega_is_null(ops_load(ctx, slot(MEGA__INTENTS_MAX))),
+              "the refused one was done");
+    world_barrier(ctx);
+}
+
+static void records_are_free(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == NEAR) {
+        mega_publish_item_t item = {MEGA_PUBLISH_FREE, chunks[0], slot(0)};
+        CHECK(ctx->recovery.intents == 0, "records were left");
+        OK(mega__intent_publish(ctx, &item, 1, 0));
+    }
+    world_barrier(ctx);
+}
+
+Test(far_lost, records_kept_for_a_lost_host_run_out_and_the_open_does_them)
+{
+    run(2, lose_all_records, WORLD_KILL);
+    run(2, find_all_done, WORLD_CLOSE);
+    run(2, records_are_free, WORLD_CLOSE);
+}
+
+/* ---- Records that a far home lends ---- */
+
+static mega_status_t guest_publish(struct mega__ctx *ctx, unsigned messages,
+                                   mega_status_t why)
+{
+    mega_publish_item_t item = {MEGA_PUBLISH_ALLOC, {0}, root};
+    OK(mega__hot_reserve(ctx, OPS_DEFAULT, 1, 64, &item.chunk));
+    net_delay_fail_after(ctx->net, messages, why);
+    mega_status_t st = mega__intent_publish(ctx, &item, 1, 0);
+    net_delay_fail_after(ctx->net, UINT_MAX, why);
+    if (st != MEGA_ERR_PEER)
+        OK(mega__chunk_cancel(ctx, item.chunk));
+    return st;
+}
+
+static void lose_lent_records(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == GUEST) {
+        /* no doubt: it was not written, and comes back */
+        for (unsigned i = 0; i < 2 * MEGA__INTENTS_MAX; i++)
+            CHECK(guest_publish(ctx, 0, MEGA_ERR_NOMEM) == MEGA_ERR_NOMEM,
+                  "unsent record %u", i);
+        for (unsigned i = 0; i < MEGA__INTENTS_MAX; i++)
+            CHECK(guest_publish(ctx, 0, MEGA_ERR_PEER) == MEGA_ERR_PEER,
+                  "lost record %u", i);
+        mega_status_t st = guest_publish(ctx, UINT_MAX, MEGA_ERR_PEER);
+        CHECK(st == MEGA_ERR_TABLE_FULL, "with all records lent: %d", st);
+    }
+    world_barrier(ctx);
+    if (rank == NEAR) { /* whose records they were */
+        mega_publish_item_t item = {MEGA_PUBLISH_ALLOC, {0}, {0}};
+        OK(mega__hot_reserve(ctx, OPS_DEFAULT, NEAR, 64, &item.chunk));
+        CHECK(mega__intent_publish(ctx, &item, 1, 0) == MEGA_ERR_TABLE_FULL,
+              "the lender has no record either");
+    }
+    world_barrier(ctx);
+}
+
+Test(far_lost, lent_records_come_back_but_those_in_doubt)
+{
+    run(2, make_root, WORLD_CLOSE);
+    run(3, lose_lent_records, WORLD_CLOSE);
+}
+
+/* ---- mega_alloc_to ---- */
+
+static mega_status_t why;
+
+/* Of the one record that stands there. */
+static mega_gptr_t kept_chunk(const struct mega__home *home)
+{
+    uint64_t found = 0;
+    for (unsigned i = 0; i < MEGA__INTENTS_MAX; i++)
+        if (home->block->intents[i].seq) {
+            CHECK(!found, "two records");
+            found = home->block->intents[i].items[0].chunk & ~UINT64_C(15);
+        }
+    CHECK(found, "no record is kept");
+    return mega_from_bits(found);
+}
+
+/* The record is durable here; the message with the effects is lost. */
+static void alloc_to_a_lost_host(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_gptr_t p;
+    (void)arg;
+    if (rank == NEAR) {
+        OK(mega__hot_alloc(ctx, OPS_DEFAULT, 0, 64, &p)); /* claims a slab */
+        OK(mega__rma_quiet(ctx));
+        net_delay_fail_after(ctx->net, 0, why);
+        mega__the = ctx;
+        mega_status_t st = mega_alloc_to(MEGA_DEFAULT, 0, 64, root);
+        mega__the = NULL;
+        CHECK(st == (why == MEGA_ERR_TIMEOUT ? why : MEGA_ERR_PEER), "%d", st);
+        /* it stays reserved: nobody gets it, or the open would link it twice */
+        chunks[0] = kept_chunk(&ctx->homes[NEAR]);
+        for (unsigned i = 0; i < 100; i++) {
+            OK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, &p));
+            CHECK(p.v != chunks[0].v, "handed out again");
+        }
+    }
+    world_barrier(ctx);
+}
+
+static void find_allocated(struct mega__ctx *ctx, int rank, void *arg)
+{
+    size_t usable;
+    mega_gptr_t p;
+    (void)arg;
+    CHECK(ctx->recovery.intents == 1, "%d records", (int)ctx->recovery.intents);
+    if (rank == NEAR) {
+        OK(mega__rma_get(ctx, &p, root, 8));
+        CHECK(p.v == chunks[0].v, "the open has not linked it");
+        OK(mega__chunk_usable(ctx, p, &usable));
+    }
+    world_barrier(ctx);
+}
+
+static void alloc_to_and_lose(mega_status_t lost_by)
+{
+    why = lost_by;
+    run(2, make_root, WORLD_CLOSE);
+    run(2, alloc_to_a_lost_host, WORLD_KILL);
+    run(2, find_allocated, WORLD_CLOSE);
+}
+
+Test(far_lost, alloc_to_keeps_its_chunk_for_the_open)
+{
+    alloc_to_and_lose(MEGA_ERR_PEER);
+}
+
+Test(far_lost, alloc_to_that_is_late_keeps_its_chunk)
+{
+    alloc_to_and_lose(MEGA_ERR_TIMEOUT);
+}
+
+/* NOMEM would say that nothing has changed. */
+Test(far_lost, alloc_to_that_cannot_send_keeps_its_chunk)
+{
+    alloc_to_and_lose(MEGA_ERR_NOMEM);
+}
