@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * pool.h - persistent memory: pool files, flush and drain. The bottom of the
- * runtime; pool_pmem.c (libpmemobj) implements it, and for tests
+ * runtime; pool_pmem.c (libpmemobj) and pool_files.c implement it, and for tests
  * test/lib/pool_lossy.c, which loses what was not fenced.
  *
  * ASSUMPTIONS: paths are absolute or relative to the working directory and

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* pool_files.c - pool files by name: found, renamed, removed. */
+#include "pool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+
+mega_status_t mega__pool_find(const char *pattern,
+                              void (*fn)(const char *path, void *arg),
+                              void *arg)
+{
+    glob_t found;
+    int rc = glob(pattern, 0, NULL, &found);
+    if (rc == GLOB_NOMATCH)
+        return MEGA_OK;
+    if (rc != 0)
+        return mega__fail(rc == GLOB_NOSPACE ? MEGA_ERR_NOMEM : MEGA_ERR_IO,
+                          "cannot list %s", pattern);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        fn(found.gl_pathv[i], arg);
+    globfree(&found);
+    return MEGA_OK;
+}
+
+static mega_status_t sync_dir(const char *file)
+{
+    char text[4096];
+    if (strlen(file) >= sizeof text)
+        return mega__fail(MEGA_ERR_ARG, "%.80s...: name too long", file);
+    strcpy(text, file);
+    const char *dir = dirname(text);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 ? -1 : fsync(fd);
+    int err = errno;
+    if (fd >= 0)
+        close(fd);
+    if (rc != 0 && err != EINVAL)
+        return mega__fail(MEGA_ERR_IO, "fsync %s: %s", dir, strerror(err));
+    return MEGA_OK;
+}
+
+mega_status_t mega__pool_rename(const char *from, const char *to)
+{
+    if (rename(from, to) != 0)
+        return mega__fail(MEGA_ERR_IO, "rename %s to %s: %s", from, to,
+                          strerror(errno));
+    return sync_dir(to);
+}
+
+mega_status_t mega__pool_unlink(const char *path)
+{
+    if (unlink(path) != 0 && errno != ENOENT)
+        return mega__fail(MEGA_ERR_IO, "remove %s: %s", path, strerror(errno));
+    return MEGA_OK;
+}
