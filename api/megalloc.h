@@ -173,7 +173,9 @@ mega_gptr_t mega_gptr_of(const void *addr);
  *  BUSY: another job maps the space, the message names its processes; ABSENT:
  *  a home's file is missing; MISMATCH, DAMAGED: a file is not this space's or
  *  broken; nothing is written to the others. MEDIUM_FULL, IO: the system's
- *  reason is in the message. All ranks return the same success or failure. */
+ *  reason is in the message. All ranks return the same success or failure.
+ *  With MEGALLOC_OPEN=degraded homes may be absent and the space is read-only:
+ *  what would change it gives UNSUPPORTED, what needs an absent home ABSENT. */
 mega_status_t mega_init(void) MEGA_MUST_CHECK;
 
 /** Makes everything durable, marks the space clean and closes it. Collective.

@@ -84,7 +84,7 @@ mega_status_t mega_root_slot(mega_region_t r, const char *name,
     if (st)
         return st;
     st = MEGA_ERR_NOT_FOUND; /* making one finds it too */
-    if (mega__the->homes[0].local)
+    if (mega__the->homes[0].local || mega__the->readonly)
         st = find(mega__api_region(r), name, &line);
     if (st == MEGA_ERR_NOT_FOUND)
         st = ask(MEGA__ASK_ROOT_MAKE, mega__api_region(r), name, &line);

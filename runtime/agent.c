@@ -22,6 +22,7 @@
 
 #include "arena.h"
 #include "chunk.h"
+#include "degraded.h"
 #include "directory.h"
 #include "far.h"
 #include "home.h"
@@ -159,6 +160,10 @@ static bool serve(struct mega__agent *agent, struct mega__request *req)
     if (!home || !home->serving) {
         fill_in(req, mega__fail(MEGA_ERR_ABSENT, "home %u is not served here",
                                 req->home));
+        return true;
+    }
+    if (ctx->readonly && !mega__agent_only_reads(req->op)) {
+        fill_in(req, mega__degraded_refuse());
         return true;
     }
     if (req->op == MEGA__ASK_GROW)
@@ -417,10 +422,13 @@ static mega_status_t post_and_wait(struct mega__ctx *ctx,
 mega_status_t mega__agent_ask(struct mega__ctx *ctx, struct mega__home *home,
                               struct mega__request *req)
 {
+    mega_status_t st = mega__degraded_reach(ctx, home->no);
+    if (st)
+        return st;
     if (!home->local)
         return mega__net_ask(ctx->net, home->no, req);
     pthread_mutex_lock(&ctx->agent->mail_lock);
-    mega_status_t st = post_and_wait(ctx, home, req);
+    st = post_and_wait(ctx, home, req);
     pthread_mutex_unlock(&ctx->agent->mail_lock);
     return st;
 }

@@ -27,6 +27,9 @@ enum mega__ask {
     MEGA__ASK_RECORD_GIVE, /* arg[0]: which, cleared */
 };
 
+/* Whether what is asked changes nothing. */
+bool mega__agent_only_reads(uint32_t op);
+
 /* Does what is asked of a home served here, but for GROW. */
 mega_status_t mega__agent_do(struct mega__ctx *ctx, struct mega__home *home,
                              struct mega__flusher *f,

@@ -151,6 +151,12 @@ static bool of_roots(uint32_t op)
            op == MEGA__ASK_ROOT_FIND || op == MEGA__ASK_ROOT_NEXT;
 }
 
+bool mega__agent_only_reads(uint32_t op)
+{
+    return op == MEGA__ASK_ROOT_FIND || op == MEGA__ASK_ROOT_NEXT ||
+           op == MEGA__ASK_HOME;
+}
+
 mega_status_t mega__agent_do(struct mega__ctx *ctx, struct mega__home *home,
                              struct mega__flusher *f, struct mega__request *req)
 {

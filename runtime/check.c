@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "chunk.h"
+#include "degraded.h"
 #include "directory.h"
 #include "far.h"
 #include "home.h"
@@ -134,6 +135,12 @@ static mega_status_t look(struct check *c, mega_gptr_t p, bool *live_p)
     return st;
 }
 
+static bool on_absent(const struct mega__ctx *ctx, mega_gptr_t p)
+{
+    uint32_t home = mega__gptr_home(p);
+    return home < ctx->nhomes && mega__degraded_is_absent(ctx, home);
+}
+
 /* Every root's value is null, or a live chunk or raw memory. */
 static mega_status_t check_roots(struct check *c)
 {
@@ -145,7 +152,7 @@ static mega_status_t check_roots(struct check *c)
         bool live = false;
         mega_gptr_t p = mega_from_bits(r->slot);
         if (!mega__record_state(r->state, &state, &id) ||
-            state != MEGA__REC_LIVE || mega_is_null(p))
+            state != MEGA__REC_LIVE || mega_is_null(p) || on_absent(c->ctx, p))
             continue;
         st = look(c, p, &live);
         if (!st && !live)
@@ -159,6 +166,8 @@ static mega_status_t check_roots(struct check *c)
 
 static void check_region(struct check *c, uint32_t e, uint64_t w)
 {
+    if (mega__degraded_is_absent(c->ctx, 0))
+        return; /* home 0 knows them */
     if (!mega__live_has(&c->live, mega__word_region(w)))
         report_word(c, e, w, "its region does not exist");
 }
@@ -277,6 +286,8 @@ static mega_status_t check_spans(struct check *c)
 static mega_status_t read_live(struct mega__ctx *ctx, struct mega__live *live)
 {
     const struct mega__home_block *zero;
+    if (mega__degraded_is_absent(ctx, 0))
+        return MEGA_OK;
     mega_status_t st = mega__sight_block(ctx, &ctx->homes[0], &zero);
     if (st)
         return st;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "arena.h"
+#include "degraded.h"
 #include "dirty.h"
 #include "far.h"
 #include "hot.h"
@@ -269,10 +270,12 @@ mega_status_t mega__chunk_alloc(struct mega__ctx *ctx, uint32_t region,
                                 int home, size_t size, bool live,
                                 mega_gptr_t *p_p)
 {
+    mega_status_t st = mega__degraded_write(ctx);
+    if (st)
+        return st;
     struct mega__arena *a = mega__arena(ctx);
     if (!a)
         return MEGA_ERR_NOMEM;
-    mega_status_t st;
     struct mega__home *on =
         &ctx->homes[home > 0 && (uint32_t)home < ctx->nhomes ? home : 0];
     if (home == MEGA_ANY_HOME) {

@@ -34,7 +34,7 @@ struct def {
 };
 
 /* The words of each ENUM, in the order of its enum in conf.h or log.h. */
-#define words_open "auto create open"
+#define words_open "auto create open degraded"
 #define words_durability "auto power power-msync process"
 #define words_check "no yes"
 #define words_info "0 1"

@@ -5,7 +5,12 @@
 
 #include "megalloc.h"
 
-enum mega__conf_open { MEGA__OPEN_AUTO, MEGA__OPEN_CREATE, MEGA__OPEN_OPEN };
+enum mega__conf_open {
+    MEGA__OPEN_AUTO,
+    MEGA__OPEN_CREATE,
+    MEGA__OPEN_OPEN,
+    MEGA__OPEN_DEGRADED
+};
 enum mega__conf_durability {
     MEGA__DURABLE_AUTO,
     MEGA__DURABLE_POWER,

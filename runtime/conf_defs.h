@@ -16,7 +16,7 @@ CONF(home_max, "HOME_MAX", SIZE, "0",
      "largest sum of a home's pool files; 0: up to the end of the medium")
 CONF(open, "OPEN", ENUM, "auto",
      "auto: open, or create if there is none; create: must not exist; open: "
-     "must exist")
+     "must exist; degraded: open what is there of it, read-only")
 CONF(durability, "DURABILITY", ENUM, "auto",
      "power: flush instructions; power-msync: msync; process: nothing "
      "(survives kill -9 only); auto: what the medium needs")

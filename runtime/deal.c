@@ -136,15 +136,18 @@ static mega_status_t deal_seen(struct mega__ctx *ctx,
 static mega_status_t compare(const struct mega__summary *zero,
                              const struct mega__summary *s)
 {
-    uint32_t h = s->home;
+    uint32_t h = s->home, first = zero->home;
     if (memcmp(s->uuid, zero->uuid, 16) != 0 || s->nhomes != zero->nhomes)
         return mega__fail(MEGA_ERR_MISMATCH,
-                          "home %u belongs to another space than home 0", h);
+                          "home %u belongs to another space than home %u", h,
+                          first);
     if (!s->born)
         return mega__fail(MEGA_ERR_DAMAGED,
-                          "home %u was never finished, home 0 was: restore "
+                          "home %u was never finished, home %u was: restore "
                           "its files from a copy",
-                          h);
+                          h, first);
+    if (first != 0) /* absent: nobody knows the last epoch */
+        return MEGA_OK;
     if (s->epoch < zero->epoch) /* (2) */
         return mega__fail(MEGA_ERR_MISMATCH,
                           "home %u is an older copy: it was last open in "
@@ -203,17 +206,25 @@ static mega_status_t check_complete(struct mega__ctx *ctx,
 {
     char path[MEGA__PATH] = "?";
     mega_status_t st = MEGA_OK;
-    for (uint32_t h = 0; !st && h < all[0].nhomes; h++)
-        if (h >= n || all[h].home != h) {
-            st = mega__home_path(ctx, h, 0, "", path);
-            if (!st)
-                st = mega__fail(MEGA_ERR_ABSENT,
-                                "home %u of %u is missing: no host of this "
-                                "job has %s; put it back, or run on its host",
-                                h, all[0].nhomes, path);
+    size_t k = 0;
+    for (uint32_t h = 0; !st && h < all[0].nhomes; h++) {
+        if (k < n && all[k].home == h) {
+            k++;
+            continue;
         }
-    for (uint32_t h = 0; !st && h < n; h++)
-        st = compare(&all[0], &all[h]);
+        ctx->nabsent++;
+        if (ctx->readonly)
+            continue;
+        st = mega__home_path(ctx, h, 0, "", path);
+        if (!st)
+            st = mega__fail(MEGA_ERR_ABSENT,
+                            "home %u of %u is missing: no host of this job "
+                            "has %s; put it back, or run on its host, or read "
+                            "the rest with MEGALLOC_OPEN=degraded",
+                            h, all[0].nhomes, path);
+    }
+    for (k = 0; !st && k < n; k++)
+        st = compare(&all[0], &all[k]);
     return st;
 }
 
@@ -243,6 +254,18 @@ static mega_status_t remove_unborn(struct mega__ctx *ctx)
     return st;
 }
 
+/* Makes the homes, deals those that were seen, reads who they are. */
+static mega_status_t meet(struct mega__ctx *ctx, uint32_t nhomes,
+                          const struct sighting *seen, size_t n,
+                          struct mega__summary **all_p, size_t *n_p)
+{
+    mega_status_t st = make_homes(ctx, nhomes);
+    st = mega__boot_agree(ctx->boot, st);
+    if (!st)
+        st = deal_seen(ctx, seen, n);
+    return st ? st : summarise(ctx, all_p, n_p);
+}
+
 /* Opens what was seen. *unborn_p: there was only an unfinished creation. */
 static mega_status_t open_seen(struct mega__ctx *ctx,
                                const struct sighting *seen, size_t n,
@@ -257,12 +280,13 @@ static mega_status_t open_seen(struct mega__ctx *ctx,
         most >= MEGA__HOMES_MAX
             ? mega__fail(MEGA_ERR_ARG, "home-%u.0.pool: no such home number",
                          most)
-            : make_homes(ctx, most + 1);
-    st = mega__boot_agree(ctx->boot, st);
-    if (!st)
-        st = deal_seen(ctx, seen, n);
-    if (!st)
-        st = summarise(ctx, &all, &nall);
+            : meet(ctx, most + 1, seen, n, &all, &nall);
+    if (!st && ctx->readonly && all[0].nhomes > ctx->nhomes) {
+        const uint32_t nhomes = all[0].nhomes; /* the last ones are absent */
+        free(all);
+        drop_homes(ctx);
+        st = meet(ctx, nhomes, seen, n, &all, &nall);
+    }
     if (st)
         return st;
     *unborn_p = none_born(all, nall);
@@ -279,7 +303,7 @@ static mega_status_t open_seen(struct mega__ctx *ctx,
     }
     free(all);
     if (*unborn_p)
-        return remove_unborn(ctx);
+        return ctx->readonly ? MEGA_OK : remove_unborn(ctx);
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));)
         st = mega__home_open_rest(ctx, home);
@@ -376,11 +400,11 @@ mega_status_t mega__deal(struct mega__ctx *ctx)
                         "there is a space in %s and MEGALLOC_OPEN=create: "
                         "choose another MEGALLOC_DIR, or remove it",
                         dir);
-    if (!st && !exists && open == MEGA__OPEN_OPEN)
+    if (!st && !exists && (open == MEGA__OPEN_OPEN || ctx->readonly))
         st = mega__fail(MEGA_ERR_NOT_FOUND,
-                        "there is no space in %s and MEGALLOC_OPEN=open: set "
+                        "there is no space in %s and MEGALLOC_OPEN=%s: set "
                         "MEGALLOC_DIR to where it is",
-                        dir);
+                        dir, ctx->readonly ? "degraded" : "open");
     st = mega__boot_agree(ctx->boot, st);
     if (!st && !exists)
         st = create(ctx);

@@ -13,6 +13,7 @@
 
 #include "agent.h"
 #include "arena.h"
+#include "degraded.h"
 #include "log.h"
 #include "run.h"
 #include "slab.h"
@@ -170,7 +171,9 @@ mega_status_t mega__far_look(struct mega__ctx *ctx, mega_gptr_t p,
     struct mega__arena *a = mega__arena(ctx);
     if (!a)
         return MEGA_ERR_NOMEM;
-    mega_status_t st = mega__far_send(a, mega__gptr_home(p), NULL, 0);
+    mega_status_t st = mega__degraded_reach(ctx, mega__gptr_home(p));
+    if (!st)
+        st = mega__far_send(a, mega__gptr_home(p), NULL, 0);
     return st ? st : look(ctx, p, at, mark_p, in_p);
 }
 

@@ -7,6 +7,7 @@
 #include "arena.h"
 #include "chunk.h"
 #include "class.h"
+#include "degraded.h"
 #include "dirty.h"
 #include "far.h"
 #include "hot.h"
@@ -150,6 +151,8 @@ mega_status_t mega__chunk_free(struct mega__ctx *ctx, mega_gptr_t p)
 {
     if (mega_is_null(p))
         return MEGA_OK;
+    if (ctx->readonly)
+        return mega__degraded_refuse();
     struct mega__arena *a = mega__arena(ctx);
     struct mega__span *span = mega__span_of(ctx, p);
     uint64_t off = mega_offset(p);
@@ -243,9 +246,9 @@ mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p)
     struct mega__place at;
     uint8_t mark = MEGA__MARK_LIVE;
     bool in = false;
-    mega_status_t st = mega__gptr_home(p) < ctx->nhomes
-                           ? look(ctx, p, &at, &mark, &in)
-                           : MEGA_OK;
+    mega_status_t st = mega__degraded_write(ctx);
+    if (!st && mega__gptr_home(p) < ctx->nhomes)
+        st = look(ctx, p, &at, &mark, &in);
     if (st)
         return st;
     if (!in || at.start != mega_offset(p) ||

@@ -294,7 +294,8 @@ static mega_status_t open_span(struct mega__home *home,
 static void choose_how(const struct mega__ctx *ctx, struct mega__home *home,
                        const struct mega__pool *pool)
 {
-    switch (ctx->conf.durability.v.number) {
+    switch (ctx->readonly ? MEGA__DURABLE_AUTO
+                          : ctx->conf.durability.v.number) {
     case MEGA__DURABLE_POWER:
         home->how = MEGA__HOW_FLUSH;
         home->domain = MEGA_DOMAIN_POWER;
@@ -323,7 +324,8 @@ mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
     struct mega__pool *pool = NULL;
     mega_status_t st = mega__home_path(ctx, home->no, k, "", path);
     if (!st)
-        st = mega__pool_open(path, &pool);
+        st = ctx->readonly ? mega__pool_view(path, &pool)
+                           : mega__pool_open(path, &pool);
     if (st)
         return st;
     st = verify_ident(pool, uuid, home->no, k, path);
@@ -416,7 +418,7 @@ mega_status_t mega__home_open_rest(struct mega__ctx *ctx,
                         (unsigned long long)npools);
     for (uint32_t k = 1; !st && k < npools; k++)
         st = mega__home_open_pool(ctx, home, k);
-    return st ? st : remove_unlisted(ctx, home, npools);
+    return st || ctx->readonly ? st : remove_unlisted(ctx, home, npools);
 }
 
 mega_status_t mega__home_remove(struct mega__ctx *ctx, struct mega__home *home)
@@ -458,7 +460,9 @@ struct mega__span *mega__home_map_span(struct mega__ctx *ctx,
         at->pool < home->pools_room ? home->pools[at->pool] : NULL;
     if (!pool) {
         if (mega__home_path(ctx, home->no, at->pool, "", path) ||
-            mega__pool_map(path, at->ino, at->root_off, &pool))
+            (ctx->readonly
+                 ? mega__pool_view(path, &pool)
+                 : mega__pool_map(path, at->ino, at->root_off, &pool)))
             return NULL;
         if (verify_ident(pool, ctx->uuid, home->no, at->pool, path) ||
             keep_pool(home, at->pool, pool)) {

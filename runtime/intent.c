@@ -24,6 +24,7 @@
 #include "chunk.h"
 #include "crash_point.h"
 #include "crc.h"
+#include "degraded.h"
 #include "dirty.h"
 #include "far.h"
 #include "home.h"
@@ -320,6 +321,8 @@ mega_status_t mega__intent_publish(struct mega__ctx *ctx,
     struct once o;
     if (!a)
         return MEGA_ERR_NOMEM;
+    if (ctx->readonly)
+        return mega__degraded_refuse();
     mega_status_t st = mega__intent_check(ctx, items, n, checks);
     once_begin(&o, a);
     if (!st)

@@ -226,13 +226,16 @@ mega_status_t mega__net_expose(struct mega__net *net, struct mega__span *span)
     struct mega__exposed *e = calloc(1, sizeof *e);
     if (!e)
         return mega__fail(MEGA_ERR_NOMEM, "no memory for the key of a span");
-    ucp_mem_map_params_t params = {.field_mask =
-                                       UCP_MEM_MAP_PARAM_FIELD_ADDRESS |
-                                       UCP_MEM_MAP_PARAM_FIELD_LENGTH |
-                                       UCP_MEM_MAP_PARAM_FIELD_FLAGS,
-                                   .address = span->base,
-                                   .length = span->size,
-                                   .flags = UCP_MEM_MAP_NONBLOCK};
+    ucp_mem_map_params_t params = {
+        .field_mask = UCP_MEM_MAP_PARAM_FIELD_ADDRESS |
+                      UCP_MEM_MAP_PARAM_FIELD_LENGTH |
+                      UCP_MEM_MAP_PARAM_FIELD_FLAGS,
+        .address = span->base,
+        .length = span->size,
+        .flags = UCP_MEM_MAP_NONBLOCK,
+        .prot = UCP_MEM_MAP_PROT_LOCAL_READ | UCP_MEM_MAP_PROT_REMOTE_READ};
+    if (net->ctx->readonly) /* else all that there is */
+        params.field_mask |= UCP_MEM_MAP_PARAM_FIELD_PROT;
     e->home = span->home->no;
     e->span = span->no;
     e->size = span->size;

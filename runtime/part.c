@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "chunk.h"
+#include "degraded.h"
 #include "dirty.h"
 #include "log.h"
 #include "slab.h"
@@ -75,11 +76,11 @@ static struct mega__span *span_of(struct mega__ctx *ctx,
 mega_status_t mega__part_store(struct mega__ctx *ctx, struct mega__arena *a,
                                const struct mega__part *part)
 {
-    struct mega__span *span = span_of(ctx, part);
+    mega_status_t st = mega__degraded_write(ctx);
+    struct mega__span *span = st ? NULL : span_of(ctx, part);
     uint64_t off = mega_offset(part->p);
-    mega_status_t st = MEGA_OK;
     if (!span)
-        return MEGA_ERR_ARG;
+        return st ? st : MEGA_ERR_ARG;
     if (is_word(span,
                 off)) /* what it vouches for is durable first: layout.h, 5 */
         st = mega__dirty_fence(a);
@@ -98,7 +99,8 @@ mega_status_t mega__part_store(struct mega__ctx *ctx, struct mega__arena *a,
 mega_status_t mega__part_apply(struct mega__ctx *ctx, struct mega__arena *a,
                                const struct mega__part *part)
 {
-    mega_status_t st = part->src ? mega__part_store(ctx, a, part) : MEGA_OK;
+    mega_status_t st =
+        part->src ? mega__part_store(ctx, a, part) : mega__degraded_write(ctx);
     struct mega__span *span = st ? NULL : span_of(ctx, part);
     if (!span)
         return st ? st : MEGA_ERR_ARG;

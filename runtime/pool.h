@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * pool.h - persistent memory: pool files, flush and drain. The bottom of the
- * runtime; pool_pmem.c (libpmemobj) and pool_files.c implement it, and for tests
- * test/lib/pool_lossy.c, which loses what was not fenced.
+ * runtime; pool_pmem.c (libpmemobj) and pool_files.c implement it, and for
+ * tests test/lib/pool_lossy.c, which loses what was not fenced.
  *
  * ASSUMPTIONS: paths are absolute or relative to the working directory and
  * fit; the caller holds the home's lock file.
@@ -69,6 +69,11 @@ mega_status_t mega__pool_open(const char *path, struct mega__pool **pool_p);
  * IO. */
 mega_status_t mega__pool_map(const char *path, uint64_t ino, uint64_t root_off,
                              struct mega__pool **pool_p);
+
+/* Maps a pool file to be read only; no store to it is possible, no flush of it
+ * is needed. libpmemobj has no part in it, so what it has to recover stays as
+ * it is. ERRORS: ABSENT; DAMAGED - no root of Megalloc in it; IO. */
+mega_status_t mega__pool_view(const char *path, struct mega__pool **pool_p);
 
 /* Closes or unmaps. Accepts a pointer to NULL. */
 void mega__pool_close(struct mega__pool **pool_p);

@@ -29,6 +29,8 @@
     (UINT64_C(256) << 10) /* libpmemobj's unit of large objects */
 #define POOL_OVERHEAD (UINT64_C(3) << 20) /* a little less than it takes */
 #define ADD_SPAN_TRIES 64
+#define ROOT_WITHIN (UINT64_C(16) << 20) /* of a file */
+#define ROOT_STEP 16
 
 struct mega__pool {
     PMEMobjpool *pop; /* NULL: only mapped */
@@ -118,8 +120,8 @@ mega_status_t mega__pool_drain(struct mega__flusher *f)
 
 static bool is_dax(int fd)
 {
-    void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-                   MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+    void *p =
+        mmap(NULL, 4096, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
     if (p == MAP_FAILED)
         return false;
     munmap(p, 4096);
@@ -311,6 +313,54 @@ err_close:
     if (fd >= 0)
         close(fd);
     free(pool);
+    return st;
+}
+
+/* The root's first record tells its own place. libpmemobj puts the root before
+ * any span. */
+static bool find_root(struct mega__pool *pool)
+{
+    struct mega__pool_ident id;
+    uint64_t end = pool->size < ROOT_WITHIN ? pool->size : ROOT_WITHIN;
+    for (uint64_t at = 0; at + sizeof(struct mega__pool_root) <= end;
+         at += ROOT_STEP) {
+        memcpy(&id, pool->base + at, sizeof id);
+        if (id.magic == MEGA__POOL_MAGIC && id.self == at &&
+            id.crc == mega__crc(&id, sizeof id - 4)) {
+            pool->root_off = at;
+            return true;
+        }
+    }
+    return false;
+}
+
+mega_status_t mega__pool_view(const char *path, struct mega__pool **pool_p)
+{
+    struct mega__pool *pool = new_pool(path);
+    if (!pool)
+        return MEGA_ERR_NOMEM;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    mega_status_t st = fd < 0 ? refuse("view", path) : find_domain(pool, fd);
+    off_t end = st ? 0 : lseek(fd, 0, SEEK_END);
+    pool->how = MEGA__HOW_NONE;
+    pool->size = end > 0 ? (uint64_t)end : 0;
+    if (!st && pool->size > 0) {
+        void *base = mmap(NULL, pool->size, PROT_READ, MAP_SHARED, fd, 0);
+        pool->base = base == MAP_FAILED ? NULL : base;
+        if (!pool->base)
+            st = mega__fail(MEGA_ERR_IO, "map %s: %s", path, strerror(errno));
+    }
+    if (fd >= 0)
+        close(fd);
+    if (!st && !find_root(pool))
+        st = mega__fail(MEGA_ERR_DAMAGED,
+                        "%s has no root of Megalloc: restore the file from a "
+                        "copy, or move it away",
+                        path);
+    if (st)
+        mega__pool_close(&pool);
+    else
+        *pool_p = pool;
     return st;
 }
 

@@ -130,8 +130,19 @@ static mega_status_t sum_up(struct mega__ctx *ctx)
     return st;
 }
 
+/* Nothing is settled, so all stays as in the epoch of the job before. */
+static mega_status_t look_only(struct mega__ctx *ctx)
+{
+    ctx->epoch14 = mega__epoch14(ctx->epoch);
+    ctx->dead_mark = mega__dead_mark(ctx->epoch);
+    ctx->recovery.epoch = ctx->epoch;
+    return verify_served(ctx);
+}
+
 mega_status_t mega__recover(struct mega__ctx *ctx)
 {
+    if (ctx->readonly)
+        return look_only(ctx);
     struct mega__live *live = calloc(1, sizeof *live);
     mega_status_t st =
         live ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory to recover");

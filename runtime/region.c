@@ -16,6 +16,7 @@
 #include "agent.h"
 #include "arena.h"
 #include "crash_point.h"
+#include "degraded.h"
 #include "directory.h"
 #include "home.h"
 #include "log.h"
@@ -328,6 +329,8 @@ mega_status_t mega__region_create(struct mega__ctx *ctx, const char *name,
                                   uint64_t bytes, struct mega_region **r_p)
 {
     struct decision d = {.bytes = bytes};
+    if (ctx->readonly)
+        return mega__degraded_refuse();
     struct mega__home *home0 = home0_if_served(ctx);
     if (home0)
         d.status =
@@ -353,6 +356,8 @@ mega_status_t mega__region_open(struct mega__ctx *ctx, const char *name,
 {
     struct decision d = {0};
     struct mega__home *home0 = home0_if_served(ctx);
+    if (mega__degraded_is_absent(ctx, 0))
+        return mega__degraded_absent(ctx, 0);
     if (home0) {
         d.status = mega__dir_region_find(home0, name, &d.line);
         if (!d.status) {
@@ -406,6 +411,8 @@ mega_status_t mega__region_grow(struct mega_region *r, uint64_t more)
     /* a run ends with its extent: what is left there is used first */
     uint64_t have = r->bytes_per_home, want = have + more;
     uint64_t reserved = mega__run_extents(have) << MEGA__EXTENT_SHIFT;
+    if (ctx->readonly)
+        return mega__degraded_refuse();
     mega_status_t st =
         want < have ? mega__fail(MEGA_ERR_TOO_BIG,
                                  "region %s cannot have more bytes", r->name)
@@ -432,6 +439,8 @@ mega_status_t mega__region_destroy(struct mega_region **r_p)
     struct mega_region *r = *r_p;
     struct mega__ctx *ctx = r->ctx;
     uint32_t id = r->id, line = r->line;
+    if (ctx->readonly)
+        return mega__degraded_refuse();
     mega_status_t st = mega__net_flush_all(ctx->net);
     mega_status_t drained = mega__arena_drain_all(ctx, &ctx->flusher);
     /* no byte of ours may land after the region's memory is another's */

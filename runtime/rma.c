@@ -12,6 +12,7 @@
 
 #include "arena.h"
 #include "chunk.h"
+#include "degraded.h"
 #include "directory.h"
 #include "dirty.h"
 #include "far.h"
@@ -66,7 +67,10 @@ static mega_status_t check_far(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
     uint64_t size = 0, off = mega_offset(p);
     if (!mega__rma_is_remote(ctx, p))
         return mega__rma_refuse(ctx, p, n);
-    mega_status_t st = mega__net_span(ctx->net, mega__gptr_home(p), no, &size);
+    mega_status_t st = mega__degraded_reach(ctx, mega__gptr_home(p));
+    if (st)
+        return st;
+    st = mega__net_span(ctx->net, mega__gptr_home(p), no, &size);
     if (st == MEGA_ERR_ABSENT)
         return mega__rma_refuse(ctx, p, n);
     if (st || (off <= size && n <= size - off &&
@@ -80,6 +84,8 @@ static mega_status_t check_far(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
 mega_status_t mega__rma_put(struct mega__ctx *ctx, mega_gptr_t p,
                             const void *src, size_t n)
 {
+    if (__builtin_expect(ctx->readonly, 0))
+        return mega__degraded_refuse();
     char *to = mega__rma_address(ctx, p, n);
     if (__builtin_expect(to != NULL, 1)) {
         if (n == 8) /* one store: a pointer is never seen in halves */
@@ -95,7 +101,7 @@ mega_status_t mega__rma_put(struct mega__ctx *ctx, mega_gptr_t p,
 mega_status_t mega__rma_put_nbi(struct mega__ctx *ctx, mega_gptr_t p,
                                 const void *src, size_t n)
 {
-    if (!mega__rma_is_remote(ctx, p))
+    if (!mega__rma_is_remote(ctx, p) || ctx->readonly)
         return mega__rma_put(ctx, p, src, n);
     mega_status_t st = check_far(ctx, p, n);
     return st ? st : mega__net_put_nbi(ctx->net, p, src, n);
@@ -128,6 +134,8 @@ mega_status_t mega__rma_get_nbi(struct mega__ctx *ctx, void *dst, mega_gptr_t p,
 mega_status_t mega__rma_copy(struct mega__ctx *ctx, mega_gptr_t dst,
                              mega_gptr_t src, size_t n)
 {
+    if (__builtin_expect(ctx->readonly, 0))
+        return mega__degraded_refuse();
     const char *from = mega__rma_address(ctx, src, n);
     char *to = mega__rma_address(ctx, dst, n);
     if (from)
@@ -178,6 +186,19 @@ AMO(uint64_t)
 AMO(uint32_t)
 #undef AMO
 
+/* A transport may fetch by adding 0, which is a store. */
+static mega_status_t amo_readonly(struct mega__ctx *ctx, mega_amo_op_t op,
+                                  size_t size, mega_gptr_t p, uint64_t *old_p)
+{
+    uint64_t old = 0; /* little end first: 4 bytes are the lower ones */
+    if (op != MEGA_AMO_FETCH)
+        return mega__degraded_refuse();
+    mega_status_t st = mega__rma_get(ctx, &old, p, size);
+    if (!st && old_p)
+        *old_p = old;
+    return st;
+}
+
 mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
                             size_t size, mega_gptr_t p, uint64_t value,
                             uint64_t compare, uint64_t *old_p)
@@ -188,6 +209,8 @@ mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
                           "operation %d on %zu bytes at %#llx: atomics take 4 "
                           "or 8 aligned bytes",
                           (int)op, size, (unsigned long long)p.v);
+    if (__builtin_expect(ctx->readonly, 0))
+        return amo_readonly(ctx, op, size, p, old_p);
     char *at = mega__rma_address(ctx, p, size);
     if (__builtin_expect(at != NULL, 1)) {
         old = size == 8
@@ -252,6 +275,8 @@ persist_any(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
 
 mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
 {
+    if (__builtin_expect(ctx->readonly, 0))
+        return mega__degraded_refuse();
     struct mega__span *span = mega__span_of(ctx, p);
     struct mega__arena *a = mega__arena(ctx);
     uint64_t off = mega_offset(p);
@@ -269,6 +294,8 @@ mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
 mega_status_t mega__rma_put_persist(struct mega__ctx *ctx, mega_gptr_t p,
                                     const void *src, size_t n)
 {
+    if (__builtin_expect(ctx->readonly, 0))
+        return mega__degraded_refuse();
     if (mega__rma_is_remote(ctx, p))
         return persist_far(ctx, &(struct mega__part){
                                     .p = p, .src = src, .n = n, .marks = true});
@@ -279,6 +306,8 @@ mega_status_t mega__rma_put_persist(struct mega__ctx *ctx, mega_gptr_t p,
 mega_status_t mega__rma_persist_marks(struct mega__ctx *ctx, mega_gptr_t p)
 {
     struct mega__place at;
+    if (__builtin_expect(ctx->readonly, 0))
+        return mega__degraded_refuse();
     if (mega__rma_is_remote(ctx, p)) {
         mega_status_t st = persist_far(
             ctx, &(struct mega__part){.p = p, .n = 1, .marks = true});

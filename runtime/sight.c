@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "degraded.h"
 #include "far.h"
 #include "log.h"
 
@@ -23,6 +24,9 @@ mega_status_t mega__sight_begin(struct mega__sight *s, struct mega__ctx *ctx,
     s->home = home;
     if (home->local)
         return MEGA_OK;
+    mega_status_t st = mega__degraded_reach(ctx, home->no);
+    if (st)
+        return st;
     struct mega__arena *a = mega__arena(ctx);
     s->marks = malloc((size_t)WINDOW * MEGA__EXTENT_GRANULES);
     if (!a || !s->marks)

@@ -20,6 +20,7 @@
 #include "class.h"
 #include "crash_point.h"
 #include "deal.h"
+#include "degraded.h"
 #include "home.h"
 #include "lockfile.h"
 #include "log.h"
@@ -122,8 +123,10 @@ static void notice(struct mega__ctx *ctx)
         }
     if (ctx->place.rank != 0)
         return;
-    if (weakest == MEGA_DOMAIN_PROCESS &&
-        ctx->conf.durability.v.number != MEGA__DURABLE_PROCESS)
+    if (ctx->readonly)
+        mega__degraded_notice(ctx);
+    else if (weakest == MEGA_DOMAIN_PROCESS &&
+             ctx->conf.durability.v.number != MEGA__DURABLE_PROCESS)
         mega__log(MEGA__LOG_WARN,
                   "home %u lies in memory that survives a crash of the job, "
                   "not the loss of power (MEGALLOC_DURABILITY=process says "
@@ -144,6 +147,10 @@ static void notice(struct mega__ctx *ctx)
 static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
 {
     mega_status_t st = mega__boot_agree(ctx->boot, conf);
+    ctx->readonly = ctx->conf.open.v.number == MEGA__OPEN_DEGRADED;
+    if (!st)
+        st = mega__boot_same(ctx->boot, &ctx->readonly, sizeof ctx->readonly,
+                             "MEGALLOC_OPEN=degraded");
     if (!st)
         st = mega__boot_agree(ctx->boot, mega__net_start(ctx, &ctx->net));
     if (!st)
@@ -258,6 +265,8 @@ mega_status_t mega__space_commit(struct mega__ctx *ctx)
 /* All is durable everywhere, then a home is marked clean. */
 static mega_status_t end_cleanly(struct mega__ctx *ctx)
 {
+    if (ctx->readonly) /* others may still read what is served here */
+        return mega__boot_barrier(ctx->boot);
     mega__arena_give_up_all(ctx);
     mega_status_t st = mega__space_commit(ctx);
     uint32_t i = 0;

@@ -80,7 +80,7 @@ struct mega__span {
 
 struct mega__home {
     uint32_t no;
-    int server;   /* rank */
+    int server;   /* rank; -1: absent (degraded.h) */
     bool local;   /* this host maps it: spans and block are valid */
     bool serving; /* this rank is the server */
     enum mega__how how;
@@ -236,7 +236,9 @@ struct mega__ctx {
     uint32_t epoch14;
     uint8_t dead_mark;
     uint32_t nhomes;
-    int my_home; /* preferred by MEGA_ANY_HOME; -1: none local */
+    bool readonly;    /* MEGALLOC_OPEN=degraded (degraded.h) */
+    uint32_t nabsent; /* homes without a server: only if readonly */
+    int my_home;      /* preferred by MEGA_ANY_HOME; -1: none local */
     struct mega__home *homes;
     struct mega__classes classes;
     mega_recovery_t recovery;

@@ -25,7 +25,7 @@ done
 nonsense HOME_SIZE=1 "MEGALLOC_HOME_SIZE"
 nonsense HOME_MAX=12Q "K, M, G or T"
 nonsense HOME_MAX=1M "less than MEGALLOC_HOME_SIZE"
-nonsense OPEN=maybe "give one of: auto create open"
+nonsense OPEN=maybe "give one of: auto create open degraded"
 nonsense DURABILITY=diamond "give one of: auto power power-msync process"
 for value in 0 5K; do
     nonsense "TIMEOUT=$value" "seconds from 1 to 999999"

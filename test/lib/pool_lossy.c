@@ -18,7 +18,7 @@
 struct mega__pool {
     struct medium *medium;
     struct medium_file *file;
-    bool server;
+    bool server, view;
 };
 
 static void point(struct medium *m, const char *what, const void *addr,
@@ -249,6 +249,22 @@ mega_status_t mega__pool_map(const char *path, uint64_t ino, uint64_t root_off,
     return st;
 }
 
+mega_status_t mega__pool_view(const char *path, struct mega__pool **pool_p)
+{
+    struct medium *m = medium_in_use();
+    mega_status_t st = MEGA_OK;
+    medium_lock(m);
+    struct medium_file *file = medium_find(m, path);
+    if (!file)
+        st = mega__fail(MEGA_ERR_ABSENT, "view %s: no such file", path);
+    else {
+        *pool_p = new_pool(m, file, false);
+        (*pool_p)->view = true;
+    }
+    medium_unlock(m);
+    return st;
+}
+
 void mega__pool_close(struct mega__pool **pool_p)
 {
     struct mega__pool *pool = *pool_p;
@@ -292,7 +308,7 @@ uint64_t mega__pool_ino(const struct mega__pool *pool)
 
 enum mega__how mega__pool_how(const struct mega__pool *pool)
 {
-    return pool->medium->how;
+    return pool->view ? MEGA__HOW_NONE : pool->medium->how;
 }
 
 mega_domain_t mega__pool_domain(const struct mega__pool *pool)

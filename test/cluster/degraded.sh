@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# degraded.sh - MEGALLOC_OPEN=degraded: a space of which homes are missing is
+# read and cannot be changed; with the homes back it is the space of before. On
+# one host, and on three, which are names of this one.
+. "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
+export OMPI_MCA_hwloc_base_binding_policy=none
+mkdir "$scratch/away"
+places=$scratch/places
+
+# on HOSTS PROGRAM ARGUMENT...: a rank on each host, a word of HOSTS.
+on() {
+    local hosts=($1) program=$2
+    shift 2
+    output=$(HOSTS_OF_RANKS="${hosts[*]}" timeout -k 5 "$patience" "$megarun" \
+        -n ${#hosts[@]} bash -c '
+        hosts=($HOSTS_OF_RANKS)
+        export MEGALLOC_HOST=${hosts[${OMPI_COMM_WORLD_RANK:-${PMI_RANK:?}}]}
+        unset HOSTS_OF_RANKS
+        exec "$@"' bash "$programs/$program" "$@" 2>&1)
+    status=$?
+}
+
+sums() {
+    find "$scratch" -name 'home-*' -type f ! -path '*/away/*' -exec \
+        sha256sum {} + | sort -k 2
+}
+
+# take HOME...: its file goes away; give: all are back.
+take() {
+    local home
+    for home; do
+        mv "$scratch"/*/"home-$home.0.pool" "$scratch/away/"
+    done
+}
+
+give() {
+    local file home
+    for file in "$scratch"/away/*; do
+        [[ -e $file ]] || continue
+        home=${file##*/home-}
+        home=${home%%.*}
+        mv "$file" "$(dirname "$scratch"/*/"home-$home.lock")/"
+    done
+}
+
+good() { # NAME
+    if ((status == 0)); then
+        tap_ok "$1"
+    else
+        tap_fail "$1" "status $status: $output"
+    fi
+}
+
+# degraded NAME HOSTS CLEAN HOME...: these homes are missing.
+degraded() {
+    local name=$1 hosts=$2 clean=$3 before
+    shift 3
+    take "$@"
+    before=$(sums)
+    MEGALLOC_OPEN=degraded on "$hosts" degraded look "$places" "$clean" "-$*"
+    good "$name: what is there is read"
+    tap_empty "$name: one line tells of it" "$(
+        (($(grep -c 'MEGALLOC_OPEN=degraded: the space is read-only' \
+            <<<"$output") == 1)) || echo "$output"
+        [[ $clean == 1 || $output == *"before recovery"* ]] ||
+            echo "nothing about recovery: $output")"
+    tap_empty "$name: no byte of a file has changed" \
+        "$(diff <(echo "$before") <(sums))"
+    if (($# > 0)); then
+        on "$hosts" degraded whole "$places" "$clean"
+        refused "$name: without the variable it is refused" \
+            "home $1 of 3 is missing" "home-$1.0.pool" MEGALLOC_OPEN=degraded
+    fi
+    give
+}
+
+# over NAME HOSTS: a space with a home on each, left in both ways.
+over() {
+    local name=$1 hosts=$2 end clean
+    for end in clean crash; do
+        clean=1
+        [[ $end == clean ]] || clean=0
+        rm -rf "$scratch"/space "$scratch"/h?
+        on "$hosts" degraded make "$places" $end
+        degraded "$name, $end, home 1" "$hosts" $clean 1
+        degraded "$name, $end, home 2" "$hosts" $clean 2
+        degraded "$name, $end, home 0" "$hosts" $clean 0
+        degraded "$name, $end, two homes" "$hosts" $clean 1 2
+        degraded "$name, $end, none" "$hosts" $clean
+        [[ $name != *three* ]] ||
+            degraded "$name, $end, home 1, two ranks" "h0 h2" $clean 1
+        on "$hosts" degraded whole "$places" $clean
+        good "$name, $end: the whole space is there again"
+    done
+}
+
+over "one host" "h0 h0 h0"
+if grep -q '^UCX_LIBS = .' "$MEGA_BUILDDIR/Makefile"; then
+    export MEGALLOC_DIR=$scratch/%h UCX_TLS=tcp,self
+    over "three hosts" "h0 h1 h2"
+else
+    tap_skip "three hosts" "this build is without UCX"
+fi
+
+# ---- What is refused ----
+
+export MEGALLOC_DIR=$scratch/none
+MEGALLOC_OPEN=degraded job 2 life open
+refused "a space that does not exist is not made" MEGALLOC_OPEN=degraded none
+tap_empty "nor its directory" "$(ls -d "$MEGALLOC_DIR" 2>/dev/null)"
+tap_end
