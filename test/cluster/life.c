@@ -47,7 +47,8 @@ static void walk_list(const char *name)
         HOLDS(mega_home(p) == (int)(node.seq % (uint64_t)mega_nhomes()));
         MUST(mega_usable_size(p, &usable));
         HOLDS(usable >= size);
-        HOLDS(mega_gptr_of(mega_ptr(p)).v == p.v);
+        HOLDS(mega_ptr(p) ? mega_gptr_of(mega_ptr(p)).v == p.v
+                          : mega_home(p) != mega_my_home());
         for (size_t i = 0; i < size - offsetof(struct node, fill); i++)
             HOLDS(node.fill[i] == (node.seq & 255));
         p = node.next;

@@ -11,6 +11,8 @@ scratch=$(mktemp -d /dev/shm/megalloc-cluster.XXXXXX) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 export MEGALLOC_DIR=$scratch/space MEGALLOC_HOME_SIZE=16M
 export MEGALLOC_DURABILITY=process # of memory, and meant: no notice
+launch=("$megarun")      # what starts a job; in hosts.sh: over hosts
+spaces=("$MEGALLOC_DIR") # as seen from here
 # A job that hangs is a fault of the test, told after this time.
 patience=${CLUSTER_TIMEOUT:-120}
 
@@ -18,7 +20,7 @@ patience=${CLUSTER_TIMEOUT:-120}
 job() {
     local ranks=$1 program=$2
     shift 2
-    output=$(timeout -k 5 "$patience" "$megarun" -n "$ranks" \
+    output=$(timeout -k 5 "$patience" "${launch[@]}" -n "$ranks" \
         "$programs/$program" "$@" 2>&1)
     status=$?
 }
@@ -64,5 +66,5 @@ refused() {
 }
 
 new_space() {
-    rm -rf "$MEGALLOC_DIR"
+    rm -rf "$MEGALLOC_DIR" "${spaces[@]}"
 }
