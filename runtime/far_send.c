@@ -12,7 +12,10 @@
  * no chunk may go along.
  *
  * Locks: far_lock of an arena, over its list; held while a message is under
- * way, so that two threads never send one mark in two orders.
+ * way, so that two threads never send one mark in two orders. Whether a mark is
+ * sent is decided by now and sent alone: lists and bits say where to look. The
+ * arena's own thread clears them; another that sends leaves them as they are,
+ * so the owner need not ask for the lock for each mark (slab->noted).
  */
 #include <stdlib.h>
 
@@ -25,9 +28,10 @@ void mega__far_note(struct mega__arena *a, const _Atomic uint8_t *mark)
     struct mega__far *far =
         (struct mega__far *)((uintptr_t)mark &
                              ~(uintptr_t)(MEGA__FAR_ALIGN - 1));
-    unsigned line = (unsigned)((mark - far->now) / MEGA__LINE);
+    const uint32_t line = UINT32_C(1) << (mark - far->now) / MEGA__LINE;
     pthread_mutex_lock(&a->far_lock);
-    far->lines |= UINT32_C(1) << line;
+    far->lines |= line;
+    far->slab->noted |= line;
     if (!far->listed) {
         far->listed = true;
         far->next = a->far_dirty;
@@ -136,7 +140,6 @@ static mega_status_t add_slab(struct letter *l, struct mega__far *far)
 {
     mega_status_t st = MEGA_OK;
     uint32_t lines = far->lines;
-    far->lines = 0;
     for (; !st && lines; lines &= lines - 1)
         st = add_line(l, far, (unsigned)__builtin_ctz(lines));
     return st;
@@ -159,23 +162,39 @@ static mega_status_t add_frees(struct letter *l, struct mega__arena *a,
     return st;
 }
 
+/* Off the list: what changes from now on is noted anew. */
+static void settle(struct mega__far *far)
+{
+    far->lines = 0;
+    far->slab->noted = 0;
+    far->listed = false;
+}
+
+static mega_status_t add_slabs(struct letter *l, struct mega__arena *a,
+                               uint32_t home)
+{
+    const bool own = pthread_equal(a->thread, pthread_self());
+    struct mega__far **link = &a->far_dirty, *far;
+    mega_status_t st = MEGA_OK;
+    while (!st && (far = *link) != NULL) {
+        if (far->slab->span->home->no == home) {
+            st = add_slab(l, far);
+            if (own) {
+                *link = far->next;
+                settle(far);
+                continue;
+            }
+        }
+        link = &far->next;
+    }
+    return st;
+}
+
 static mega_status_t send_locked(struct mega__arena *a, uint32_t home,
                                  const struct mega__part *parts, size_t n)
 {
     struct letter l = {.ctx = a->ctx, .n = 0, .nbytes = 0};
-    struct mega__far **link = &a->far_dirty;
-    mega_status_t st = MEGA_OK;
-    while (*link) {
-        struct mega__far *far = *link;
-        if (far->slab->span->home->no != home) {
-            link = &far->next;
-            continue;
-        }
-        *link = far->next;
-        far->listed = false;
-        if (!st)
-            st = add_slab(&l, far);
-    }
+    mega_status_t st = add_slabs(&l, a, home);
     if (!st)
         st = add_frees(&l, a, home);
     for (size_t i = 0; !st && i < n; i++) {
@@ -211,12 +230,14 @@ mega_status_t mega__far_send_all(struct mega__arena *a)
 {
     mega_status_t st = MEGA_OK;
     pthread_mutex_lock(&a->far_lock);
-    while (!st && (a->far_dirty || a->nfar_frees)) {
-        uint32_t home = a->far_dirty
-                            ? a->far_dirty->slab->span->home->no
-                            : mega__gptr_home(mega_from_bits(a->far_frees[0]));
-        st = send_locked(a, home, NULL, 0);
+    struct mega__far *far = a->far_dirty, *next;
+    for (; !st && far; far = next) {
+        next = far->next; /* its home's go together; again, they are sent */
+        st = send_locked(a, far->slab->span->home->no, NULL, 0);
     }
+    while (!st && a->nfar_frees)
+        st = send_locked(a, mega__gptr_home(mega_from_bits(a->far_frees[0])),
+                         NULL, 0);
     pthread_mutex_unlock(&a->far_lock);
     return st;
 }
