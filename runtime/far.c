@@ -321,3 +321,21 @@ void mega__far_published(const struct mega__place *at)
     atomic_store_explicit(&slab->far->now[g], MEGA__MARK_LIVE,
                           memory_order_release);
 }
+
+void mega__far_dead(struct mega__ctx *ctx, const struct mega__place *at)
+{
+    _Atomic(struct mega__slab *) *entry = &at->span->slabs[at->extent];
+    struct mega__slab *slab = atomic_load_explicit(entry, memory_order_acquire);
+    uint32_t g = (uint32_t)(at->start & IN_EXTENT) >> MEGA__GRANULE_SHIFT;
+    if (!mega__word_is_slab(at->word) || !slab)
+        return;
+    pthread_mutex_lock(&slab->arena->far_lock); /* who sends sees both stores */
+    if (atomic_load_explicit(entry, memory_order_acquire) == slab) {
+        /* not given up: that takes the lock, after it has left the table */
+        atomic_store_explicit(&slab->far->sent[g], ctx->dead_mark,
+                              memory_order_relaxed);
+        atomic_store_explicit(&slab->far->now[g], ctx->dead_mark,
+                              memory_order_release);
+    }
+    pthread_mutex_unlock(&slab->arena->far_lock);
+}

@@ -71,6 +71,9 @@ mega_status_t mega__far_free_mark(struct mega__arena *a, mega_gptr_t mark);
 /* A reserved chunk of an own far slab was made LIVE there by publish. */
 void mega__far_published(const struct mega__place *at);
 
+/* A chunk of an own far slab was made dead there by publish. */
+void mega__far_dead(struct mega__ctx *ctx, const struct mega__place *at);
+
 /* ---- Marks to be sent (far_send.c) ---- */
 
 /* A mark of an own far slab was stored. Any thread's arena a that owns it. */

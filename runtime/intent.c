@@ -212,8 +212,10 @@ static mega_status_t free_dead(struct mega__ctx *ctx, struct mega__arena *a,
                    : mega__far_run_free(ctx,
                                         mega__span_gptr(at->span, at->start),
                                         MEGA__RUN_DEAD);
-    if (!mark->addr)
+    if (!mark->addr) {
+        mega__far_dead(ctx, at);
         return mega__far_free_mark(a, mark->p);
+    }
     __atomic_store_n((uint8_t *)mark->addr, MEGA__MARK_FREE, __ATOMIC_RELEASE);
     uint64_t w = mega__span_word(at->span, at->extent);
     if (mega__word_is_slab(w) && !mega__slab_owned(ctx, w))

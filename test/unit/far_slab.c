@@ -4,6 +4,8 @@
 #include <criterion/criterion.h>
 
 #include "arena.h"
+#include "hot.h"
+#include "intent.h"
 #include "test/lib/ops.h"
 #include "test/lib/world.h"
 
@@ -75,4 +77,34 @@ Test(far_slab, with_room_are_adopted_and_no_others)
 {
     run(fill_and_thin);
     run(take_all);
+}
+
+/* Publish has freed it there: its owner here must not free it once more. */
+static void free_what_is_dead(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_gptr_t slot, p[3];
+    (void)arg;
+    if (rank == 1) {
+        OK(ops_alloc(ctx, OPS_DEFAULT, 1, 8, &slot));
+        ops_store(ctx, slot, mega_null());
+        mega_publish_item_t item = {MEGA_PUBLISH_ALLOC, {0}, slot};
+        OK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, SIZE, &item.chunk));
+        OK(mega__intent_publish(ctx, &item, 1, 0));
+        p[0] = item.chunk;
+        item.op = MEGA_PUBLISH_FREE;
+        OK(mega__intent_publish(ctx, &item, 1, 0));
+        CHECK(ops_free(ctx, p[0]) == MEGA_ERR_NOT_LIVE, "freed twice");
+        OK(ops_drain(ctx));
+        CHECK(ops_free(ctx, p[0]) == MEGA_ERR_NOT_LIVE, "freed twice");
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, SIZE, &p[1]));
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, SIZE, &p[2]));
+        CHECK(p[1].v != p[2].v, "handed out twice");
+        OK(ops_drain(ctx));
+    }
+    world_barrier(ctx);
+}
+
+Test(far_slab, a_chunk_that_publish_has_freed_is_not_freed_again)
+{
+    run(free_what_is_dead);
 }
