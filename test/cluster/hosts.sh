@@ -8,8 +8,7 @@
 # damage and tool_* (they look at files), settings (its words do not depend on
 # hosts), medium and textindex_* (faults.sh), net (it names hosts itself), jobs
 # of fewer ranks than hosts (a home whose host has no rank is absent).
-# Not yet: heap and model, which write through pointers; moves, which finds that
-# a chunk freed by mega_publish may be freed again (free_own in runtime/far.c).
+# Not yet: heap and model, which write through pointers, and points.
 #   HOSTS="2 3"   with how many
 #   LONG_TESTS=1  kills over three hosts, too
 . "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
@@ -92,6 +91,9 @@ for hosts in ${HOSTS:-2 3}; do
     passes "$on: all of them are there for more ranks" $((hosts + 1)) grow look 4
     new_space
     passes "$on: all ranks make one home grow at once" $hosts grow at_once
+
+    new_space
+    steps "$on" $hosts moves
 
     ((hosts == 2)) || [[ ${LONG_TESTS-} ]] || continue
     export MEGALLOC_HOME_SIZE=16M
