@@ -309,20 +309,7 @@ mega_status_t mega__far_run_free(struct mega__ctx *ctx, mega_gptr_t p,
     return mega__agent_ask(ctx, home, &req);
 }
 
-void mega__far_published(const struct mega__place *at)
-{
-    struct mega__slab *slab = atomic_load_explicit(&at->span->slabs[at->extent],
-                                                   memory_order_acquire);
-    uint32_t g = (uint32_t)(at->start & IN_EXTENT) >> MEGA__GRANULE_SHIFT;
-    if (!mega__word_is_slab(at->word) || !slab)
-        return;
-    atomic_store_explicit(&slab->far->sent[g], MEGA__MARK_LIVE,
-                          memory_order_relaxed);
-    atomic_store_explicit(&slab->far->now[g], MEGA__MARK_LIVE,
-                          memory_order_release);
-}
-
-void mega__far_dead(struct mega__ctx *ctx, const struct mega__place *at)
+void mega__far_has(const struct mega__place *at, uint8_t mark)
 {
     _Atomic(struct mega__slab *) *entry = &at->span->slabs[at->extent];
     struct mega__slab *slab = atomic_load_explicit(entry, memory_order_acquire);
@@ -332,10 +319,8 @@ void mega__far_dead(struct mega__ctx *ctx, const struct mega__place *at)
     pthread_mutex_lock(&slab->arena->far_lock); /* who sends sees both stores */
     if (atomic_load_explicit(entry, memory_order_acquire) == slab) {
         /* not given up: that takes the lock, after it has left the table */
-        atomic_store_explicit(&slab->far->sent[g], ctx->dead_mark,
-                              memory_order_relaxed);
-        atomic_store_explicit(&slab->far->now[g], ctx->dead_mark,
-                              memory_order_release);
+        atomic_store_explicit(&slab->far->sent[g], mark, memory_order_relaxed);
+        atomic_store_explicit(&slab->far->now[g], mark, memory_order_release);
     }
     pthread_mutex_unlock(&slab->arena->far_lock);
 }

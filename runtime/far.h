@@ -68,11 +68,8 @@ mega_status_t mega__far_run_free(struct mega__ctx *ctx, mega_gptr_t p,
  * its home on. */
 mega_status_t mega__far_free_mark(struct mega__arena *a, mega_gptr_t mark);
 
-/* A reserved chunk of an own far slab was made LIVE there by publish. */
-void mega__far_published(const struct mega__place *at);
-
-/* A chunk of an own far slab was made dead there by publish. */
-void mega__far_dead(struct mega__ctx *ctx, const struct mega__place *at);
+/* Publish has stored a mark there, of a chunk of an own far slab. */
+void mega__far_has(const struct mega__place *at, uint8_t mark);
 
 /* ---- Marks to be sent (far_send.c) ---- */
 

@@ -141,12 +141,14 @@ mega_status_t mega__far_refresh(struct mega__slab *slab)
     mega_status_t st = mega__far_send_slab(slab);
     if (!st)
         st = read_marks(slab, marks);
+    pthread_mutex_lock(&slab->arena->far_lock); /* who sends sees both stores */
     for (unsigned g = 0; !st && g < MARK_BYTES; g++) {
         if (rsv[g / 64] >> g % 64 & 1)
             continue;
         atomic_store_explicit(&far->sent[g], marks[g], memory_order_relaxed);
         atomic_store_explicit(&far->now[g], marks[g], memory_order_relaxed);
     }
+    pthread_mutex_unlock(&slab->arena->far_lock);
     return st;
 }
 

@@ -213,7 +213,7 @@ static mega_status_t free_dead(struct mega__ctx *ctx, struct mega__arena *a,
                                         mega__span_gptr(at->span, at->start),
                                         MEGA__RUN_DEAD);
     if (!mark->addr) {
-        mega__far_dead(ctx, at);
+        mega__far_has(at, ctx->dead_mark);
         return mega__far_free_mark(a, mark->p);
     }
     __atomic_store_n((uint8_t *)mark->addr, MEGA__MARK_FREE, __ATOMIC_RELEASE);
@@ -234,7 +234,7 @@ static mega_status_t settle(struct mega__ctx *ctx, struct mega__arena *a,
         const struct mega__place *at = &c[i].at;
         if (items[i].op == MEGA_PUBLISH_ALLOC) {
             if (!c[i].mark.addr)
-                mega__far_published(at);
+                mega__far_has(at, MEGA__MARK_LIVE);
             mega__chunk_unreserve(&u, at);
         } else if (items[i].op == MEGA_PUBLISH_FREE) {
             mega_status_t freed = free_dead(ctx, a, at, &c[i].mark);
