@@ -57,32 +57,33 @@ static void tell_freed(struct mega__ctx *ctx, struct mega__arena *a,
         mega__slab_hint(a, span, extent, w);
 }
 
-/* The span that a part lies in, of a home served here; NULL: none. */
-static struct mega__span *span_of(struct mega__ctx *ctx,
-                                  const struct mega__part *part)
+/* The span that a part lies in, of a home served here that may be changed. */
+static mega_status_t find_span(struct mega__ctx *ctx,
+                               const struct mega__part *part,
+                               struct mega__span **span_p)
 {
     uint32_t home = mega__gptr_home(part->p);
-    struct mega__span *span = NULL;
+    mega_status_t st = mega__degraded_write(ctx);
+    if (st)
+        return st;
+    *span_p = NULL;
     if (home < ctx->nhomes && ctx->homes[home].serving)
-        span = mega__span_range(ctx, part->p, part->n);
-    if (!span)
-        mega__fail(MEGA_ERR_ARG,
-                   "%llu bytes at %#llx: rank %d serves no such memory",
-                   (unsigned long long)part->n, (unsigned long long)part->p.v,
-                   ctx->place.rank);
-    return span;
+        *span_p = mega__span_range(ctx, part->p, part->n);
+    if (*span_p)
+        return MEGA_OK;
+    return mega__fail(MEGA_ERR_ARG,
+                      "%llu bytes at %#llx: rank %d serves no such memory",
+                      (unsigned long long)part->n,
+                      (unsigned long long)part->p.v, ctx->place.rank);
 }
 
-mega_status_t mega__part_store(struct mega__ctx *ctx, struct mega__arena *a,
-                               const struct mega__part *part)
+static mega_status_t store_in(struct mega__ctx *ctx, struct mega__arena *a,
+                              struct mega__span *span,
+                              const struct mega__part *part)
 {
-    mega_status_t st = mega__degraded_write(ctx);
-    struct mega__span *span = st ? NULL : span_of(ctx, part);
     uint64_t off = mega_offset(part->p);
-    if (!span)
-        return st ? st : MEGA_ERR_ARG;
-    if (is_word(span,
-                off)) /* what it vouches for is durable first: layout.h, 5 */
+    mega_status_t st = MEGA_OK;
+    if (is_word(span, off)) /* durable first: what it vouches for (layout.h) */
         st = mega__dirty_fence(a);
     if (st)
         return st;
@@ -96,16 +97,23 @@ mega_status_t mega__part_store(struct mega__ctx *ctx, struct mega__arena *a,
     return MEGA_OK;
 }
 
+mega_status_t mega__part_store(struct mega__ctx *ctx, struct mega__arena *a,
+                               const struct mega__part *part)
+{
+    struct mega__span *span;
+    mega_status_t st = find_span(ctx, part, &span);
+    return st ? st : store_in(ctx, a, span, part);
+}
+
 mega_status_t mega__part_apply(struct mega__ctx *ctx, struct mega__arena *a,
                                const struct mega__part *part)
 {
-    mega_status_t st =
-        part->src ? mega__part_store(ctx, a, part) : mega__degraded_write(ctx);
-    struct mega__span *span = st ? NULL : span_of(ctx, part);
-    if (!span)
-        return st ? st : MEGA_ERR_ARG;
-    if (span->how == MEGA__HOW_NONE || part->n == 0)
-        return MEGA_OK;
+    struct mega__span *span;
+    mega_status_t st = find_span(ctx, part, &span);
+    if (!st && part->src)
+        st = store_in(ctx, a, span, part);
+    if (st || span->how == MEGA__HOW_NONE || part->n == 0)
+        return st;
     if (part->marks)
         return mega__chunk_flush(ctx, a, part->p, part->n);
     mega__pool_flush(&a->flusher, span->how, span->base + mega_offset(part->p),
