@@ -132,6 +132,19 @@ mega_status_t world_do(int nranks, world_fn fn, void *arg)
     return world_run(&w);
 }
 
+void world_on_hosts(struct medium *m, int nranks, world_fn fn,
+                    enum world_end_how how)
+{
+    int hosts[WORLD_RANKS_MAX];
+    struct world w = {.nranks = nranks, .hosts = hosts, .fn = fn, .end = how};
+    for (int r = 0; r < nranks; r++)
+        hosts[r] = r;
+    mega_status_t st = world_run(&w);
+    CHECK(st == MEGA_OK, "%d %s", st, w.message);
+    if (how == WORLD_KILL)
+        medium_power_loss(m);
+}
+
 void world_barrier(struct mega__ctx *ctx)
 {
     mega_status_t st = mega__boot_barrier(ctx->boot);

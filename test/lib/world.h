@@ -47,6 +47,11 @@ mega_status_t world_run(struct world *w);
 /* The usual: so many ranks on one host, closed in the end. */
 mega_status_t world_do(int nranks, world_fn fn, void *arg);
 
+/* Each rank on a host of its own; CHECKs the status of world_run. After
+ * WORLD_KILL m loses its power as well. */
+void world_on_hosts(struct medium *m, int nranks, world_fn fn,
+                    enum world_end_how how);
+
 /* All ranks of the job meet. */
 void world_barrier(struct mega__ctx *ctx);
 

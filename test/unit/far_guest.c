@@ -32,16 +32,6 @@ static void end(void)
 
 TestSuite(far_guest, .init = begin, .fini = end, .timeout = 120);
 
-static void run(int nranks, world_fn fn, enum world_end_how how)
-{
-    static const int hosts[] = {0, 1, 2};
-    struct world w = {.nranks = nranks, .hosts = hosts, .fn = fn, .end = how};
-    mega_status_t st = world_run(&w);
-    CHECK(st == MEGA_OK, "%d %s", st, w.message);
-    if (how == WORLD_KILL)
-        medium_power_loss(m);
-}
-
 /* By two ranks: there are two homes. */
 static void make_root(struct mega__ctx *ctx, int rank, void *arg)
 {
@@ -121,10 +111,10 @@ static void find_nothing(struct mega__ctx *ctx, int rank, void *arg)
 
 Test(far_guest, publish_without_a_home_is_durable)
 {
-    run(2, make_root, WORLD_CLOSE);
-    run(3, publish, WORLD_KILL);
-    run(3, find_and_free, WORLD_KILL);
-    run(3, find_nothing, WORLD_CLOSE);
+    world_on_hosts(m, 2, make_root, WORLD_CLOSE);
+    world_on_hosts(m, 3, publish, WORLD_KILL);
+    world_on_hosts(m, 3, find_and_free, WORLD_KILL);
+    world_on_hosts(m, 3, find_nothing, WORLD_CLOSE);
 }
 
 /* Records come back: there are fewer than this. */
@@ -145,8 +135,8 @@ static void publish_often(struct mega__ctx *ctx, int rank, void *arg)
 
 Test(far_guest, records_are_given_back)
 {
-    run(2, make_root, WORLD_CLOSE);
-    run(3, publish_often, WORLD_CLOSE);
+    world_on_hosts(m, 2, make_root, WORLD_CLOSE);
+    world_on_hosts(m, 3, publish_often, WORLD_CLOSE);
 }
 
 /* The link breaks when so many messages got through: before the record, at
@@ -182,9 +172,9 @@ static void all_or_none(struct mega__ctx *ctx, int rank, void *arg)
 Test(far_guest, publish_into_a_cut_is_all_or_none)
 {
     for (cut_after = 0; cut_after <= 8; cut_after++) {
-        run(2, make_root, WORLD_CLOSE);
-        run(3, publish_into_a_cut, WORLD_KILL);
-        run(3, all_or_none, WORLD_CLOSE);
+        world_on_hosts(m, 2, make_root, WORLD_CLOSE);
+        world_on_hosts(m, 3, publish_into_a_cut, WORLD_KILL);
+        world_on_hosts(m, 3, all_or_none, WORLD_CLOSE);
         world_end(&m);
         begin();
     }

@@ -39,16 +39,6 @@ static void end(void)
 
 TestSuite(far_lost, .init = begin, .fini = end, .timeout = 120);
 
-static void run(int nranks, world_fn fn, enum world_end_how how)
-{
-    static const int hosts[] = {0, 1, 2};
-    struct world w = {.nranks = nranks, .hosts = hosts, .fn = fn, .end = how};
-    mega_status_t st = world_run(&w);
-    CHECK(st == MEGA_OK, "%d %s", st, w.message);
-    if (how == WORLD_KILL)
-        medium_power_loss(m);
-}
-
 static mega_gptr_t slot(unsigned i)
 {
     return mega_add(slots, 8 * (int64_t)i);
@@ -119,9 +109,9 @@ static void records_are_free(struct mega__ctx *ctx, int rank, void *arg)
 
 Test(far_lost, records_kept_for_a_lost_host_run_out_and_the_open_does_them)
 {
-    run(2, lose_all_records, WORLD_KILL);
-    run(2, find_all_done, WORLD_CLOSE);
-    run(2, records_are_free, WORLD_CLOSE);
+    world_on_hosts(m, 2, lose_all_records, WORLD_KILL);
+    world_on_hosts(m, 2, find_all_done, WORLD_CLOSE);
+    world_on_hosts(m, 2, records_are_free, WORLD_CLOSE);
 }
 
 /* ---- Records that a far home lends ---- */
@@ -165,8 +155,8 @@ static void lose_lent_records(struct mega__ctx *ctx, int rank, void *arg)
 
 Test(far_lost, lent_records_come_back_but_those_in_doubt)
 {
-    run(2, make_root, WORLD_CLOSE);
-    run(3, lose_lent_records, WORLD_CLOSE);
+    world_on_hosts(m, 2, make_root, WORLD_CLOSE);
+    world_on_hosts(m, 3, lose_lent_records, WORLD_CLOSE);
 }
 
 /* ---- mega_alloc_to ---- */
@@ -226,9 +216,9 @@ static void find_allocated(struct mega__ctx *ctx, int rank, void *arg)
 static void alloc_to_and_lose(mega_status_t lost_by)
 {
     why = lost_by;
-    run(2, make_root, WORLD_CLOSE);
-    run(2, alloc_to_a_lost_host, WORLD_KILL);
-    run(2, find_allocated, WORLD_CLOSE);
+    world_on_hosts(m, 2, make_root, WORLD_CLOSE);
+    world_on_hosts(m, 2, alloc_to_a_lost_host, WORLD_KILL);
+    world_on_hosts(m, 2, find_allocated, WORLD_CLOSE);
 }
 
 Test(far_lost, alloc_to_keeps_its_chunk_for_the_open)

@@ -31,14 +31,6 @@ static void end(void)
 
 TestSuite(far_slab, .init = begin, .fini = end, .timeout = 120);
 
-static void run(world_fn fn)
-{
-    static const int hosts[] = {0, 1};
-    struct world w = {.nranks = 2, .hosts = hosts, .fn = fn};
-    mega_status_t st = world_run(&w);
-    CHECK(st == MEGA_OK, "%d %s", st, w.message);
-}
-
 /* Rank 0 fills its home, and makes room in half of the slabs. */
 static void fill_and_thin(struct mega__ctx *ctx, int rank, void *arg)
 {
@@ -75,8 +67,8 @@ static void take_all(struct mega__ctx *ctx, int rank, void *arg)
 
 Test(far_slab, with_room_are_adopted_and_no_others)
 {
-    run(fill_and_thin);
-    run(take_all);
+    world_on_hosts(m, 2, fill_and_thin, WORLD_CLOSE);
+    world_on_hosts(m, 2, take_all, WORLD_CLOSE);
 }
 
 /* Publish has freed it there: its owner here must not free it once more. */
@@ -106,5 +98,5 @@ static void free_what_is_dead(struct mega__ctx *ctx, int rank, void *arg)
 
 Test(far_slab, a_chunk_that_publish_has_freed_is_not_freed_again)
 {
-    run(free_what_is_dead);
+    world_on_hosts(m, 2, free_what_is_dead, WORLD_CLOSE);
 }
