@@ -124,13 +124,7 @@ static mega_status_t look(struct check *c, mega_gptr_t p, bool *live_p)
 {
     struct mega__place at;
     uint8_t mark;
-    uint32_t home = mega__gptr_home(p);
-    if (home >= c->ctx->nhomes || c->ctx->homes[home].local) {
-        *live_p = mega__chunk_place(c->ctx, p, &at) &&
-                  (!at.mark || atomic_load(at.mark) == MEGA__MARK_LIVE);
-        return MEGA_OK;
-    }
-    mega_status_t st = mega__far_look(c->ctx, p, &at, &mark, live_p);
+    mega_status_t st = mega__chunk_look(c->ctx, p, &at, &mark, live_p);
     *live_p = *live_p && (!at.mark_off || mark == MEGA__MARK_LIVE);
     return st;
 }

@@ -20,6 +20,13 @@ struct mega__place {
 bool mega__chunk_place(struct mega__ctx *ctx, mega_gptr_t p,
                        struct mega__place *place_p);
 
+/* The same on any home, and its mark (FREE for raw memory); *in_p: p lies in
+ * one. A far home is looked at after what this thread has changed there was
+ * sent. ERRORS: PEER, TIMEOUT - it does not answer; NOMEM. */
+mega_status_t mega__chunk_look(struct mega__ctx *ctx, mega_gptr_t p,
+                               struct mega__place *place_p, uint8_t *mark_p,
+                               bool *in_p);
+
 /* The same in parts, where the word is known: in, the offset in the extent.
  * False: behind the last chunk. */
 bool mega__chunk_place_in_slab(const struct mega__ctx *ctx,

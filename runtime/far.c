@@ -42,31 +42,38 @@ static _Atomic(struct mega__span *) *far_table(struct mega__ctx *ctx,
     return table;
 }
 
-static struct mega__span *meet(struct mega__ctx *ctx, struct mega__home *home,
-                               uint32_t no, _Atomic(struct mega__span *) *slot)
+static mega_status_t meet(struct mega__ctx *ctx, struct mega__home *home,
+                          uint32_t no, _Atomic(struct mega__span *) *slot,
+                          struct mega__span **span_p)
 {
     uint64_t size;
-    if (mega__net_span(ctx->net, home->no, no, &size) != MEGA_OK)
-        return NULL;
+    mega_status_t st = mega__net_span(ctx->net, home->no, no, &size);
+    if (st)
+        return st == MEGA_ERR_ABSENT ? MEGA_OK : st;
     struct mega__span *mine =
         mega__span_new(home, no, NULL, size, MEGA__HOW_FAR);
     struct mega__span *other = NULL;
-    if (mine && !atomic_compare_exchange_strong(slot, &other, mine)) {
+    if (!mine)
+        return MEGA_ERR_NOMEM;
+    *span_p = mine;
+    if (!atomic_compare_exchange_strong(slot, &other, mine)) {
         mega__span_delete(&mine); /* another thread was faster */
-        return other;
+        *span_p = other;
     }
-    return mine;
+    return MEGA_OK;
 }
 
-struct mega__span *mega__far_span(struct mega__ctx *ctx, mega_gptr_t p)
+mega_status_t mega__far_span(struct mega__ctx *ctx, mega_gptr_t p,
+                             struct mega__span **span_p)
 {
     uint32_t home = mega__gptr_home(p), no = mega__gptr_span(p);
     _Atomic(struct mega__span *) *table = far_table(ctx, &ctx->homes[home]);
+    *span_p = NULL;
     if (!table)
-        return NULL;
-    struct mega__span *span =
-        atomic_load_explicit(&table[no], memory_order_acquire);
-    return span ? span : meet(ctx, &ctx->homes[home], no, &table[no]);
+        return MEGA_ERR_NOMEM;
+    *span_p = atomic_load_explicit(&table[no], memory_order_acquire);
+    return *span_p ? MEGA_OK
+                   : meet(ctx, &ctx->homes[home], no, &table[no], span_p);
 }
 
 mega_gptr_t mega__far_word_at(const struct mega__span *span, uint32_t extent)
@@ -136,11 +143,11 @@ static mega_status_t look(struct mega__ctx *ctx, mega_gptr_t p,
     *in_p = false;
     at->mark = NULL;
     at->mark_off = 0;
-    at->span = mega__far_span(ctx, p);
-    if (!at->span || off >= at->span->size || off < at->span->data)
-        return MEGA_OK;
+    mega_status_t st = mega__far_span(ctx, p, &at->span);
+    if (st || !at->span || off >= at->span->size || off < at->span->data)
+        return st;
     at->extent = (uint32_t)(off >> MEGA__EXTENT_SHIFT);
-    mega_status_t st = read_both(ctx, at, off, mark_p);
+    st = read_both(ctx, at, off, mark_p);
     if (st)
         return st;
     switch (mega__word_kind(at->word)) {
@@ -229,7 +236,10 @@ mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p)
     bool in;
     if (!a)
         return MEGA_ERR_NOMEM;
-    struct mega__span *span = mega__far_span(ctx, p);
+    struct mega__span *span;
+    mega_status_t st = mega__far_span(ctx, p, &span);
+    if (st)
+        return st;
     if (!span || mega_offset(p) >= span->size)
         return mega__chunk_not_live(p, "no chunk begins there");
     struct mega__slab *slab =
@@ -238,9 +248,8 @@ mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p)
     if (slab && slab->arena == a)
         return free_own(a, slab, p);
     /* What this thread did with the chunk comes first. */
-    mega_status_t st = a->nfar_frees == MEGA__FAR_FREES
-                           ? mega__far_send_all(a)
-                           : mega__net_flush(ctx->net);
+    st = a->nfar_frees == MEGA__FAR_FREES ? mega__far_send_all(a)
+                                          : mega__net_flush(ctx->net);
     if (!st)
         st = look(ctx, p, &at, &mark, &in);
     if (st)
@@ -268,6 +277,19 @@ mega_status_t mega__far_free_mark(struct mega__arena *a, mega_gptr_t mark)
 
 /* ---- Runs: by the server, whatever their length ---- */
 
+static mega_status_t count_spans(struct mega__ctx *ctx,
+                                 const struct mega__home *home, uint32_t *n_p)
+{
+    mega_status_t st = MEGA_OK;
+    struct mega__span *span = NULL;
+    for (*n_p = 0; *n_p < MEGA__SPANS_MAX; ++*n_p) {
+        st = mega__far_span(ctx, mega__gptr(home->no, *n_p, 0), &span);
+        if (st || !span)
+            break;
+    }
+    return st;
+}
+
 mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
                                   struct mega__home *home, size_t size,
                                   bool live, mega_gptr_t *p_p)
@@ -278,19 +300,20 @@ mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
     mega_status_t st;
     while ((st = mega__agent_ask(ctx, home, &req)) == MEGA_ERR_HOME_FULL) {
         uint32_t seen = 0;
-        while (seen < MEGA__SPANS_MAX &&
-               mega__far_span(ctx, mega__gptr(home->no, seen, 0)))
-            seen++;
-        st = mega__slab_grow(ctx, home, seen, req.arg[1] << MEGA__EXTENT_SHIFT);
+        st = count_spans(ctx, home, &seen);
+        if (!st)
+            st = mega__slab_grow(ctx, home, seen,
+                                 req.arg[1] << MEGA__EXTENT_SHIFT);
         if (st)
             return st;
     }
     if (st)
         return st;
     *p_p = mega_from_bits(req.result);
-    struct mega__span *span = mega__far_span(ctx, *p_p);
-    if (!span)
-        return MEGA_ERR_PEER;
+    struct mega__span *span;
+    st = mega__far_span(ctx, *p_p, &span);
+    if (st || !span)
+        return st ? st : MEGA_ERR_PEER;
     uint8_t mark = MEGA__MARK_LIVE;
     struct mega__part part = {
         .p = mega__span_gptr(

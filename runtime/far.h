@@ -30,9 +30,10 @@ _Static_assert(MEGA__EXTENT_LINES == 32, "lines has a bit for each");
 
 /* ---- Spans, words ---- */
 
-/* The far span of a pointer. NULL: there is none, or it cannot be reached
- * (see mega_errmsg). */
-struct mega__span *mega__far_span(struct mega__ctx *ctx, mega_gptr_t p);
+/* The far span of a pointer; *span_p NULL: there is none. ERRORS: PEER,
+ * TIMEOUT - its home does not answer; NOMEM. */
+mega_status_t mega__far_span(struct mega__ctx *ctx, mega_gptr_t p,
+                             struct mega__span **span_p);
 
 /* Forgets the spans of a home. */
 void mega__far_close(struct mega__home *home);

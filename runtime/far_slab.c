@@ -271,9 +271,9 @@ static mega_status_t try_home(struct mega__arena *a, struct mega__heap *heap,
     mega_status_t st = MEGA_OK;
     uint32_t no = 0;
     for (; !st && !*slab_p && no < MEGA__SPANS_MAX; no++) {
-        struct mega__span *span =
-            mega__far_span(a->ctx, mega__gptr(heap->home->no, no, 0));
-        if (!span)
+        struct mega__span *span;
+        st = mega__far_span(a->ctx, mega__gptr(heap->home->no, no, 0), &span);
+        if (st || !span)
             break;
         st = try_span(a, heap, class, span, slab_p);
     }
@@ -295,10 +295,11 @@ static mega_status_t adopt_named(struct mega__arena *a, struct mega__heap *heap,
         mega_gptr_t p = mega_from_bits(named.result);
         if (st || mega_is_null(p))
             return st;
-        struct mega__span *span = mega__far_span(a->ctx, p);
+        struct mega__span *span;
         uint32_t e = (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT);
-        if (!span)
-            return MEGA_ERR_PEER;
+        st = mega__far_span(a->ctx, p, &span);
+        if (st || !span)
+            return st ? st : MEGA_ERR_PEER;
         st = mega__net_get(a->ctx->net, &w, mega__far_word_at(span, e), 8);
         if (!st && mega__word_is_slab(w) && !mega__slab_owned(a->ctx, w) &&
             mega__word_class(w) == class &&

@@ -83,10 +83,9 @@ bool mega__chunk_place(struct mega__ctx *ctx, mega_gptr_t p,
     return true;
 }
 
-/* The place and mark of a chunk anywhere. A far home is looked at only after
- * what this thread has changed there was sent. */
-static mega_status_t look(struct mega__ctx *ctx, mega_gptr_t p,
-                          struct mega__place *at, uint8_t *mark_p, bool *in_p)
+mega_status_t mega__chunk_look(struct mega__ctx *ctx, mega_gptr_t p,
+                               struct mega__place *at, uint8_t *mark_p,
+                               bool *in_p)
 {
     if (!mega__rma_is_remote(ctx, p)) {
         *in_p = mega__chunk_place(ctx, p, at);
@@ -113,7 +112,7 @@ static mega_status_t find_live(struct mega__ctx *ctx, mega_gptr_t p,
     if (mega__gptr_home(p) >= ctx->nhomes)
         return mega__fail(MEGA_ERR_ARG, "%#llx is no pointer of this space",
                           (unsigned long long)p.v);
-    mega_status_t st = look(ctx, p, at, &mark, &in);
+    mega_status_t st = mega__chunk_look(ctx, p, at, &mark, &in);
     if (st)
         return st;
     if (!in || at->start != mega_offset(p) || !at->mark_off)
@@ -248,7 +247,7 @@ mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p)
     bool in = false;
     mega_status_t st = mega__degraded_write(ctx);
     if (!st && mega__gptr_home(p) < ctx->nhomes)
-        st = look(ctx, p, &at, &mark, &in);
+        st = mega__chunk_look(ctx, p, &at, &mark, &in);
     if (st)
         return st;
     if (!in || at.start != mega_offset(p) ||

@@ -155,50 +155,57 @@ static mega_status_t clear_record(struct mega__ctx *ctx, struct mega__arena *a,
 
 /* ---- The effects ---- */
 
-static void store_slot(struct once *o, const struct mega__check *c, uint64_t v)
+static mega_status_t store_slot(struct once *o, const struct mega__check *c,
+                                uint64_t v)
 {
     const struct mega__cell *slot = &c->slot;
     if (mega_is_null(slot->p))
-        return;
-    if (!slot->addr) {
-        add_far(o, slot->p, &v, 8);
-        return;
-    }
+        return MEGA_OK;
+    if (!slot->addr)
+        return add_far(o, slot->p, &v, 8);
     __atomic_store_n((uint64_t *)slot->addr, v, __ATOMIC_RELEASE);
     flush_once(o, 1, slot->how, slot->addr);
+    return MEGA_OK;
 }
 
-static void store_mark(struct once *o, const struct mega__check *c, uint8_t v)
+static mega_status_t store_mark(struct once *o, const struct mega__check *c,
+                                uint8_t v)
 {
     const uint64_t value = v; /* its first byte */
-    if (!c->mark.addr) {
-        add_far(o, c->mark.p, &value, 1);
-        return;
-    }
+    if (!c->mark.addr)
+        return add_far(o, c->mark.p, &value, 1);
     __atomic_store_n((uint8_t *)c->mark.addr, v, __ATOMIC_RELEASE);
     flush_once(o, 0, c->mark.how, c->mark.addr);
+    return MEGA_OK;
+}
+
+/* freed: the mark of a chunk that is freed. */
+static mega_status_t store_item(struct once *o, const mega_publish_item_t *item,
+                                const struct mega__check *c, uint8_t freed)
+{
+    mega_status_t st;
+    switch (item->op) {
+    case MEGA_PUBLISH_ALLOC:
+        st = store_mark(o, c, MEGA__MARK_LIVE);
+        return st ? st : store_slot(o, c, item->chunk.v);
+    case MEGA_PUBLISH_FREE:
+        st = store_slot(o, c, 0);
+        return st ? st : store_mark(o, c, freed);
+    case MEGA_PUBLISH_SET:
+        return store_slot(o, c, item->chunk.v);
+    }
+    return MEGA_OK;
 }
 
 static mega_status_t apply(struct mega__ctx *ctx, struct once *o,
                            const mega_publish_item_t *items,
                            const struct mega__check *c, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        switch (items[i].op) {
-        case MEGA_PUBLISH_ALLOC:
-            store_mark(o, &c[i], MEGA__MARK_LIVE);
-            store_slot(o, &c[i], items[i].chunk.v);
-            break;
-        case MEGA_PUBLISH_FREE:
-            store_slot(o, &c[i], 0);
-            store_mark(o, &c[i], ctx->dead_mark);
-            break;
-        case MEGA_PUBLISH_SET:
-            store_slot(o, &c[i], items[i].chunk.v);
-            break;
-        }
-    }
-    return flush_all(o);
+    mega_status_t st = MEGA_OK;
+    for (size_t i = 0; !st && i < n; i++)
+        st = store_item(o, &items[i], &c[i], ctx->dead_mark);
+    mega_status_t sent = flush_all(o);
+    return st ? st : sent;
 }
 
 static mega_status_t free_dead(struct mega__ctx *ctx, struct mega__arena *a,
@@ -357,29 +364,22 @@ mega_status_t mega__intent_publish(struct mega__ctx *ctx,
 
 /* ---- Replay ---- */
 
-static void replay_item(struct mega__ctx *ctx, const struct mega__live *live,
-                        const mega_publish_item_t *item, struct once *o)
+static mega_status_t replay_item(struct mega__ctx *ctx,
+                                 const struct mega__live *live,
+                                 const mega_publish_item_t *item,
+                                 struct once *o)
 {
     struct mega__check c;
-    if (mega__intent_replayable(ctx, live, item, &c) != MEGA_OK) {
+    mega_status_t st = mega__intent_replayable(ctx, live, item, &c);
+    if (st == MEGA_ERR_DAMAGED) {
         ctx->recovery.refused++;
         mega__log(MEGA__LOG_WARN, "an unfinished publish is not completed: %s",
                   mega__errmsg_buffer());
-        return;
+        return MEGA_OK;
     }
-    switch (item->op) {
-    case MEGA_PUBLISH_ALLOC:
-        store_mark(o, &c, MEGA__MARK_LIVE);
-        store_slot(o, &c, item->chunk.v);
-        break;
-    case MEGA_PUBLISH_FREE:
-        store_slot(o, &c, 0);
-        store_mark(o, &c, MEGA__MARK_FREE);
-        break;
-    case MEGA_PUBLISH_SET:
-        store_slot(o, &c, item->chunk.v);
-        break;
-    }
+    if (st) /* a host is lost: the record stays for the next open */
+        return st;
+    return store_item(o, item, &c, MEGA__MARK_FREE);
 }
 
 /* A record is written once per publish: no job can die in the middle of one
@@ -390,6 +390,21 @@ static bool decided(const struct mega__intent *in)
            in->crc == intent_crc(in);
 }
 
+static mega_status_t replay(struct mega__ctx *ctx,
+                            const struct mega__live *live,
+                            const struct mega__intent *in, struct once *o)
+{
+    mega_status_t st = MEGA_OK;
+    for (uint32_t j = 0; !st && j < in->n; j++) {
+        mega_publish_item_t item = {
+            (mega_publish_op_t)(in->items[j].chunk & 15),
+            mega_from_bits(in->items[j].chunk & ~UINT64_C(15)),
+            mega_from_bits(in->items[j].slot)};
+        st = replay_item(ctx, live, &item, o);
+    }
+    return st;
+}
+
 mega_status_t mega__intent_replay(struct mega__ctx *ctx,
                                   const struct mega__live *live)
 {
@@ -398,24 +413,20 @@ mega_status_t mega__intent_replay(struct mega__ctx *ctx,
         return MEGA_ERR_NOMEM;
     struct once o;
     uint32_t k = 0;
+    mega_status_t st = MEGA_OK;
     once_begin(&o, a);
-    for (struct mega__home *home; (home = mega__home_next_served(ctx, &k));)
-        for (uint32_t i = 0; i < MEGA__INTENTS_MAX; i++) {
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &k));)
+        for (uint32_t i = 0; !st && i < MEGA__INTENTS_MAX; i++) {
             const struct mega__intent *in = &home->block->intents[i];
             if (!decided(in))
                 continue;
-            for (uint32_t j = 0; j < in->n; j++) {
-                mega_publish_item_t item = {
-                    (mega_publish_op_t)(in->items[j].chunk & 15),
-                    mega_from_bits(in->items[j].chunk & ~UINT64_C(15)),
-                    mega_from_bits(in->items[j].slot)};
-                replay_item(ctx, live, &item, &o);
-            }
+            st = replay(ctx, live, in, &o);
             ctx->recovery.intents++;
         }
     mega_status_t sent = flush_all(&o);
-    mega_status_t st = mega__dirty_fence(a);
-    return sent ? sent : st;
+    mega_status_t fenced = mega__dirty_fence(a);
+    return st ? st : sent ? sent : fenced;
 }
 
 mega_status_t mega__intent_clear(struct mega__ctx *ctx)

@@ -20,11 +20,6 @@ static mega_status_t bad(size_t i, mega_status_t st, const char *why)
     return mega__fail(st, "publish item %zu: %s", i, why);
 }
 
-static bool is_far(const struct mega__ctx *ctx, mega_gptr_t p)
-{
-    return ctx->net && mega__rma_is_remote(ctx, p);
-}
-
 /* The cell of the mark of a place. */
 static struct mega__cell mark_of(const struct mega__place *at)
 {
@@ -35,70 +30,62 @@ static struct mega__cell mark_of(const struct mega__place *at)
                : none;
 }
 
-/* The chunk around p and its mark, on any home. False: none, or it cannot be
- * seen. */
-static bool look_around(struct mega__ctx *ctx, mega_gptr_t p,
-                        struct mega__place *place_p, uint8_t *mark_p)
-{
-    bool in = false;
-    if (is_far(ctx, p))
-        return mega__far_look(ctx, p, place_p, mark_p, &in) == MEGA_OK && in;
-    in = mega__chunk_place(ctx, p, place_p);
-    if (in && place_p->mark)
-        *mark_p = atomic_load_explicit(place_p->mark, memory_order_acquire);
-    return in;
-}
-
 /* ---- Slots ---- */
 
-/* The slot of a live root of home 0. */
-static bool is_root_slot(struct mega__ctx *ctx, mega_gptr_t p)
+/* *is_p: p is the slot of a live root of home 0. */
+static mega_status_t is_root_slot(struct mega__ctx *ctx, mega_gptr_t p,
+                                  bool *is_p)
 {
     enum mega__record_state state;
     uint32_t id;
     uint64_t word, off = mega_offset(p) - ROOTS_OFF;
     const uint64_t in = off % sizeof(struct mega__root_record);
+    mega_status_t st = MEGA_OK;
+    *is_p = false;
     if (mega__gptr_home(p) != 0 || mega__gptr_span(p) != 0 ||
         mega_offset(p) < ROOTS_OFF ||
         off >= sizeof(struct mega__root_record) * MEGA_ROOTS_MAX ||
         in != offsetof(struct mega__root_record, slot))
-        return false;
+        return MEGA_OK;
     if (!ctx->homes[0].block) {
-        if (mega__net_get(ctx->net, &word, mega_add(p, -(int64_t)in), 8))
-            return false;
+        st = mega__net_get(ctx->net, &word, mega_add(p, -(int64_t)in), 8);
     } else {
         const struct mega__root_record *r =
             &ctx->homes[0].block->roots[off / sizeof *r];
         word = __atomic_load_n(&r->state, __ATOMIC_ACQUIRE);
     }
-    return mega__record_state(word, &state, &id) && state == MEGA__REC_LIVE;
+    *is_p =
+        !st && mega__record_state(word, &state, &id) && state == MEGA__REC_LIVE;
+    return st;
 }
 
-/* Sets the slot of an item; *place_p: the chunk around it, its span NULL with
- * a root; *mark_p: what its mark says. */
-static bool locate_slot(struct mega__ctx *ctx, mega_gptr_t p,
-                        struct mega__check *c, struct mega__place *place_p,
-                        uint8_t *mark_p)
+/* Sets the slot of an item. *is_p: it is one; *place_p: the chunk around it,
+ * its span NULL with a root; *mark_p: what its mark says. */
+static mega_status_t locate_slot(struct mega__ctx *ctx, mega_gptr_t p,
+                                 struct mega__check *c,
+                                 struct mega__place *place_p, uint8_t *mark_p,
+                                 bool *is_p)
 {
     c->slot.p = p;
     c->slot.addr = NULL;
     place_p->span = NULL;
-    *mark_p = MEGA__MARK_LIVE;
+    *is_p = false;
     if (mega_is_null(p) || p.v % 8 != 0)
-        return false;
-    if (!is_far(ctx, p)) {
+        return MEGA_OK;
+    if (!mega__rma_is_remote(ctx, p)) {
         struct mega__span *span = mega__span_range(ctx, p, 8);
         if (!span)
-            return false;
+            return MEGA_OK;
         c->slot.addr = span->base + mega_offset(p);
         c->slot.how = span->how;
     }
-    if (is_root_slot(ctx, p))
-        return true;
-    if (!look_around(ctx, p, place_p, mark_p))
-        return false;
-    c->slot_mark = mark_of(place_p);
-    return true;
+    mega_status_t st = is_root_slot(ctx, p, is_p);
+    if (st || *is_p)
+        return st;
+    st = mega__chunk_look(ctx, p, place_p, mark_p, is_p);
+    if (!st && *is_p)
+        c->slot_mark = mark_of(place_p);
+    return st;
 }
 
 /* What a slot holds now. */
@@ -151,8 +138,13 @@ static mega_status_t check_slot(struct mega__ctx *ctx,
     c->slot.p = c->slot_mark.p = mega_from_bits(0);
     if (mega_is_null(items[i].slot) && items[i].op == MEGA_PUBLISH_ALLOC)
         return MEGA_OK;
-    if (!locate_beside(items[i].slot, c, around, &mark) &&
-        !locate_slot(ctx, items[i].slot, c, around, &mark))
+    bool is_slot = locate_beside(items[i].slot, c, around, &mark);
+    mega_status_t st =
+        is_slot ? MEGA_OK
+                : locate_slot(ctx, items[i].slot, c, around, &mark, &is_slot);
+    if (st)
+        return st;
+    if (!is_slot)
         return bad(i, MEGA_ERR_ARG,
                    "its slot is not 8 aligned bytes in a root, a raw run or a "
                    "chunk");
@@ -170,11 +162,13 @@ static mega_status_t check_item(struct mega__ctx *ctx,
 {
     uint64_t now;
     uint8_t mark = MEGA__MARK_FREE;
+    bool in = false;
     mega_status_t st = read_slot(ctx, &c->slot, &now);
+    if (!st && item->op != MEGA_PUBLISH_SET)
+        st = mega__chunk_look(ctx, item->chunk, &c->at, &mark, &in);
     if (st || item->op == MEGA_PUBLISH_SET)
         return st;
-    if (!look_around(ctx, item->chunk, &c->at, &mark) ||
-        c->at.start != mega_offset(item->chunk) || !c->at.mark_off)
+    if (!in || c->at.start != mega_offset(item->chunk) || !c->at.mark_off)
         return bad(i, MEGA_ERR_NOT_LIVE, "no chunk begins there");
     c->mark = mark_of(&c->at);
     if (item->op == MEGA_PUBLISH_ALLOC) {
@@ -244,21 +238,27 @@ mega_status_t mega__intent_replayable(struct mega__ctx *ctx,
 {
     struct mega__place around;
     uint8_t mark;
+    bool in;
+    mega_status_t st;
     c->slot.p = mega_from_bits(0);
     if (item->op > MEGA_PUBLISH_SET)
         return mega__fail(MEGA_ERR_DAMAGED, "unknown operation");
     if (!mega_is_null(item->slot) || item->op != MEGA_PUBLISH_ALLOC) {
-        if (!locate_slot(ctx, item->slot, c, &around, &mark) ||
-            (around.span &&
-             !mega__live_has(live, mega__word_region(around.word))))
+        st = locate_slot(ctx, item->slot, c, &around, &mark, &in);
+        if (st)
+            return st;
+        if (!in || (around.span &&
+                    !mega__live_has(live, mega__word_region(around.word))))
             return mega__fail(MEGA_ERR_DAMAGED,
                               "slot %#llx is not in memory in use",
                               (unsigned long long)item->slot.v);
     }
     if (item->op == MEGA_PUBLISH_SET)
         return MEGA_OK;
-    if (!look_around(ctx, item->chunk, &c->at, &mark) || !c->at.mark_off ||
-        c->at.start != mega_offset(item->chunk) ||
+    st = mega__chunk_look(ctx, item->chunk, &c->at, &mark, &in);
+    if (st)
+        return st;
+    if (!in || !c->at.mark_off || c->at.start != mega_offset(item->chunk) ||
         !mega__live_has(live, mega__word_region(c->at.word)))
         return mega__fail(MEGA_ERR_DAMAGED, "no chunk begins at %#llx",
                           (unsigned long long)item->chunk.v);

@@ -26,7 +26,8 @@ mega_status_t mega__intent_check(struct mega__ctx *ctx,
                                  struct mega__check *checks);
 
 /* Whether an item found at open may be done: its memory is of a live region
- * and of the right kind; what the marks and slots hold is not asked. */
+ * and of the right kind; what the marks and slots hold is not asked.
+ * ERRORS: DAMAGED - no; any other: it cannot be seen now. */
 mega_status_t mega__intent_replayable(struct mega__ctx *ctx,
                                       const struct mega__live *live,
                                       const mega_publish_item_t *item,

@@ -44,20 +44,6 @@ void mega__sight_end(struct mega__sight *s)
 
 /* ---- Spans ---- */
 
-/* *span_p: of a far home; NULL: there is none. */
-static mega_status_t far_span(struct mega__ctx *ctx, mega_gptr_t p,
-                              struct mega__span **span_p)
-{
-    uint64_t size;
-    *span_p = NULL;
-    mega_status_t st =
-        mega__net_span(ctx->net, mega__gptr_home(p), mega__gptr_span(p), &size);
-    if (st)
-        return st == MEGA_ERR_ABSENT ? MEGA_OK : st;
-    *span_p = mega__far_span(ctx, p);
-    return *span_p ? MEGA_OK : MEGA_ERR_NOMEM;
-}
-
 static mega_status_t copy_span(struct mega__sight *s,
                                const struct mega__span *span)
 {
@@ -86,7 +72,7 @@ mega_status_t mega__sight_span(struct mega__sight *s, uint32_t no)
     if (s->home->local)
         s->span = mega__span_of(s->ctx, p);
     else
-        st = far_span(s->ctx, p, &span);
+        st = mega__far_span(s->ctx, p, &span);
     return span ? copy_span(s, span) : st;
 }
 
@@ -140,7 +126,7 @@ mega_status_t mega__sight_word(struct mega__sight *s, mega_gptr_t p,
     if (s->home->local)
         span = mega__span_of(s->ctx, p);
     else
-        st = far_span(s->ctx, p, &span);
+        st = mega__far_span(s->ctx, p, &span);
     if (!span || e < span->first || e >= span->extents)
         return st;
     if (!s->home->local)

@@ -42,6 +42,7 @@ struct mega__net {
     bool cut; /* when so many more messages got through */
     unsigned cut_in;
     mega_status_t cut_by;
+    bool lost; /* all others */
 };
 
 static uint64_t next_seed = 1;
@@ -71,6 +72,16 @@ void net_delay_fail_after(struct mega__net *net, unsigned n, mega_status_t st)
     net->cut = true;
     net->cut_in = n;
     net->cut_by = st;
+}
+
+void net_delay_lose(struct mega__net *net)
+{
+    net->lost = true;
+}
+
+static mega_status_t reach(const struct mega__net *net)
+{
+    return net->lost ? mega__fail(MEGA_ERR_PEER, "the host is gone") : MEGA_OK;
 }
 
 mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
@@ -166,8 +177,9 @@ static void let_some_arrive(struct mega__net *net)
 mega_status_t mega__net_put_nbi(struct mega__net *net, mega_gptr_t p,
                                 const void *src, size_t n)
 {
-    if (!target(net, p, n))
-        return refuse(net, p, n);
+    mega_status_t st = reach(net);
+    if (st || !target(net, p, n))
+        return st ? st : refuse(net, p, n);
     struct put *put = malloc(sizeof *put + n);
     put->thread = pthread_self();
     put->p = p;
@@ -195,6 +207,9 @@ mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
 static mega_status_t flush(struct mega__net *net, bool all)
 {
     pthread_t me = pthread_self();
+    mega_status_t st = reach(net);
+    if (st)
+        return st; /* what is on its way never arrives */
     pthread_mutex_lock(&net->mutex);
     for (;;) {
         size_t mine = 0;
@@ -235,8 +250,9 @@ mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
                             size_t n)
 {
     const char *from = target(net, p, n);
-    if (!from)
-        return refuse(net, p, n);
+    mega_status_t st = reach(net);
+    if (st || !from)
+        return st ? st : refuse(net, p, n);
     for (size_t i = 0; i < n; i++)
         ((char *)dst)[i] = __atomic_load_n(from + i, __ATOMIC_ACQUIRE);
     return MEGA_OK;
@@ -303,8 +319,9 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
                             uint64_t compare, uint64_t *old_p)
 {
     char *at = target(net, p, size);
-    if (!at)
-        return refuse(net, p, size);
+    mega_status_t st = reach(net);
+    if (st || !at)
+        return st ? st : refuse(net, p, size);
     uint64_t old = size == 8 ? amo64((uint64_t *)(void *)at, op, value, compare)
                              : amo32((uint32_t *)(void *)at, op,
                                      (uint32_t)value, (uint32_t)compare);
@@ -318,12 +335,13 @@ mega_status_t mega__net_durable(struct mega__net *net,
                                 const struct mega__part *parts, size_t nparts)
 {
     struct mega__ctx *there = server_of(net, mega__gptr_home(parts[0].p));
-    if (!there)
-        return refuse(net, parts[0].p, 0);
+    mega_status_t st = reach(net);
+    if (st || !there)
+        return st ? st : refuse(net, parts[0].p, 0);
     if (net->cut && net->cut_in == 0)
         return mega__fail(net->cut_by, "the link is cut");
     net->cut_in -= net->cut;
-    mega_status_t st = mega__net_flush(net);
+    st = mega__net_flush(net);
     struct mega__arena *a = calloc(1, sizeof *a);
     if (!a)
         return mega__fail(MEGA_ERR_NOMEM, "no memory for a message");
@@ -341,6 +359,9 @@ mega_status_t mega__net_span(struct mega__net *net, uint32_t home, uint32_t no,
 {
     struct mega__ctx *there = server_of(net, home);
     struct mega__span *span = NULL;
+    mega_status_t st = reach(net);
+    if (st)
+        return st;
     if (there && there->homes[home].serving && no < MEGA__SPANS_MAX)
         span = mega__span_of(there, mega__gptr(home, no, 0));
     if (!span)
@@ -353,7 +374,8 @@ mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,
                             struct mega__request *req)
 {
     struct mega__ctx *there = server_of(net, home);
-    if (!there)
-        return refuse(net, mega__gptr(home, 0, 0), 0);
+    mega_status_t st = reach(net);
+    if (st || !there)
+        return st ? st : refuse(net, mega__gptr(home, 0, 0), 0);
     return mega__agent_ask(there, &there->homes[home], req);
 }

@@ -18,6 +18,9 @@ void net_delay_cut_after(struct mega__net *net, unsigned n);
 /* The same, for another reason. */
 void net_delay_fail_after(struct mega__net *net, unsigned n, mega_status_t st);
 
+/* All other hosts are gone for this rank: nothing gets there or back. */
+void net_delay_lose(struct mega__net *net);
+
 /* The order of deliveries of jobs to come follows from this. */
 void net_delay_seed(uint64_t seed);
 

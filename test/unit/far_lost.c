@@ -159,6 +159,73 @@ Test(far_lost, lent_records_come_back_but_those_in_doubt)
     world_on_hosts(m, 3, lose_lent_records, WORLD_CLOSE);
 }
 
+/* ---- A host that is gone ---- */
+
+/* Nothing was known of home 0 before, or all: a call says what the matter is,
+ * and does not find fault with its arguments. */
+static void call_the_lost(struct mega__ctx *ctx, mega_gptr_t far)
+{
+    mega_gptr_t own, p;
+    size_t usable;
+    uint64_t old;
+    OK(mega__hot_reserve(ctx, OPS_DEFAULT, NEAR, 64, &own));
+    mega_publish_item_t items[] = {{MEGA_PUBLISH_SET, own, root},
+                                   {MEGA_PUBLISH_ALLOC, own, root},
+                                   {MEGA_PUBLISH_ALLOC, own, far},
+                                   {MEGA_PUBLISH_SET, own, far},
+                                   {MEGA_PUBLISH_FREE, far, root}};
+    for (unsigned i = 0; i < sizeof items / sizeof items[0]; i++) {
+        mega_status_t st = mega__intent_publish(ctx, &items[i], 1, 0);
+        CHECK(st == MEGA_ERR_PEER, "publish %u: %d %s", i, st,
+              mega__errmsg_buffer());
+    }
+    mega_status_t st[] = {
+        mega__chunk_usable(ctx, far, &usable),
+        mega__chunk_cancel(ctx, far),
+        mega__hot_alloc(ctx, OPS_DEFAULT, 0, 1000, &p),
+        mega__hot_alloc(ctx, OPS_DEFAULT, 0, 1000000, &p),
+        mega__rma_get(ctx, &old, far, 8),
+        mega__rma_put_persist(ctx, far, &far, 8),
+        mega__rma_persist(ctx, far, 8),
+        mega__rma_amo(ctx, MEGA_AMO_ADD, 8, far, 1, 0, &old),
+    };
+    for (unsigned i = 0; i < sizeof st / sizeof st[0]; i++)
+        CHECK(st[i] == MEGA_ERR_PEER, "call %u: %d", i, st[i]);
+    OK(mega__chunk_cancel(ctx, own));
+}
+
+static void lose_what_was_met(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == NEAR) {
+        OK(mega__hot_alloc(ctx, OPS_DEFAULT, 0, 64, &chunks[0]));
+        OK(mega__rma_persist(ctx, chunks[0], 64));
+        net_delay_lose(ctx->net);
+        call_the_lost(ctx, chunks[0]);
+    }
+    world_barrier(ctx);
+}
+
+static void lose_the_unknown(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    CHECK(ctx->recovery.intents == 0, "a refused publish left its record");
+    if (rank == NEAR) {
+        net_delay_lose(ctx->net);
+        call_the_lost(ctx, chunks[0]);
+        mega_status_t st = mega__chunk_free(ctx, chunks[0]);
+        CHECK(st == MEGA_ERR_PEER, "free: %d", st);
+    }
+    world_barrier(ctx);
+}
+
+Test(far_lost, a_host_that_is_gone_is_no_bad_argument)
+{
+    world_on_hosts(m, 2, make_root, WORLD_CLOSE);
+    world_on_hosts(m, 2, lose_what_was_met, WORLD_KILL);
+    world_on_hosts(m, 2, lose_the_unknown, WORLD_KILL);
+}
+
 /* ---- mega_alloc_to ---- */
 
 static mega_status_t why;
