@@ -31,10 +31,10 @@ static mega_status_t full(struct mega__ctx *ctx, struct mega__home *home,
 {
     char reason[MEGA__ERRMSG_MAX];
     uint64_t free, hole;
-    if (!home->local)
-        return why; /* as the server says */
     snprintf(reason, sizeof reason, "%s", mega__errmsg_buffer());
-    mega__stat_room(ctx, home, &free, &hole);
+    if (mega__stat_room(ctx, home, &free, &hole)) /* of another host, lost */
+        return mega__fail(why, "%zu bytes on home %u: %.300s", size, home->no,
+                          reason);
     return mega__fail(why,
                       "%zu bytes on home %u: %llu are free, the largest hole "
                       "has %llu; %.300s",

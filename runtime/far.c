@@ -290,6 +290,16 @@ static mega_status_t count_spans(struct mega__ctx *ctx,
     return st;
 }
 
+/* What this thread could do without on a home that is full. */
+static mega_status_t give_back(struct mega__ctx *ctx, struct mega__home *home)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    mega__arena_trim(a, home);
+    return mega__far_send(a, home->no, NULL, 0); /* frees that wait */
+}
+
 mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
                                   struct mega__home *home, size_t size,
                                   bool live, mega_gptr_t *p_p)
@@ -297,8 +307,13 @@ mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
     struct mega__request req = {.op = MEGA__ASK_RUN_CLAIM,
                                 .home = home->no,
                                 .arg = {region, mega__run_extents(size)}};
-    mega_status_t st;
-    while ((st = mega__agent_ask(ctx, home, &req)) == MEGA_ERR_HOME_FULL) {
+    mega_status_t st = mega__agent_ask(ctx, home, &req);
+    if (st == MEGA_ERR_HOME_FULL) {
+        st = give_back(ctx, home);
+        if (!st)
+            st = mega__agent_ask(ctx, home, &req);
+    }
+    for (; st == MEGA_ERR_HOME_FULL; st = mega__agent_ask(ctx, home, &req)) {
         uint32_t seen = 0;
         st = count_spans(ctx, home, &seen);
         if (!st)

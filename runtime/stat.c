@@ -30,19 +30,24 @@ static void count_room(const struct mega__span *span, uint64_t *free_p,
     }
 }
 
-void mega__stat_room(struct mega__ctx *ctx, struct mega__home *home,
-                     uint64_t *free_p, uint64_t *hole_p)
+mega_status_t mega__stat_room(struct mega__ctx *ctx, struct mega__home *home,
+                              uint64_t *free_p, uint64_t *hole_p)
 {
     uint64_t free = 0, hole = 0;
-    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
-        struct mega__span *span =
-            mega__span_of(ctx, mega__gptr(home->no, no, 0));
-        if (!span)
+    struct mega__sight s;
+    mega_status_t st = mega__sight_begin(&s, ctx, home);
+    for (uint32_t no = 0; !st; no++) {
+        st = mega__sight_span(&s, no);
+        if (st || !s.span)
             break;
-        count_room(span, &free, &hole);
+        count_room(s.span, &free, &hole);
     }
+    mega__sight_end(&s);
+    if (st)
+        return st;
     *free_p = free << MEGA__EXTENT_SHIFT;
     *hole_p = hole << MEGA__EXTENT_SHIFT;
+    return MEGA_OK;
 }
 
 mega_status_t mega__stat_region(struct mega__ctx *ctx, struct mega__home *home,

@@ -6,9 +6,9 @@
 
 #include "types.h"
 
-/* Bytes in free extents of a home of this host, and in the largest hole. */
-void mega__stat_room(struct mega__ctx *ctx, struct mega__home *home,
-                     uint64_t *free_p, uint64_t *hole_p);
+/* Bytes in free extents of a home, and in the largest hole. */
+mega_status_t mega__stat_room(struct mega__ctx *ctx, struct mega__home *home,
+                              uint64_t *free_p, uint64_t *hole_p);
 
 mega_status_t mega__stat_home(struct mega__ctx *ctx, struct mega__home *home,
                               mega_home_stat_t *stat_p);

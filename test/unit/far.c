@@ -446,7 +446,7 @@ static void work(struct mega__ctx *ctx, int rank, void *arg)
     struct held held[HELD] = {{{0}, 0, 0}};
     uint64_t seed = (uint64_t)rank + 1, hole;
     (void)arg;
-    mega__stat_room(ctx, &ctx->homes[rank], &free_before[rank], &hole);
+    OK(mega__stat_room(ctx, &ctx->homes[rank], &free_before[rank], &hole));
     world_barrier(ctx);
     for (unsigned i = 0; i < STEPS; i++) {
         struct held *h = &held[(medium_random(&seed) >> 25) % HELD];
@@ -476,7 +476,7 @@ static void nothing_left(struct mega__ctx *ctx, int rank, void *arg)
     if (ctx->homes[0].local) /* where the records of regions are */
         invariants_of_format(ctx);
     mega__slab_reclaim(mega__arena(ctx), &ctx->homes[rank]);
-    mega__stat_room(ctx, &ctx->homes[rank], &free, &hole);
+    OK(mega__stat_room(ctx, &ctx->homes[rank], &free, &hole));
     CHECK(free == free_before[rank], "home %d: %llu bytes free, %llu before",
           rank, (unsigned long long)free,
           (unsigned long long)free_before[rank]);

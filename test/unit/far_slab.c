@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* far_slab.c - slabs of a far home that is full of slabs which nobody owns:
- * those with room are found, the others are left alone. */
+ * those with room are found, the others are left alone; what a rank of another
+ * host is told of a full home, and what it gives back there. */
 #include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <string.h>
 
 #include "arena.h"
 #include "hot.h"
 #include "intent.h"
+#include "log.h"
 #include "test/lib/ops.h"
 #include "test/lib/world.h"
 
@@ -99,4 +104,49 @@ static void free_what_is_dead(struct mega__ctx *ctx, int rank, void *arg)
 Test(far_slab, a_chunk_that_publish_has_freed_is_not_freed_again)
 {
     world_on_hosts(m, 2, free_what_is_dead, WORLD_CLOSE);
+}
+
+/* ---- A home that is full ---- */
+
+#define BIG 3000
+
+/* Says what it has, as a home of this host does. */
+static void tells(uint64_t bytes)
+{
+    char text[80];
+    snprintf(text, sizeof text, "bytes on home 0: %llu are free",
+             (unsigned long long)bytes);
+    CHECK(strstr(mega__errmsg_buffer(), text), "%s", mega__errmsg_buffer());
+    CHECK(strstr(mega__errmsg_buffer(), "MEGALLOC_HOME_MAX"), "%s",
+          mega__errmsg_buffer());
+}
+
+/* Of what rank 1 has freed all waits to be sent: fewer chunks than it keeps.
+ * They are a slab's; so there is room for a run. */
+static void fill_and_free_one(struct mega__ctx *ctx, int rank, void *arg)
+{
+    unsigned n = 0;
+    mega_gptr_t run;
+    (void)arg;
+    while (rank == 1 && n < CHUNKS_MAX &&
+           ops_alloc(ctx, OPS_DEFAULT, 0, BIG, &chunk[n]) == MEGA_OK)
+        n++;
+    if (rank == 1) {
+        tells(0);
+        for (unsigned i = 0; i < n; i++)
+            if (chunk[i].v >> MEGA__EXTENT_SHIFT ==
+                chunk[0].v >> MEGA__EXTENT_SHIFT)
+                OK(ops_free(ctx, chunk[i]));
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, MEGA__EXTENT, &run));
+        CHECK(ops_alloc(ctx, OPS_DEFAULT, 0, MEGA__EXTENT, &run) ==
+                  MEGA_ERR_HOME_FULL,
+              "more than was freed");
+        tells(0);
+    }
+    world_barrier(ctx);
+}
+
+Test(far_slab, frees_that_wait_give_a_full_home_room)
+{
+    world_on_hosts(m, 2, fill_and_free_one, WORLD_CLOSE);
 }
