@@ -8,9 +8,10 @@
 # damage and tool_* (they look at files), settings (its words do not depend on
 # hosts), medium and textindex_* (faults.sh), net (it names hosts itself), jobs
 # of fewer ranks than hosts (a home whose host has no rank is absent).
-# Not yet: heap and model, which write through pointers, and points.
 #   HOSTS="2 3"   with how many
-#   LONG_TESTS=1  kills over three hosts, too
+#   HOSTS_SEED=N  of all that is random
+#   LONG_TESTS=1  each crash point, not six; and what writes most or is killed
+#                 over three hosts, too
 . "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
 lab() {
     timeout -k 5 120 "$MEGA_BUILDDIR/launchers/lab" --name "hosts-$$" "$@"
@@ -29,11 +30,14 @@ if ((status == 77)); then
 fi
 ((status == 0)) || { tap_fail "three hosts" "$output"; tap_end; }
 export MEGALLOC_DIR=/run/megalloc/space
-spaces=()
-for holder in $(lab status | awk '{ print $NF }'); do
-    spaces+=("/proc/$holder/root/run/megalloc/space" \
-        "/proc/$holder/root/run/megalloc/space".*)
-done
+mapfile -t holders < <(lab status | awk '{ print $NF }')
+new_space() { # the hosts' own: ranks.sh knows those of this host
+    local holder
+    for holder in "${holders[@]}"; do
+        rm -rf "/proc/$holder/root$MEGALLOC_DIR" \
+            "/proc/$holder/root$MEGALLOC_DIR".*
+    done
+}
 victim() { # sends SIGKILL to one of the ranks, some time into the job
     local host=$((RANDOM % hosts + 1))
     lab on $host sh -c 'for p in /proc/[0-9]*; do
@@ -77,6 +81,53 @@ lives() {
     passes "$on: nobody holds the locks of ranks killed" $1 life taken
 }
 
+# ---- Crash points: several jobs at a time, each in a space of its own ----
+
+lanes=3
+
+# lane NUMBER SEED POINT...: a job killed at each, in a new space, and one that
+# looks; leaves what is wrong in $scratch/faults.N, the points that nobody came
+# to in $scratch/missed.N.
+lane() {
+    local number=$1 seed=$2 point
+    shift 2
+    MEGALLOC_DIR+=-$number
+    for point in "$@"; do
+        new_space
+        MEGALLOC_CRASH=$point job $((2 * hosts)) points crash "$seed" 0
+        ((status != 0)) || echo "$point" >>"$scratch/missed.$number"
+        if ((status == 124)) || grep -F .c: <<<"$output" |
+            grep -qvF "another rank failed or is gone"; then
+            echo "$point, seed $seed: status $status: $output"
+        fi
+        job $((hosts + 1)) points look
+        ((status == 0)) ||
+            echo "$point, seed $seed, look: status $status: $output"
+    done >"$scratch/faults.$number"
+    new_space
+}
+
+points() {
+    local list number
+    mapfile -t list < <(sed -n 's/^ *X(\([a-z_]*\)).*/\1/p' \
+        "$MEGA_SRCDIR/runtime/crash_point.h" | shuf --random-source=<(yes $RANDOM))
+    tap_try "$on: the list of points is read" test ${#list[@]} -ge 20
+    [[ ${LONG_TESTS-} ]] || list=("${list[@]:0:6}")
+    echo "# points: ${list[*]}"
+    rm -f "$scratch"/faults.* "$scratch"/missed.*
+    for ((number = 0; number < lanes; number++)); do
+        lane $number $RANDOM $(for ((i = number; i < ${#list[@]}; i += lanes)); do
+            echo "${list[i]}"
+        done) &
+    done
+    wait
+    tap_empty "$on, killed at points: sound, whole and nothing twice" \
+        "$(cat "$scratch"/faults.*)"
+    tap_empty "$on: each point was come to" "$(cat "$scratch"/missed.* 2>/dev/null)"
+}
+
+# ---- All of them ----
+
 RANDOM=${HOSTS_SEED:=$((EPOCHSECONDS % 32768))}
 echo "# HOSTS_SEED=$HOSTS_SEED"
 for hosts in ${HOSTS:-2 3}; do
@@ -96,7 +147,16 @@ for hosts in ${HOSTS:-2 3}; do
     steps "$on" $hosts moves
 
     ((hosts == 2)) || [[ ${LONG_TESTS-} ]] || continue
-    export MEGALLOC_HOME_SIZE=16M
+    export MEGALLOC_HOME_SIZE=16M MEGALLOC_HOME_MAX=16M
+    new_space
+    steps "$on" $hosts heap spread
+    unset MEGALLOC_HOME_MAX
+    new_space
+    passes "$on: random alloc and free" $hosts model churn 4000 $RANDOM
+    MEGALLOC_HOME_MAX=16M \
+        passes "$on: after them the homes are empty" $hosts model after
+
+    MEGALLOC_HOME_SIZE=10M points # homes that grow soon
     for what in kills regions; do
         new_space
         struck=0

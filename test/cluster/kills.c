@@ -42,11 +42,7 @@ static void verify(void)
             MUST(mega_usable_size(p, &usable));
             HOLDS(usable >= node.size && n < 2000000);
             unsigned char bytes[sizeof node + 900];
-            const unsigned char *at = mega_ptr(p);
-            if (!at) { /* of another host */
-                MUST(mega_get(bytes, p, node.size));
-                at = bytes;
-            }
+            const unsigned char *at = rank_view(p, bytes, node.size);
             for (size_t i = sizeof node; i < node.size; i += 97)
                 HOLDS(at[i] == (unsigned char)node.seq);
             seen[n++] = p.v;
@@ -81,11 +77,10 @@ static void add(mega_gptr_t slot, uint64_t seed, int how)
     else
         MUST(mega_alloc(MEGA_DEFAULT, home, node.size, &p));
     node.self = p;
-    at = mega_ptr(p) ? mega_ptr(p) : bytes;
+    at = rank_place(p, bytes);
     memset(at, (int)(node.seq & 255), node.size);
     memcpy(at, &node, sizeof node);
-    if (at == bytes) /* it is of another host */
-        MUST(mega_put(p, bytes, node.size));
+    rank_placed(p, at, node.size);
     MUST(mega_persist(p, node.size));
     if (how) {
         mega_publish_item_t items[2] = {{MEGA_PUBLISH_ALLOC, p, mega_null()},

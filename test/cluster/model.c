@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * model.c - rank program: random alloc and free by several threads of several
- * ranks. Each chunk says who it is and is filled by that, to its end; so two
- * that overlap, or one that changes, are seen when it is freed. A third of the
- * chunks goes to whoever takes them from a shared table.
+ * ranks, on one host or several. Each chunk says who it is and is filled by
+ * that, to its end; so two that overlap, or one that changes, are seen when it
+ * is freed. A third of the chunks goes to whoever takes them from a shared
+ * table.
  */
 #include "rank.h"
 
 #include <pthread.h>
 
-enum { THREADS = 2, SLOTS = 600, SHARED = 64 };
+enum { THREADS = 2, SLOTS = 600, SHARED = 64, LONGEST = 32768 + 200000 };
 
 struct chunk_head {
     uint64_t self, size, key;
@@ -51,11 +52,11 @@ static uint64_t born(struct worker *w)
     mega_gptr_t p;
     MUST(mega_alloc(MEGA_DEFAULT, home, size, &p));
     struct chunk_head head = {p.v, size, rank_random(&w->seed)};
-    unsigned char *at = mega_ptr(p);
-    HOLDS(at != NULL);
+    unsigned char far[LONGEST], *at = rank_place(p, far);
     memcpy(at, &head, sizeof head);
     for (size_t i = sizeof head; i < size; i += stride(size))
         at[i] = (unsigned char)(head.key + i);
+    rank_placed(p, at, size);
     return p.v;
 }
 
@@ -63,20 +64,21 @@ static void dies(uint64_t v)
 {
     struct chunk_head head;
     mega_gptr_t p = mega_from_bits(v);
-    const unsigned char *at = mega_ptr(p);
-    HOLDS(at != NULL);
-    memcpy(&head, at, sizeof head);
-    HOLDS(head.self == v);
+    unsigned char far[LONGEST];
+    MUST(mega_get(&head, p, sizeof head));
+    HOLDS(head.self == v && head.size <= LONGEST);
+    const unsigned char *at = rank_view(p, far, head.size);
     for (size_t i = sizeof head; i < head.size; i += stride(head.size))
         HOLDS(at[i] == (unsigned char)(head.key + i));
     MUST(mega_free(p));
 }
 
-/* Gives *v_p away and gets what lay there. */
+/* Gives *v_p away, once it can be seen, and gets what lay there. */
 static void exchange(struct worker *w, uint64_t *v_p)
 {
     uint64_t i = rank_random(&w->seed) >> 12;
     int home = (int)(i % (uint64_t)mega_nhomes());
+    MUST(mega_quiet());
     MUST(mega_swap64(mega_region_at(w->table, home, i / 64 % SHARED * 8, NULL),
                      *v_p, v_p));
 }

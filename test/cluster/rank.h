@@ -61,6 +61,31 @@ static inline uint64_t rank_random(uint64_t *state_p)
     return x * UINT64_C(2685821657736338717);
 }
 
+/* The bytes of a chunk wherever its home is. To read: in place if this host
+ * maps it, else got into buf. */
+static inline const unsigned char *rank_view(mega_gptr_t p, void *buf,
+                                             size_t len)
+{
+    const unsigned char *at = mega_ptr(p);
+    if (at)
+        return at;
+    MUST(mega_get(buf, p, len));
+    return buf;
+}
+
+/* To write: in place, else in buf, from where rank_placed brings them. */
+static inline unsigned char *rank_place(mega_gptr_t p, void *buf)
+{
+    unsigned char *at = mega_ptr(p);
+    return at ? at : buf;
+}
+
+static inline void rank_placed(mega_gptr_t p, const void *at, size_t len)
+{
+    if (at != mega_ptr(p))
+        MUST(mega_put(p, at, len));
+}
+
 static inline void rank_violation(const char *what, void *arg)
 {
     (void)arg;
