@@ -17,8 +17,20 @@
 #include "seen.h"
 #include "world.h"
 
-#define EXHAUSTIVE 4096 /* images of a point */
-#define FEW 64          /* where the same was looked at another way */
+/* How much is looked at, chosen here alone. AddressSanitizer takes thrice the
+ * time for an image: it sees fewer, and each scenario. */
+struct budget {
+    uint64_t exhaustive;    /* all images of a point, if no more than these */
+    uint64_t few;           /* the same, where all was looked at already */
+    uint64_t sampled, torn; /* of a point that has more; times the effort */
+    size_t inside;          /* points with a crash in recovery, and a kill */
+    uint64_t second;        /* points of each of these; times the effort */
+};
+#if defined(__SANITIZE_ADDRESS__)
+static const struct budget budget = {32, 4, 4, 1, 2, 3};
+#else
+static const struct budget budget = {4096, 64, 24, 4, 8, 8};
+#endif
 
 struct run { /* of one scenario */
     const struct scenario *sc;
@@ -166,7 +178,7 @@ static void crash_recovery(struct run *r, const struct crash_point *p,
     crash_film_start(&in.film, r->image, &promised, sizeof promised);
     CHECK(world_run(&w) == MEGA_OK, "open: %s", w.message);
     crash_film_stop(&in.film);
-    r->totals->again += verify_inner(&in, 8 * scenario_effort());
+    r->totals->again += verify_inner(&in, budget.second * scenario_effort());
     crash_film_free(&in.film);
 }
 
@@ -185,7 +197,7 @@ static void kill_and_work(struct run *r, const struct crash_point *p)
     crash_film_start(&in.film, r->image, promised, sizeof *promised);
     CHECK(world_run(&w) == MEGA_OK, "open after the kill: %s", w.message);
     crash_film_stop(&in.film);
-    r->totals->kills += verify_inner(&in, 8 * scenario_effort());
+    r->totals->kills += verify_inner(&in, budget.second * scenario_effort());
     crash_film_free(&in.film);
     free(promised);
 }
@@ -213,7 +225,8 @@ static bool verify_first(const struct crash_point *p,
 static void verify_film(struct run *r, size_t most_points)
 {
     uint64_t effort = scenario_effort();
-    struct crash_limits limits = {r->exhaustive, 24 * effort, 4 * effort};
+    struct crash_limits limits = {r->exhaustive, budget.sampled * effort,
+                                  budget.torn * effort};
     size_t step = r->film.npoints / most_points + 1;
     size_t stride = r->sc->thin ? r->sc->thin : 1;
     for (size_t i = 0; i < r->film.npoints; i += stride) {
@@ -343,9 +356,9 @@ void scenario_run(const struct scenario *sc, struct scenario_totals *totals)
     struct run r = {.sc = sc, .totals = totals};
     memset(totals, 0, sizeof *totals);
     r.scene = calloc(1, sizeof *r.scene);
-    r.exhaustive = EXHAUSTIVE;
-    film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 0, 8);
-    r.exhaustive = FEW * scenario_effort();
+    r.exhaustive = budget.exhaustive;
+    film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 0, budget.inside);
+    r.exhaustive = budget.few * scenario_effort();
     struct scenario_totals first = *totals;
     for (uint64_t e = 0; e < scenario_effort(); e++)
         film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 77 + 2 * e, 2);
@@ -363,7 +376,7 @@ static bool mutant_survives(const struct scenario *sc, uint64_t drop_flush,
     struct run r = {.sc = sc,
                     .totals = &totals,
                     .stop_at_failure = true,
-                    .exhaustive = FEW};
+                    .exhaustive = budget.few};
     r.scene = calloc(1, sizeof *r.scene);
     film_and_verify(&r, drop_flush, drop_drain, 0, 4);
     snprintf(what, size, "%s", r.dropped);
@@ -406,7 +419,7 @@ unsigned scenario_mutate(const struct scenario *sc,
                          const struct scenario_excuse *excuses)
 {
     struct scenario_totals totals = {0};
-    struct run r = {.sc = sc, .totals = &totals, .exhaustive = FEW};
+    struct run r = {.sc = sc, .totals = &totals, .exhaustive = budget.few};
     unsigned unexplained = 0;
     r.scene = calloc(1, sizeof *r.scene);
     film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 0, 1);
