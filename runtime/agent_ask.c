@@ -54,13 +54,17 @@ static mega_status_t claim_run(struct mega__ctx *ctx, struct mega__home *home,
     return st;
 }
 
-static mega_status_t free_run(struct mega__ctx *ctx, mega_gptr_t p,
+static mega_status_t free_run(struct mega__ctx *ctx,
+                              const struct mega__home *home, mega_gptr_t p,
                               enum mega__run_why why)
 {
     struct mega__arena *a = mega__arena(ctx);
     struct mega__place at;
     if (!a)
         return MEGA_ERR_NOMEM;
+    if (mega__gptr_home(p) != home->no || mega_is_null(p))
+        return mega__fail(MEGA_ERR_ARG, "%#llx is not on home %u",
+                          (unsigned long long)p.v, home->no);
     if (why == MEGA__RUN_LIVE)
         return mega__chunk_free(ctx, p);
     if (why == MEGA__RUN_RESERVED)
@@ -145,10 +149,41 @@ static mega_status_t take_back(struct mega__home *home,
                       (unsigned long long)req->arg[0], home->no);
 }
 
+/* ---- What a stranger may ask ---- */
+
 static bool of_roots(uint32_t op)
 {
     return op == MEGA__ASK_ROOT_MAKE || op == MEGA__ASK_ROOT_REMOVE ||
            op == MEGA__ASK_ROOT_FIND || op == MEGA__ASK_ROOT_NEXT;
+}
+
+/* Regions are known on the host of home 0. Elsewhere the asker is believed:
+ * that its number is one, no more, or words and records could not hold it. */
+static mega_status_t check_region(const struct mega__ctx *ctx, uint64_t id)
+{
+    if (id <= MEGA__REGION_ID_MAX &&
+        (id == MEGA__REGION_DEFAULT || !ctx->homes[0].block ||
+         mega__dir_region_lives(&ctx->homes[0], (uint32_t)id)))
+        return MEGA_OK;
+    return mega__fail(MEGA_ERR_ARG, "there is no region %llu",
+                      (unsigned long long)id);
+}
+
+static mega_status_t check(const struct mega__ctx *ctx,
+                           const struct mega__home *home,
+                           const struct mega__request *req)
+{
+    size_t len = strnlen(req->text, MEGA__NAME_BYTES);
+    if (of_roots(req->op) && home->no != 0)
+        return mega__fail(MEGA_ERR_ARG, "home %u holds no roots", home->no);
+    if (of_roots(req->op) && req->op != MEGA__ASK_ROOT_NEXT &&
+        (len == 0 || len > MEGA_NAME_MAX))
+        return mega__fail(MEGA_ERR_ARG, "no name has %s%zu bytes",
+                          len ? "more than " : "", len ? len - 1 : len);
+    if (of_roots(req->op) || req->op == MEGA__ASK_SLAB ||
+        req->op == MEGA__ASK_RUN_CLAIM)
+        return check_region(ctx, req->arg[0]);
+    return MEGA_OK;
 }
 
 bool mega__agent_only_reads(uint32_t op)
@@ -162,9 +197,9 @@ mega_status_t mega__agent_do(struct mega__ctx *ctx, struct mega__home *home,
 {
     uint32_t line = 0;
     mega_gptr_t p;
-    mega_status_t st;
-    if (of_roots(req->op) && home->no != 0)
-        return mega__fail(MEGA_ERR_ARG, "home %u holds no roots", home->no);
+    mega_status_t st = check(ctx, home, req);
+    if (st)
+        return st;
     switch (req->op) {
     case MEGA__ASK_ROOT_MAKE:
         st = mega__dir_root_make(home, f, (uint32_t)req->arg[0], req->text,
@@ -180,14 +215,13 @@ mega_status_t mega__agent_do(struct mega__ctx *ctx, struct mega__home *home,
     case MEGA__ASK_SLAB:
         p = mega__find_named(ctx, home, (uint32_t)req->arg[0], req->arg[1]);
         req->result = p.v;
-        st = MEGA_OK;
         break;
     case MEGA__ASK_RUN_CLAIM:
         st = claim_run(ctx, home, req);
         break;
     case MEGA__ASK_RUN_FREE:
         p = mega_from_bits(req->arg[0]);
-        st = free_run(ctx, p, (enum mega__run_why)req->arg[1]);
+        st = free_run(ctx, home, p, (enum mega__run_why)req->arg[1]);
         break;
     case MEGA__ASK_ROOT_FIND:
         st = find_root(home, req);

@@ -131,6 +131,17 @@ mega_status_t mega__dir_region_find(const struct mega__home *home0,
     return mega__fail(MEGA_ERR_NOT_FOUND, "there is no region %.63s", name);
 }
 
+bool mega__dir_region_lives(const struct mega__home *home0, uint32_t id)
+{
+    for (uint32_t i = 0; i < MEGA_REGIONS_MAX; i++) {
+        uint32_t of;
+        if (state_of(&home0->block->regions[i].state, &of) == MEGA__REC_LIVE &&
+            of == id)
+            return true;
+    }
+    return false;
+}
+
 mega_status_t mega__dir_region_add(const struct mega__home *home0,
                                    struct mega__flusher *f, const char *name,
                                    uint32_t *line_p, uint32_t *id_p)

@@ -39,6 +39,9 @@ mega_status_t mega__dir_verify(const struct mega__home *home0);
 mega_status_t mega__dir_region_find(const struct mega__home *home0,
                                     const char *name, uint32_t *line_p);
 
+/* Whether a region of this id is live. */
+bool mega__dir_region_lives(const struct mega__home *home0, uint32_t id);
+
 /* A CREATING record with a fresh id. ERRORS: EXISTS, TABLE_FULL. */
 mega_status_t mega__dir_region_add(const struct mega__home *home0,
                                    struct mega__flusher *f, const char *name,

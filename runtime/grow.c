@@ -177,7 +177,8 @@ static mega_status_t plan(const struct mega__ctx *ctx,
 {
     uint64_t used = bytes_on_medium(home), max = ctx->conf.home_max.v.number;
     uint64_t size = 2 * mega__pool_size(home->pools[home->npools - 1]);
-    uint64_t least = need + need / 16 + POOL_MARGIN;
+    uint64_t least = need > POOL_MAX ? POOL_MAX + 1 /* or it would wrap */
+                                     : need + need / 16 + POOL_MARGIN;
     size = size < least ? least : size;
     size = size > POOL_MAX ? POOL_MAX : size;
     if (max && used + size > max)

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "crc.h"
 #include "log.h"
 #include "net_ucx.h"
 
@@ -174,6 +175,7 @@ static mega_status_t say_hello(struct mega__link *link)
     if (rc != UCS_OK)
         return mega__fail(MEGA_ERR_IO, "the address of an origin: %s",
                           ucs_status_string(rc));
+    head.crc = mega__crc(address, len);
     mega_status_t st =
         mega__ucx_finish(o, link,
                          ucp_am_send_nbx(link->ep, MEGA__WIRE_REQUEST, &head,

@@ -21,6 +21,7 @@
 
 #include "agent.h"
 #include "arena.h"
+#include "crc.h"
 #include "dirty.h"
 #include "log.h"
 #include "net_ucx.h"
@@ -88,7 +89,7 @@ static void meet_caller(struct mega__service *s,
                         size_t len)
 {
     struct caller **bucket = bucket_of(s, head->rank, head->origin);
-    if (len == 0 || find_caller(s, head->rank, head->origin))
+    if (find_caller(s, head->rank, head->origin))
         return;
     struct caller *c = calloc(1, sizeof *c + len);
     if (!c)
@@ -219,6 +220,16 @@ static mega_status_t check_head(struct mega__ctx *ctx,
                       ctx->place.rank, (unsigned long long)ctx->epoch);
 }
 
+/* UCX believes an address: one that was damaged may not come to it. */
+static bool is_hello(const struct mega__ctx *ctx,
+                     const struct mega__wire_head *head, const void *address,
+                     size_t len)
+{
+    return head->rank >= 0 && head->rank < ctx->place.nranks && len > 0 &&
+           head->crc == mega__crc(address, len) &&
+           memcmp(head->uuid, ctx->uuid, sizeof head->uuid) == 0;
+}
+
 static void serve_key(struct mega__service *s, struct reply *r,
                       const struct mega__wire_head *head)
 {
@@ -326,7 +337,8 @@ static ucs_status_t on_request(void *arg, const void *header, size_t head_len,
         return UCS_OK;
     memcpy(&head, header, sizeof head);
     if (head.op == MEGA__WIRE_HELLO) {
-        meet_caller(s, &head, data, len);
+        if (is_hello(ctx, &head, data, len))
+            meet_caller(s, &head, data, len);
         return UCS_OK;
     }
     struct reply *r = reply_new(s, &head);

@@ -31,7 +31,7 @@ struct mega__wire_head {
     uint8_t uuid[16]; /* of the space */
     uint32_t home, span;
     uint32_t nparts;
-    uint32_t spare;
+    uint32_t crc; /* HELLO: of the address */
 };
 
 struct mega__wire_part {
