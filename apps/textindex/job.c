@@ -39,7 +39,7 @@ mega_status_t ti_failed(const char *what, mega_status_t status)
     /* Who waits for all ranks now would wait for the lost one, too, for ever.
      * The launcher ends the others when it sees us go. */
     if (status == MEGA_ERR_TIMEOUT || status == MEGA_ERR_PEER)
-        _exit(TI_FAILED);
+        _exit(TI_LOST);
     return status;
 }
 

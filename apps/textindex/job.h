@@ -12,7 +12,8 @@ enum {
     TI_OK = 0,
     TI_DIFFERS = 1, /* verify found a difference */
     TI_USAGE = 2,   /* the command cannot be carried out as given */
-    TI_FAILED = 3   /* megalloc or the system refused something */
+    TI_FAILED = 3,  /* megalloc or the system refused something */
+    TI_LOST = 75    /* another rank is gone; megarun --restarts knows it */
 };
 
 /* One line "textindex: ..." to stderr, in one write. */

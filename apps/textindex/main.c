@@ -22,7 +22,7 @@ static const char usage_text[] =
     "  verify PATH...  count again and compare\n"
     "The index lies in the space named by MEGALLOC_DIR. Exit status: 0 done,\n"
     "1 verify found a difference, 2 wrong use, 3 megalloc or the system\n"
-    "refused something.\n";
+    "refused something, 75 another rank is gone.\n";
 
 struct command {
     const char *name;
@@ -57,7 +57,7 @@ static int run(const struct command *cmd, const struct ti_options *opt)
 
     if (st) {
         ti_say("%s", mega_errmsg());
-        return TI_FAILED;
+        return st == MEGA_ERR_PEER ? TI_LOST : TI_FAILED;
     }
     int code = cmd->run(opt);
     st = mega_finalize();

@@ -182,6 +182,25 @@ runs "one start" 1
 one --restarts 5 sh -c 'echo run >>"$1"; exit 1' sh "$scratch/runs"
 is "no restart after an ordinary failure" 1 ''
 runs "one start" 1
+one --restarts 2 sh -c 'echo run >>"$1"; exit 75' sh "$scratch/runs"
+is "a program that lost a rank is started again, K times" 75 "a lost rank again"
+runs "three starts" 3
+cat >"$scratch/hosts" <<'END'
+#!/bin/sh
+# An Open MPI that loses a host; its status means nothing of another's.
+[ "$1" != --version ] || { echo "mpirun (Open MPI) 4.1.4"; exit 0; }
+echo run >>"$RUNS"
+exit 205
+END
+chmod +x "$scratch/hosts"
+export RUNS=$scratch/runs
+output=$("$megarun" --launcher "$scratch/hosts" -n 1 --restarts 1 true 2>&1)
+status=$?
+is "so is a job that lost a host" 205 "a lost host again"
+runs "two starts" 2
+one --restarts 1 sh -c 'echo run >>"$1"; exit 205' sh "$scratch/runs"
+is "but 205 is Open MPI's word only" 205 ''
+runs "one start" 1
 output=$(echo text | "$megarun" --launcher "$scratch/one" -n 1 --restarts 1 cat)
 status=$?
 is "stdin arrives with --restarts" 0 text
