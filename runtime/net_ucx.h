@@ -7,6 +7,7 @@
  *   net_ucx_call.c     requests to a server: keys, durable parts, questions
  *   net_ucx_ops.c      put, get, atomics, flush
  *   net_ucx_service.c  the thread that answers
+ *   net_ucx_caller.c   who asks it
  *
  * A rank has one service worker, whose address all ranks know, and an origin
  * for each thread that reaches far homes, up to MEGA__ORIGINS_MAX; then they

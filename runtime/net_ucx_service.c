@@ -21,29 +21,19 @@
 
 #include "agent.h"
 #include "arena.h"
-#include "crc.h"
 #include "dirty.h"
 #include "log.h"
 #include "net_ucx.h"
+#include "net_ucx_caller.h"
 #include "part.h"
 
 #define LINGER_NS 100000u /* to look on after a request */
 #define ROUNDS 64         /* of progress before answers are looked after */
-#define CALLER_BUCKETS 256
-
-struct caller { /* an origin of some rank */
-    struct caller *next;
-    int32_t rank;
-    uint64_t origin;
-    ucp_ep_h ep;
-    ucs_status_t broken;
-    char address[]; /* of its worker */
-};
 
 struct reply {
     struct reply *next;
     struct mega__service *service;
-    struct caller *caller;
+    struct mega__caller *caller;
     struct mega__wire_answer head;
     size_t len;
     union {
@@ -60,78 +50,18 @@ struct mega__service {
     bool running;
     int poll_fd, wake_fd;
     _Atomic bool stop;
-    struct caller *callers[CALLER_BUCKETS];
+    struct mega__callers callers;
     struct reply *ready; /* to be sent */
     pthread_mutex_t done_lock;
     struct reply *done; /* by the agent */
 };
-
-/* ---- Callers ---- */
-
-static struct caller **bucket_of(struct mega__service *s, int32_t rank,
-                                 uint64_t origin)
-{
-    return &s->callers[((uint64_t)(uint32_t)rank * 31 + origin) %
-                       CALLER_BUCKETS];
-}
-
-static struct caller *find_caller(struct mega__service *s, int32_t rank,
-                                  uint64_t origin)
-{
-    struct caller *c = *bucket_of(s, rank, origin);
-    while (c && (c->rank != rank || c->origin != origin))
-        c = c->next;
-    return c;
-}
-
-static void meet_caller(struct mega__service *s,
-                        const struct mega__wire_head *head, const void *address,
-                        size_t len)
-{
-    struct caller **bucket = bucket_of(s, head->rank, head->origin);
-    if (find_caller(s, head->rank, head->origin))
-        return;
-    struct caller *c = calloc(1, sizeof *c + len);
-    if (!c)
-        return; /* its requests find no answer: TIMEOUT there */
-    c->rank = head->rank;
-    c->origin = head->origin;
-    memcpy(c->address, address, len);
-    c->next = *bucket;
-    *bucket = c;
-}
-
-static void on_caller_lost(void *arg, ucp_ep_h ep, ucs_status_t status)
-{
-    struct caller *c = arg;
-    (void)ep;
-    c->broken = status;
-}
-
-static void connect_caller(struct mega__service *s, struct caller *c)
-{
-    ucp_ep_params_t params = {
-        .field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS |
-                      UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
-                      UCP_EP_PARAM_FIELD_ERR_HANDLER,
-        .address = (const ucp_address_t *)(void *)c->address,
-        .err_mode = UCP_ERR_HANDLING_MODE_PEER,
-        .err_handler = {on_caller_lost, c}};
-    ucs_status_t rc = ucp_ep_create(s->worker, &params, &c->ep);
-    if (rc != UCS_OK) {
-        params.err_mode = UCP_ERR_HANDLING_MODE_NONE;
-        rc = ucp_ep_create(s->worker, &params, &c->ep);
-    }
-    if (rc != UCS_OK)
-        c->broken = rc;
-}
 
 /* ---- Answers ---- */
 
 static struct reply *reply_new(struct mega__service *s,
                                const struct mega__wire_head *head)
 {
-    struct caller *c = find_caller(s, head->rank, head->origin);
+    struct mega__caller *c = mega__ucx_caller(&s->callers, head);
     struct reply *r = c ? calloc(1, sizeof *r) : NULL;
     if (!r)
         return NULL;
@@ -172,16 +102,13 @@ static void send_reply(struct mega__service *s, struct reply *r)
                                  .flags = UCP_AM_SEND_FLAG_EAGER,
                                  .cb.send = on_sent,
                                  .user_data = r};
-    struct caller *c = r->caller;
-    if (!c->ep && c->broken == UCS_OK)
-        connect_caller(s, c);
-    if (c->broken != UCS_OK) {
-        mega__ucx_force_close(&c->ep);
+    ucp_ep_h ep = mega__ucx_caller_ep(r->caller, s->worker);
+    if (!ep) {
         free(r);
         return;
     }
     ucs_status_ptr_t request =
-        ucp_am_send_nbx(c->ep, MEGA__WIRE_ANSWER, &r->head, sizeof r->head,
+        ucp_am_send_nbx(ep, MEGA__WIRE_ANSWER, &r->head, sizeof r->head,
                         r->payload.bytes, r->len, &param);
     if (!UCS_PTR_IS_PTR(request))
         free(r);
@@ -218,16 +145,6 @@ static mega_status_t check_head(struct mega__ctx *ctx,
                       "epoch %llu, perhaps of another",
                       head->rank, (unsigned long long)head->epoch,
                       ctx->place.rank, (unsigned long long)ctx->epoch);
-}
-
-/* UCX believes an address: one that was damaged may not come to it. */
-static bool is_hello(const struct mega__ctx *ctx,
-                     const struct mega__wire_head *head, const void *address,
-                     size_t len)
-{
-    return head->rank >= 0 && head->rank < ctx->place.nranks && len > 0 &&
-           head->crc == mega__crc(address, len) &&
-           memcmp(head->uuid, ctx->uuid, sizeof head->uuid) == 0;
 }
 
 static void serve_key(struct mega__service *s, struct reply *r,
@@ -337,8 +254,7 @@ static ucs_status_t on_request(void *arg, const void *header, size_t head_len,
         return UCS_OK;
     memcpy(&head, header, sizeof head);
     if (head.op == MEGA__WIRE_HELLO) {
-        if (is_hello(ctx, &head, data, len))
-            meet_caller(s, &head, data, len);
+        mega__ucx_caller_meet(&s->callers, ctx, &head, data, len);
         return UCS_OK;
     }
     struct reply *r = reply_new(s, &head);
@@ -470,15 +386,6 @@ mega_status_t mega__ucx_service_start(struct mega__net *net,
     return MEGA_OK;
 }
 
-static void free_callers(struct mega__service *s)
-{
-    for (unsigned i = 0; i < CALLER_BUCKETS; i++)
-        for (struct caller *c = s->callers[i], *next; c; c = next) {
-            next = c->next;
-            free(c);
-        }
-}
-
 void mega__ucx_service_stop(struct mega__net *net)
 {
     struct mega__service *s = net->service;
@@ -498,7 +405,7 @@ void mega__ucx_service_stop(struct mega__net *net)
         next = r->next;
         free(r);
     }
-    free_callers(s);
+    mega__ucx_callers_free(&s->callers);
     if (s->poll_fd >= 0)
         close(s->poll_fd);
     if (s->wake_fd >= 0)

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* net_ucx_caller.c - see net_ucx_caller.h. */
+#include "net_ucx_caller.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "crc.h"
+
+struct mega__caller {
+    struct mega__caller *next;
+    int32_t rank;
+    uint64_t origin;
+    ucp_ep_h ep;
+    ucs_status_t broken;
+    char address[]; /* of its worker */
+};
+
+static struct mega__caller **bucket_of(struct mega__callers *callers,
+                                       const struct mega__wire_head *head)
+{
+    return &callers->of[((uint64_t)(uint32_t)head->rank * 31 + head->origin) %
+                        MEGA__CALLER_BUCKETS];
+}
+
+struct mega__caller *mega__ucx_caller(struct mega__callers *callers,
+                                      const struct mega__wire_head *head)
+{
+    struct mega__caller *c = *bucket_of(callers, head);
+    while (c && (c->rank != head->rank || c->origin != head->origin))
+        c = c->next;
+    return c;
+}
+
+/* UCX believes an address: one that was damaged may not come to it. */
+static bool is_greeting(const struct mega__ctx *ctx,
+                        const struct mega__wire_head *head, const void *address,
+                        size_t len)
+{
+    return head->rank >= 0 && head->rank < ctx->place.nranks && len > 0 &&
+           head->crc == mega__crc(address, len) &&
+           memcmp(head->uuid, ctx->uuid, sizeof head->uuid) == 0;
+}
+
+void mega__ucx_caller_meet(struct mega__callers *callers,
+                           const struct mega__ctx *ctx,
+                           const struct mega__wire_head *head,
+                           const void *address, size_t len)
+{
+    struct mega__caller **bucket = bucket_of(callers, head);
+    if (!is_greeting(ctx, head, address, len) ||
+        mega__ucx_caller(callers, head))
+        return;
+    struct mega__caller *c = calloc(1, sizeof *c + len);
+    if (!c)
+        return; /* its requests find no answer: TIMEOUT there */
+    c->rank = head->rank;
+    c->origin = head->origin;
+    memcpy(c->address, address, len);
+    c->next = *bucket;
+    *bucket = c;
+}
+
+static void on_lost(void *arg, ucp_ep_h ep, ucs_status_t status)
+{
+    struct mega__caller *c = arg;
+    (void)ep;
+    c->broken = status;
+}
+
+static void connect_to(struct mega__caller *c, ucp_worker_h worker)
+{
+    ucp_ep_params_t params = {
+        .field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS |
+                      UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
+                      UCP_EP_PARAM_FIELD_ERR_HANDLER,
+        .address = (const ucp_address_t *)(void *)c->address,
+        .err_mode = UCP_ERR_HANDLING_MODE_PEER,
+        .err_handler = {on_lost, c}};
+    ucs_status_t rc = ucp_ep_create(worker, &params, &c->ep);
+    if (rc != UCS_OK) {
+        params.err_mode = UCP_ERR_HANDLING_MODE_NONE;
+        rc = ucp_ep_create(worker, &params, &c->ep);
+    }
+    if (rc != UCS_OK)
+        c->broken = rc;
+}
+
+ucp_ep_h mega__ucx_caller_ep(struct mega__caller *c, ucp_worker_h worker)
+{
+    if (!c->ep && c->broken == UCS_OK)
+        connect_to(c, worker);
+    if (c->broken != UCS_OK)
+        mega__ucx_force_close(&c->ep);
+    return c->ep;
+}
+
+void mega__ucx_callers_free(struct mega__callers *callers)
+{
+    for (unsigned i = 0; i < MEGA__CALLER_BUCKETS; i++)
+        for (struct mega__caller *c = callers->of[i], *next; c; c = next) {
+            next = c->next;
+            free(c);
+        }
+}
