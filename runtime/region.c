@@ -60,10 +60,10 @@ static mega_status_t reserve_run(struct mega__ctx *ctx, struct mega__home *home,
     const uint64_t most = (UINT64_C(1) << 18) - 4096; /* extents of a span */
     struct mega__arena *a = mega__arena(ctx);
     uint64_t n = want < most ? want : most;
-    mega_status_t st = MEGA_ERR_HOME_FULL;
+    mega_status_t st;
     if (!a)
         return MEGA_ERR_NOMEM;
-    for (int grown = 0; st == MEGA_ERR_HOME_FULL; grown++) {
+    for (;;) {
         uint32_t seen = 0;
         while (seen < MEGA__SPANS_MAX && atomic_load(&home->spans[seen]))
             seen++;
@@ -77,11 +77,10 @@ static mega_status_t reserve_run(struct mega__ctx *ctx, struct mega__home *home,
             break;
         st = mega__slab_grow(ctx, home, seen, n << MEGA__EXTENT_SHIFT);
         if (!st)
-            st = MEGA_ERR_HOME_FULL; /* try again in the larger home */
-        else if (n > 1 && st != MEGA_ERR_TIMEOUT) {
-            n = (n + 1) / 2; /* what is left may be in pieces */
-            st = MEGA_ERR_HOME_FULL;
-        }
+            continue; /* again, in the larger home */
+        if (n == 1 || st == MEGA_ERR_TIMEOUT)
+            break;
+        n = (n + 1) / 2; /* what is left may be in pieces */
     }
     *got_p = n;
     return st;
