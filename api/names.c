@@ -13,13 +13,18 @@
 #include "log.h"
 #include "rma.h"
 
-static mega_status_t begin(const char *name, const void *out)
+static mega_status_t begin(const char *name)
 {
-    if (!mega__the)
-        return mega__api_closed();
-    if (!out)
-        return mega__fail(MEGA_ERR_ARG, "no place for the answer");
-    return mega__api_name(name);
+    return mega__the ? mega__api_name(name) : mega__api_closed();
+}
+
+/* The same for a call that answers in *out. */
+static mega_status_t begin_answer(const char *name, const void *out)
+{
+    mega_status_t st = begin(name);
+    if (!st && !out)
+        st = mega__fail(MEGA_ERR_ARG, "no place for the answer");
+    return st;
 }
 
 static mega_status_t ask(enum mega__ask op, uint32_t region, const char *name,
@@ -80,7 +85,7 @@ mega_status_t mega_root_slot(mega_region_t r, const char *name,
                              mega_gptr_t *slot_p)
 {
     uint32_t line;
-    mega_status_t st = begin(name, slot_p);
+    mega_status_t st = begin_answer(name, slot_p);
     if (st)
         return st;
     st = MEGA_ERR_NOT_FOUND; /* making one finds it too */
@@ -96,10 +101,13 @@ mega_status_t mega_root_slot(mega_region_t r, const char *name,
 mega_status_t mega_root_set(mega_region_t r, const char *name, mega_gptr_t p)
 {
     mega_gptr_t slot;
-    mega_status_t st = mega_root_slot(r, name, &slot);
-    /* A durable name must not hang on a mark that is not. */
+    mega_status_t st = begin(name);
+    /* A durable name must not hang on a mark that is not; and a pointer that
+     * is none makes no name. */
     if (!st && !mega_is_null(p))
         st = mega__rma_persist_marks(mega__the, p);
+    if (!st)
+        st = mega_root_slot(r, name, &slot);
     if (!st)
         st = mega__rma_amo(mega__the, MEGA_AMO_SET, 8, slot, p.v, 0, NULL);
     return st ? st : mega__rma_persist(mega__the, slot, 8);
@@ -108,7 +116,7 @@ mega_status_t mega_root_set(mega_region_t r, const char *name, mega_gptr_t p)
 mega_status_t mega_root_get(mega_region_t r, const char *name, mega_gptr_t *p_p)
 {
     uint32_t line;
-    mega_status_t st = begin(name, p_p);
+    mega_status_t st = begin_answer(name, p_p);
     if (!st)
         st = find(mega__api_region(r), name, &line);
     return st ? st : value(line, p_p);
@@ -116,7 +124,7 @@ mega_status_t mega_root_get(mega_region_t r, const char *name, mega_gptr_t *p_p)
 
 mega_status_t mega_root_remove(mega_region_t r, const char *name)
 {
-    mega_status_t st = begin(name, name);
+    mega_status_t st = begin(name);
     return st ? st
               : ask(MEGA__ASK_ROOT_REMOVE, mega__api_region(r), name, NULL);
 }
@@ -126,7 +134,7 @@ mega_status_t mega_root_next(mega_region_t r, uint64_t *iter_p,
 {
     char found[MEGA__NAME_BYTES];
     mega_gptr_t p;
-    mega_status_t st = begin("any", p_p);
+    mega_status_t st = begin_answer("any", p_p);
     if (st)
         return st;
     if (!iter_p || !name)
