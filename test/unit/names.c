@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* names.c - roots and regions by the public calls: one rank calls, on home 0's
+ * host or on another; the rest serve. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "directory.h"
+#include "test/lib/ops.h"
+#include "test/lib/report.h"
+#include "test/lib/world.h"
+
+static struct medium *m;
+static void (*calls)(void); /* of the rank that calls */
+static int caller;
+
+static void begin(void)
+{
+    m = world_begin();
+}
+
+static void end(void)
+{
+    world_end(&m);
+    report_settle();
+}
+
+TestSuite(names, .init = begin, .fini = end, .timeout = 120);
+
+static void call(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == caller) {
+        mega__the = ctx;
+        calls();
+        mega__the = NULL;
+    }
+    world_barrier(ctx);
+}
+
+static void by_home0(void (*fn)(void), enum world_end_how how)
+{
+    calls = fn;
+    caller = 0;
+    world_on_hosts(m, 1, call, how);
+}
+
+static void by_another_host(void (*fn)(void), enum world_end_how how)
+{
+    calls = fn;
+    caller = 1;
+    world_on_hosts(m, 2, call, how);
+}
+
+static void fails(mega_status_t st, mega_status_t with, const char *words)
+{
+    CHECK(st == with && strstr(mega__errmsg_buffer(), words), "%d, not %d: %s",
+          st, with, mega__errmsg_buffer());
+}
+
+/* The names of a region's roots, as a set of numbers; those that are met more
+ * than once, or are no r<number>, are failures. */
+static uint64_t roots_of(mega_region_t r)
+{
+    char name[MEGA_NAME_MAX + 1];
+    uint64_t iter = 0, seen = 0;
+    mega_gptr_t p;
+    unsigned i;
+    mega_status_t st;
+    while (!(st = mega_root_next(r, &iter, name, &p))) {
+        CHECK(sscanf(name, "r%u", &i) == 1 && i < 64, "a root %s", name);
+        CHECK(!(seen >> i & 1), "%s comes twice", name);
+        seen |= UINT64_C(1) << i;
+    }
+    fails(st, MEGA_ERR_NOT_FOUND, "no more roots");
+    return seen;
+}
+
+static mega_gptr_t chunk(void)
+{
+    mega_gptr_t p = mega_null();
+    OK(mega_alloc(MEGA_DEFAULT, 0, 64, &p));
+    return p;
+}
+
+/* ---- Roots ---- */
+
+static void set_and_remove(void)
+{
+    mega_gptr_t p = chunk(), q, slot;
+    OK(mega_root_set(MEGA_DEFAULT, "r1", p));
+    OK(mega_root_set(MEGA_DEFAULT, "r2", mega_null()));
+    OK(mega_root_get(MEGA_DEFAULT, "r1", &q));
+    CHECK(q.v == p.v, "r1 has another value");
+    OK(mega_root_get(MEGA_DEFAULT, "r2", &q));
+    CHECK(mega_is_null(q), "r2 is not null");
+    OK(mega_root_slot(MEGA_DEFAULT, "r1", &slot));
+    OK(mega_get(&q, slot, 8));
+    CHECK(q.v == p.v, "the slot of r1 has another value");
+    OK(mega_root_set(MEGA_DEFAULT, "r1", mega_null())); /* replaces */
+    OK(mega_root_get(MEGA_DEFAULT, "r1", &q));
+    CHECK(mega_is_null(q), "r1 was not replaced");
+    CHECK(roots_of(MEGA_DEFAULT) == 6, "not r1 and r2");
+    OK(mega_root_remove(MEGA_DEFAULT, "r1"));
+    CHECK(roots_of(MEGA_DEFAULT) == 4, "not r2 alone");
+    fails(mega_root_get(MEGA_DEFAULT, "r1", &q), MEGA_ERR_NOT_FOUND, "root r1");
+    fails(mega_root_remove(MEGA_DEFAULT, "r1"), MEGA_ERR_NOT_FOUND, "r1");
+}
+
+Test(names, roots_are_set_replaced_and_removed)
+{
+    by_home0(set_and_remove, WORLD_CLOSE);
+}
+
+Test(names, also_from_another_host)
+{
+    by_another_host(set_and_remove, WORLD_CLOSE);
+}
+
+static const char longest[] =
+    "r7 is as long as a name may be: sixty-three bytes and not a one";
+
+static void refuse(void)
+{
+    char too_long[sizeof longest + 1];
+    mega_gptr_t p;
+    _Static_assert(sizeof longest == MEGA_NAME_MAX + 1, "the longest name");
+    snprintf(too_long, sizeof too_long, "%s!", longest);
+    OK(mega_root_set(MEGA_DEFAULT, longest, mega_null()));
+    OK(mega_root_get(MEGA_DEFAULT, longest, &p));
+    CHECK(roots_of(MEGA_DEFAULT) == 1 << 7, "not the longest name alone");
+    fails(mega_root_set(MEGA_DEFAULT, too_long, mega_null()), MEGA_ERR_ARG,
+          "more than 63 bytes");
+    fails(mega_root_get(MEGA_DEFAULT, too_long, &p), MEGA_ERR_ARG, "more than");
+    fails(mega_root_set(MEGA_DEFAULT, "", mega_null()), MEGA_ERR_ARG, "a name");
+    fails(mega_root_get(MEGA_DEFAULT, NULL, &p), MEGA_ERR_ARG, "a name");
+    fails(mega_root_remove(MEGA_DEFAULT, NULL), MEGA_ERR_ARG, "a name");
+    fails(mega_root_get(MEGA_DEFAULT, longest, NULL), MEGA_ERR_ARG, "no place");
+    fails(mega_root_slot(MEGA_DEFAULT, "r8", NULL), MEGA_ERR_ARG, "no place");
+    CHECK(roots_of(MEGA_DEFAULT) == 1 << 7, "a refused call made a root");
+}
+
+Test(names, what_is_no_name_is_refused)
+{
+    by_home0(refuse, WORLD_CLOSE);
+}
+
+/* The mark of what a durable name points to is made durable first. */
+static void make_roots(void)
+{
+    uint64_t number = 5;
+    mega_gptr_t p = chunk();
+    OK(mega_put(p, &number, 8));
+    OK(mega_persist(p, 8));
+    OK(mega_root_set(MEGA_DEFAULT, "r1", p));
+    OK(mega_root_set(MEGA_DEFAULT, "r2", p));
+    OK(mega_root_remove(MEGA_DEFAULT, "r2"));
+}
+
+static void find_roots(void)
+{
+    uint64_t number = 0;
+    size_t usable;
+    mega_gptr_t p;
+    CHECK(roots_of(MEGA_DEFAULT) == 2, "not r1 alone");
+    OK(mega_root_get(MEGA_DEFAULT, "r1", &p));
+    OK(mega_usable_size(p, &usable));
+    OK(mega_get(&number, p, 8));
+    CHECK(number == 5, "what r1 points to is lost");
+}
+
+Test(names, roots_survive_a_power_loss)
+{
+    by_home0(make_roots, WORLD_KILL);
+    by_home0(find_roots, WORLD_KILL);
+    by_home0(find_roots, WORLD_CLOSE);
+}
+
+Test(names, roots_set_by_another_host_survive_a_power_loss)
+{
+    by_another_host(make_roots, WORLD_KILL);
+    by_another_host(find_roots, WORLD_CLOSE);
+}
+
+static void fill_the_table(void)
+{
+    char name[20];
+    unsigned n = 0;
+    mega_status_t st;
+    mega_gptr_t p;
+    do {
+        snprintf(name, sizeof name, "r%u", n);
+        st = mega_root_set(MEGA_DEFAULT, name, mega_null());
+    } while (!st && ++n <= MEGA_ROOTS_MAX);
+    fails(st, MEGA_ERR_TABLE_FULL, "root");
+    CHECK(n == MEGA_ROOTS_MAX, "%u roots", n);
+    fails(mega_root_get(MEGA_DEFAULT, name, &p), MEGA_ERR_NOT_FOUND, name);
+    OK(mega_root_set(MEGA_DEFAULT, "r0", mega_null()));
+    OK(mega_root_remove(MEGA_DEFAULT, "r3"));
+    OK(mega_root_set(MEGA_DEFAULT, name, mega_null()));
+}
+
+Test(names, a_full_table_of_roots_says_so)
+{
+    by_home0(fill_the_table, WORLD_CLOSE);
+}
+
+/* ---- Regions ---- */
+
+static uint64_t bytes_free(void)
+{
+    mega_home_stat_t s;
+    OK(mega_home_stat(0, &s));
+    return s.free;
+}
+
+static void regions_and_roots(void)
+{
+    mega_region_t a, b;
+    mega_region_stat_t sa, sb;
+    mega_gptr_t p;
+    const uint64_t before = bytes_free();
+    OK(mega_region_create("a", 100000, 0, &a));
+    OK(mega_root_set(a, "r1", mega_region_at(a, 0, 99999, NULL)));
+    OK(mega_root_set(MEGA_DEFAULT, "r2", mega_null()));
+    CHECK(roots_of(a) == 2 && roots_of(MEGA_DEFAULT) == 4,
+          "each region has its own roots");
+    fails(mega_root_get(MEGA_DEFAULT, "r1", &p), MEGA_ERR_NOT_FOUND, "r1");
+    fails(mega_region_create("a", 1, 0, &b), MEGA_ERR_EXISTS, "a");
+    CHECK(mega_is_null(mega_region_at(a, 0, 100000, NULL)), "beyond its end");
+    OK(mega_region_stat(a, &sa));
+    OK(mega_region_destroy(&a));
+    CHECK(!a, "the handle stays");
+    fails(mega_region_open("a", &b), MEGA_ERR_NOT_FOUND, "a");
+    CHECK(bytes_free() == before, "%llu bytes were free, now %llu",
+          (unsigned long long)before, (unsigned long long)bytes_free());
+
+    OK(mega_region_create("a", 0, 0, &b)); /* the name, not the region */
+    OK(mega_region_stat(b, &sb));
+    CHECK(sb.id != sa.id, "an id is used twice");
+    CHECK(roots_of(b) == 0, "roots outlive their region");
+    OK(mega_region_destroy(&b));
+    OK(mega_root_remove(MEGA_DEFAULT, "r2"));
+}
+
+Test(names, a_region_has_its_own_roots_and_takes_them_along)
+{
+    by_home0(regions_and_roots, WORLD_CLOSE);
+    by_home0(regions_and_roots, WORLD_CLOSE);
+}
+
+static void fill_regions(void)
+{
+    mega_region_t r;
+    char name[20];
+    unsigned n = 0;
+    mega_status_t st;
+    do {
+        snprintf(name, sizeof name, "region %u", n);
+        st = mega_region_create(name, 0, 0, &r);
+    } while (!st && ++n <= MEGA_REGIONS_MAX);
+    fails(st, MEGA_ERR_TABLE_FULL, "region");
+    OK(mega_region_open("region 0", &r));
+    OK(mega_region_destroy(&r));
+    OK(mega_region_create(name, 0, 0, &r));
+}
+
+Test(names, a_full_table_of_regions_says_so)
+{
+    by_home0(fill_regions, WORLD_CLOSE);
+}
+
+static void region_that_does_not_fit(void)
+{
+    mega_region_t r = NULL;
+    const uint64_t before = bytes_free();
+    fails(mega_region_create("big", UINT64_C(1) << 30, 0, &r),
+          MEGA_ERR_HOME_FULL, "home 0");
+    fails(mega_region_create("big", UINT64_C(1) << 47, 0, &r), MEGA_ERR_TOO_BIG,
+          "raw bytes");
+    fails(mega_region_create("big", 1, 1, &r), MEGA_ERR_ARG, "flags");
+    fails(mega_region_create("big", 1, 0, NULL), MEGA_ERR_ARG, "no place");
+    fails(mega_region_destroy(&r), MEGA_ERR_ARG, "default region");
+    fails(mega_region_close(&r), MEGA_ERR_ARG, "no region");
+    fails(mega_region_open("big", &r), MEGA_ERR_NOT_FOUND, "big");
+    CHECK(bytes_free() == before, "a refused region keeps memory");
+    OK(mega_region_create("small", 1, 0, &r));
+    fails(mega_region_grow(r, UINT64_C(1) << 30), MEGA_ERR_HOME_FULL, "home 0");
+    CHECK(!mega_is_null(mega_region_at(r, 0, 0, NULL)), "it is gone");
+}
+
+Test(names, a_region_that_does_not_fit_leaves_nothing)
+{
+    by_home0(region_that_does_not_fit, WORLD_CLOSE);
+}
