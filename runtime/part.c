@@ -101,7 +101,10 @@ mega_status_t mega__part_store(struct mega__ctx *ctx, struct mega__arena *a,
                                const struct mega__part *part)
 {
     struct mega__span *span;
-    mega_status_t st = find_span(ctx, part, &span);
+    mega_status_t st =
+        part->src ? find_span(ctx, part, &span)
+                  : mega__fail(MEGA_ERR_ARG, "a put of %llu bytes has none",
+                               (unsigned long long)part->n);
     return st ? st : store_in(ctx, a, span, part);
 }
 

@@ -277,6 +277,11 @@ static void be_sent(struct mega__ctx *ctx, int rank, void *arg)
     keep_some(ctx, rank);
     for (unsigned i = 0; rank == 0 && i < ROUNDS; i++)
         send_oddly(ctx, &seed);
+    if (rank == 0) /* nothing to put, at a good place */
+        CHECK(mega__part_store(ctx, mega__arena(ctx),
+                               &(struct mega__part){.p = kept[0], .n = 8}) ==
+                  MEGA_ERR_ARG,
+              "a put without bytes");
     all_is_there(ctx, rank);
 }
 
