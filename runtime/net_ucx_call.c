@@ -33,7 +33,7 @@ ucs_status_t mega__ucx_on_answer(void *arg, const void *head, size_t head_len,
             if (len)
                 memcpy(c->payload, data, len);
         }
-        c->done = c->answers == c->expected;
+        c->done = c->answers >= c->expected;
     }
     return UCS_OK;
 }

@@ -75,7 +75,8 @@ each_step "shared memory, 4 ranks"
 fuzz_seed=${FUZZ_SEED:-$((EPOCHSECONDS % 32768))}
 echo "# FUZZ_SEED=$fuzz_seed"
 for tls in tcp,self all; do
-    UCX_TLS=$tls hosts 2 net_fuzz attack "$fuzz_seed"
+    # it may have homes grow
+    MEGALLOC_HOME_MAX=64M UCX_TLS=$tls hosts 2 net_fuzz attack "$fuzz_seed"
     each_step "$tls"
     UCX_TLS=$tls next_job 2 net_fuzz look
     each_step "$tls, the next job"

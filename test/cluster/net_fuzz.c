@@ -176,6 +176,7 @@ static void write_letter(struct mega__origin *o, struct letter *l)
     l->head = mega__ucx_head(o, MEGA__WIRE_ASK);
     l->head_len = sizeof l->head;
     kinds[dice(sizeof kinds / sizeof kinds[0])](l);
+    l->head.call |= UINT64_C(1) << 63; /* or its answer is that of another */
 }
 
 static void post(struct mega__origin *o, struct mega__link *link,
