@@ -201,6 +201,14 @@ runs "two starts" 2
 one --restarts 1 sh -c 'echo run >>"$1"; exit 205' sh "$scratch/runs"
 is "but 205 is Open MPI's word only" 205 ''
 runs "one start" 1
+sed -i 's/(Open MPI) 4.1.4/HYDRA/; s/205/255/' "$scratch/hosts"
+output=$("$megarun" --launcher "$scratch/hosts" -n 1 --restarts 1 true 2>&1)
+status=$?
+is "an mpiexec of MPICH that failed starts again" 255 "mpiexec that failed again"
+runs "two starts" 2
+one --restarts 1 sh -c 'echo run >>"$1"; exit 255' sh "$scratch/runs"
+is "a program that ends with 255 elsewhere does not" 255 ''
+runs "one start" 1
 output=$(echo text | "$megarun" --launcher "$scratch/one" -n 1 --restarts 1 cat)
 status=$?
 is "stdin arrives with --restarts" 0 text

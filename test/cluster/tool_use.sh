@@ -222,7 +222,7 @@ tap_empty "stat --watch ends by its count, one document a line" \
 tap_empty "stat --watch ends by itself when the space goes" \
     "$(mkdir "$scratch/copy" && cp "$space"/*.pool "$scratch/copy"
        "$tool" stat --watch=0.01 "$scratch/copy" >"$scratch/out" 2>"$scratch/err" &
-       while [[ ! -s $scratch/out ]]; do sleep 0.01; done
+       for ((i = 0; i < 3000; i++)); do [[ ! -s $scratch/out ]] || break; sleep 0.01; done
        rm -r "$scratch/copy"; wait $!; (($? == 2)) || echo "status $?"
        says "$scratch/copy")"
 tap_empty "info and check know that it is in use" \
