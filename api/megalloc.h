@@ -497,7 +497,9 @@ mega_status_t mega_root_next(mega_region_t r, uint64_t *iter_p,
 
 /* ---- Synchronisation --------------------------------------------------- */
 
-/** All ranks have arrived; a quiet of the calling threads. Collective. */
+/** All ranks have arrived; a quiet of the calling threads. Collective. PEER,
+ *  TIMEOUT, as of every collective call over several hosts: a rank that is
+ *  waited for is lost or stopped; later ones then fail at once. */
 mega_status_t mega_barrier(void) MEGA_MUST_CHECK;
 
 /** n bytes of root's buf to all. Collective. */

@@ -37,6 +37,12 @@ mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
                                     size_t n); /* from host_rank 0 */
 mega_status_t mega__boot_host_barrier(struct mega__boot *boot);
 
+/* While a collective waits for others, fn(arg) is called every few seconds by
+ * the thread that waits, from the first so many seconds on. A status ends the
+ * collective with it, and all that come later at once. fn NULL: no more. */
+void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
+                      mega_status_t (*fn)(void *), void *arg);
+
 /* Calls fn(arg) when MPI is about to end and the job has not left. */
 void mega__boot_at_end(struct mega__boot *boot, void (*fn)(void *), void *arg);
 

@@ -4,13 +4,20 @@
  * on the data path. If nobody has started MPI we do, and end it at exit; an
  * attribute on MPI_COMM_SELF, whose delete callback MPI calls at the start of
  * MPI_Finalize (MPI-4.0, 11.2.4), closes a space that the program left open.
+ *
+ * MPI waits for ever for a process that is stopped, or behind a link that is
+ * cut. So collectives are begun and then tested, and who waits looks after the
+ * others now and then (watch). What is given up stays behind in MPI, which
+ * then cannot be ended.
  */
 #include "boot.h"
 
 #include <limits.h>
 #include <mpi.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "log.h"
 
@@ -24,6 +31,11 @@ struct mega__boot {
     bool mpi_ends; /* inside the callback: the attribute is going */
     void (*at_end)(void *);
     void *at_end_arg;
+    mega_status_t (*watch)(void *);
+    void *watch_arg;
+    time_t watch_seconds;
+    mega_status_t given_up; /* what the watch said, and its sentence */
+    char given_up_text[MEGA__ERRMSG_MAX];
 };
 
 static int end_keyval = MPI_KEYVAL_INVALID; /* of the process: MPI has one */
@@ -223,10 +235,12 @@ void mega__boot_stop(struct mega__boot **boot_p)
             MPI_Comm_get_attr(MPI_COMM_SELF, end_keyval, &set, &found);
         if (found && set == boot)
             MPI_Comm_delete_attr(MPI_COMM_SELF, end_keyval);
-        MPI_Comm_free(&boot->host);
-        MPI_Comm_free(&boot->comm);
+        if (!boot->given_up) {
+            MPI_Comm_free(&boot->host);
+            MPI_Comm_free(&boot->comm);
+        }
     }
-    spaces_closed = true;
+    spaces_closed = !boot->given_up;
     free(boot);
 }
 
@@ -242,9 +256,26 @@ void *mega__boot_comm(struct mega__boot *boot)
     return &boot->comm;
 }
 
+void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
+                      mega_status_t (*fn)(void *), void *arg)
+{
+    boot->watch = fn;
+    boot->watch_arg = arg;
+    boot->watch_seconds = (time_t)seconds;
+}
+
+static mega_status_t look_after_others(struct mega__boot *boot)
+{
+    boot->given_up = boot->watch(boot->watch_arg);
+    memcpy(boot->given_up_text, mega__errmsg_buffer(), MEGA__ERRMSG_MAX);
+    return boot->given_up;
+}
+
 static mega_status_t may_call(const struct mega__boot *boot)
 {
     int main_thread = 1;
+    if (boot->given_up)
+        return mega__fail(boot->given_up, "%s", boot->given_up_text);
     if (!boot->main_thread_only)
         return MEGA_OK;
     MPI_Is_thread_main(&main_thread);
@@ -255,55 +286,102 @@ static mega_status_t may_call(const struct mega__boot *boot)
                       "with MPI_THREAD_SERIALIZED or MPI_THREAD_MULTIPLE");
 }
 
+#define TESTS 64 /* before the clock is read */
+
+static time_t now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec;
+}
+
+/* Waits for the end of what has begun with rc. */
+static mega_status_t complete(struct mega__boot *boot, int rc,
+                              MPI_Request *request, const char *what)
+{
+    int done = 0;
+    time_t next = 0;
+    if (rc == MPI_SUCCESS && !boot->watch)
+        rc = MPI_Wait(request, MPI_STATUS_IGNORE);
+    else if (rc == MPI_SUCCESS)
+        rc = MPI_Test(request, &done, MPI_STATUS_IGNORE);
+    for (unsigned tests = 1; rc == MPI_SUCCESS && boot->watch && !done;
+         tests++) {
+        if (tests % TESTS == 0) {
+            next = next ? next : now() + boot->watch_seconds;
+            if (now() >= next) {
+                mega_status_t st = look_after_others(boot);
+                if (st)
+                    return st;
+                next = 0;
+            }
+            sched_yield();
+        }
+        rc = MPI_Test(request, &done, MPI_STATUS_IGNORE);
+    }
+    return mpi_status(rc, what);
+}
+
+static mega_status_t barrier(struct mega__boot *boot, MPI_Comm comm)
+{
+    MPI_Request request;
+    mega_status_t st = may_call(boot);
+    return st ? st
+              : complete(boot, MPI_Ibarrier(comm, &request), &request,
+                         "MPI_Ibarrier");
+}
+
 mega_status_t mega__boot_barrier(struct mega__boot *boot)
 {
-    mega_status_t st = may_call(boot);
-    return st ? st : mpi_status(MPI_Barrier(boot->comm), "MPI_Barrier");
+    return barrier(boot, boot->comm);
 }
 
 mega_status_t mega__boot_host_barrier(struct mega__boot *boot)
 {
-    mega_status_t st = may_call(boot);
-    return st ? st : mpi_status(MPI_Barrier(boot->host), "MPI_Barrier");
+    return barrier(boot, boot->host);
 }
 
 /* MPI counts in int: long buffers go in pieces. */
-static mega_status_t bcast(MPI_Comm comm, void *buf, size_t n, int root)
+static mega_status_t bcast(struct mega__boot *boot, MPI_Comm comm, void *buf,
+                           size_t n, int root)
 {
-    for (size_t at = 0; at < n;) {
+    mega_status_t st = may_call(boot);
+    for (size_t at = 0; !st && at < n;) {
+        MPI_Request request;
         size_t piece = n - at < INT_MAX ? n - at : (size_t)INT_MAX;
-        int rc = MPI_Bcast((char *)buf + at, (int)piece, MPI_BYTE, root, comm);
-        if (rc != MPI_SUCCESS)
-            return mpi_status(rc, "MPI_Bcast");
+        st = complete(boot,
+                      MPI_Ibcast((char *)buf + at, (int)piece, MPI_BYTE, root,
+                                 comm, &request),
+                      &request, "MPI_Ibcast");
         at += piece;
     }
-    return MEGA_OK;
+    return st;
 }
 
 mega_status_t mega__boot_bcast(struct mega__boot *boot, void *buf, size_t n,
                                int root)
 {
-    mega_status_t st = may_call(boot);
-    return st ? st : bcast(boot->comm, buf, n, root);
+    return bcast(boot, boot->comm, buf, n, root);
 }
 
 mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
                                     size_t n)
 {
-    mega_status_t st = may_call(boot);
-    return st ? st : bcast(boot->host, buf, n, 0);
+    return bcast(boot, boot->host, buf, n, 0);
 }
 
 mega_status_t mega__boot_allgather(struct mega__boot *boot, const void *in,
                                    size_t n, void *out)
 {
+    MPI_Request request;
     mega_status_t st = may_call(boot);
     if (st)
         return st;
     if (n > INT_MAX)
         return mega__fail(MEGA_ERR_TOO_BIG, "cannot gather %zu bytes a rank",
                           n);
-    return mpi_status(
-        MPI_Allgather(in, (int)n, MPI_BYTE, out, (int)n, MPI_BYTE, boot->comm),
-        "MPI_Allgather");
+    return complete(boot,
+                    MPI_Iallgather(in, (int)n, MPI_BYTE, out, (int)n, MPI_BYTE,
+                                   boot->comm, &request),
+                    &request, "MPI_Iallgather");
 }

@@ -27,6 +27,12 @@ void mega__net_stop(struct mega__net **net_p)
     *net_p = NULL;
 }
 
+mega_status_t mega__net_watch(struct mega__net *net)
+{
+    (void)net;
+    return MEGA_OK;
+}
+
 mega_status_t mega__net_expose(struct mega__net *net, struct mega__span *span)
 {
     (void)net, (void)span;

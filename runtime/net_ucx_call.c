@@ -136,6 +136,24 @@ static mega_status_t alive(struct mega__origin *o, struct mega__link *link,
     return st;
 }
 
+/* Whoever waits for the rank that is lost, and so for all, looks after one: so
+ * a job asks as much as it has ranks. */
+mega_status_t mega__net_watch(struct mega__net *net)
+{
+    const struct mega__boot_place *place = &net->ctx->place;
+    struct mega__link *link;
+    bool growing;
+    struct mega__origin *o = mega__ucx_enter(net);
+    if (!o)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st =
+        mega__ucx_link(o, (place->rank + 1) % place->nranks, &link);
+    if (!st)
+        st = alive(o, link, &growing);
+    mega__ucx_leave(o);
+    return st;
+}
+
 /* ---- Servers and keys ---- */
 
 mega_status_t mega__ucx_server(struct mega__origin *o, uint32_t home,

@@ -144,6 +144,14 @@ static void notice(struct mega__ctx *ctx)
     }
 }
 
+/* While this rank waits in a collective: PEER, TIMEOUT - it would for ever. */
+static mega_status_t watch(void *arg)
+{
+    const struct mega__ctx *ctx = arg;
+    mega_status_t st = mega__net_watch(ctx->net);
+    return st == MEGA_ERR_PEER || st == MEGA_ERR_TIMEOUT ? st : MEGA_OK;
+}
+
 static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
 {
     mega_status_t st = mega__boot_agree(ctx->boot, conf);
@@ -153,6 +161,9 @@ static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
                              "MEGALLOC_OPEN=degraded");
     if (!st)
         st = mega__boot_agree(ctx->boot, mega__net_start(ctx, &ctx->net));
+    if (!st && ctx->net) /* of this host the launcher knows */
+        mega__boot_watch(ctx->boot, ctx->conf.timeout.v.number / 4 + 1, watch,
+                         ctx);
     if (!st)
         st = mega__deal(ctx);
     if (!st)
@@ -265,8 +276,10 @@ mega_status_t mega__space_commit(struct mega__ctx *ctx)
 /* All is durable everywhere, then a home is marked clean. */
 static mega_status_t end_cleanly(struct mega__ctx *ctx)
 {
-    if (ctx->readonly) /* others may still read what is served here */
+    if (ctx->readonly) { /* others may still read what is served here */
+        mega__boot_watch(ctx->boot, 0, NULL, NULL); /* as below */
         return mega__boot_barrier(ctx->boot);
+    }
     mega__arena_give_up_all(ctx);
     mega_status_t st = mega__space_commit(ctx);
     uint32_t i = 0;
@@ -276,6 +289,8 @@ static mega_status_t end_cleanly(struct mega__ctx *ctx)
         st = mega__pool_drain(&ctx->flusher);
         MEGA__CRASH(clean_some);
     }
+    /* who gets through first may answer no more */
+    mega__boot_watch(ctx->boot, 0, NULL, NULL);
     return mega__boot_agree(ctx->boot, st);
 }
 
