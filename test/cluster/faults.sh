@@ -32,6 +32,56 @@ hit ranks_on 2 STOP
 told "a rank is stopped: the job ends, and names it" "on host h2" "on node h2"
 whole "a rank is stopped"
 
+# outlive CASE SIGNAL: a job of survivors, whose rank on h2 gets that signal once
+# the others wait for it; the launcher is not to end them before they are told.
+outlive() {
+    local turn
+    rm -f "$scratch"/ready-*
+    OMPI_MCA_orte_enable_recovery=1 "$build/launchers/lab" run -n 3 \
+        "$program" "$1" "$scratch" >"$scratch/log" 2>&1 </dev/null &
+    job=$!
+    for ((turn = 0; turn < 1200; turn++)); do
+        [[ ! -e $scratch/ready-0 || ! -e $scratch/ready-2 ]] || break
+        sleep 0.05
+    done
+    sleep 0.2
+    ranks_on 2 "$2"
+    for ((turn = 0; turn < 1200; turn++)); do
+        (($(grep -c '^told:' "$scratch/log") < 2)) || break
+        sleep 0.05
+    done
+    ranks_on 2 KILL
+    end
+}
+
+# both NAME: each of them was told, and of whom.
+both() {
+    local n
+    n=$(grep -c '^told: rank [02]: .*rank 1 on host h2' <<<"$output")
+    if ((n == 2 && status != 124)); then
+        tap_ok "$1"
+    else
+        tap_fail "$1" "status $status: $output"
+    fi
+}
+
+textindex_program=$program program=$build/test/cluster/survivors
+for signal in KILL STOP; do
+    new_space
+    outlive write $signal
+    both "SIG$signal to a rank whose persists are waited for: all are told"
+    output=$(lab run -n 3 "$program" look "$scratch" 2>&1 </dev/null)
+    status=$?
+    passed "what was durable is there, SIG$signal"
+done
+new_space
+outlive meet STOP
+n=$(grep -c '^told: rank [02]: ' <<<"$output")
+((n == 2 && status != 124)) && [[ $output == *"rank 1 on host h2"* ]]
+status=$?
+passed "a rank does not come to a barrier, for it is stopped: all are told"
+program=$textindex_program
+
 hit lab kill 2
 told "a host is killed: the job ends, and names it" "on node h2" "on host h2"
 whole "a host is killed"
@@ -60,7 +110,7 @@ for seconds in 1 10; do
 done
 
 # The launcher's own connections, which are idle for long.
-output=$(MEGALLOC_TIMEOUT=8 lab run -n 3 sh -c "echo >$scratch/idle; sleep 11" \
+output=$(MEGALLOC_TIMEOUT=16 lab run -n 3 sh -c "echo >$scratch/idle; sleep 11" \
     2>&1 </dev/null &
     until [[ -e $scratch/idle ]]; do sleep 0.05; done
     sleep 3
@@ -106,4 +156,27 @@ lab on 2 mount -o remount,size=100M "$homes"
 textindex build "${texts[@]}"
 passed "then it has room: the same job passes"
 whole "a host had no room for its home"
+
+new_space
+lab on 2 mount -o remount,size=12M "$homes"
+output=$(MEGALLOC_HOME_SIZE=8M lab run -n 3 "$build/test/cluster/medium" 1 2>&1)
+status=$?
+passed "a medium fills up on one host only: who asks is told, others go on"
+sound
+tap_empty "and all homes are sound" "$unsound"
+lab on 2 mount -o remount,size=100M "$homes"
+
+# ---- Restarts ----
+
+for fault in "ranks_on 2 KILL" "lab kill 2"; do
+    for turn in {1..5}; do
+        begin --restarts 2
+        $fault
+        end
+        [[ $output != *"restart 1 of 2"* ]] || break # it was done before
+    done
+    [[ $output == *"restart 1 of 2"* ]] || status="not restarted"
+    passed "$fault: --restarts brings the job back by itself"
+    whole "after the restart"
+done
 tap_end

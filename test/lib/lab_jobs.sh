@@ -14,6 +14,7 @@ patience=120 # for any job: one that takes longer hangs
 program=$build/apps/textindex/textindex
 texts=(/usr/include/linux/usb /usr/include/linux/netfilter_bridge)
 homes=/run/megalloc
+ranks=3 # of the next job
 job=''
 scratch=$(mktemp -d) || exit 1
 trap 'lab down; rm -rf "$scratch"' EXIT
@@ -63,16 +64,20 @@ new_space() {
 # ---- Jobs ----
 
 textindex() { # ARGUMENT...: leaves $output and $status
-    output=$(lab run -n 3 "$program" "$@" 2>&1 </dev/null)
+    output=$(lab run -n "$ranks" "$program" "$@" 2>&1 </dev/null)
     status=$?
 }
 
-# A build, until it is at work.
+# A build, until it is at work; begin in a new space, go_on in what is there.
 begin() {
     new_space
+    go_on "$@"
+}
+
+go_on() { # OPTION...: of lab run
     : >"$scratch/log"
-    "$build/launchers/lab" run -n 3 "$program" build --progress \
-        "${texts[@]}" >"$scratch/log" 2>&1 </dev/null &
+    "$build/launchers/lab" run -n "$ranks" "$@" "$program" build --resume \
+        --progress "${texts[@]}" >"$scratch/log" 2>&1 </dev/null &
     job=$!
     until grep -q '[0-9]/[0-9]* files' "$scratch/log"; do
         kill -s 0 "$job" 2>/dev/null || break
@@ -143,9 +148,9 @@ passed() { # NAME: it ended well
     fi
 }
 
-# whole NAME: what is there is sound, and another job makes it whole.
+# whole NAME [FAULTS]: what is there is sound, and another job makes it whole.
 whole() {
-    local faults=''
+    local faults=${2-}
     sound
     textindex build --resume "${texts[@]}"
     ((status == 0)) || faults+="resume: status $status: $output"$'\n'
@@ -157,18 +162,20 @@ whole() {
 }
 
 sound() { # leaves what is wrong in $unsound
-    local pool files=()
+    local file files=()
     unsound=''
-    for pool in "${pools[@]/%//*.pool}"; do
-        # Unquoted: it is a pattern.
-        [[ ! -e $(echo $pool) ]] || files+=($pool)
+    for file in "${pools[@]/%//*.pool}"; do
+        for file in $file; do # unquoted: a pattern, or its own name
+            [[ ! -e $file ]] || files+=("$file")
+        done
     done
     output=$("$build/apps/tool/megalloc" check "${files[@]}" 2>&1) ||
         unsound="check: $output"
 }
 
-ranks_on() { # HOST SIGNAL: to its ranks
-    lab on "$1" sh -c 'for p in /proc/[0-9]*; do
-        [ "$(cat $p/comm 2>/dev/null)" != textindex ] ||
-            kill -s "$1" "${p#/proc/}"; done' sh "$2"
+ranks_on() { # HOST SIGNAL [MOST]: to its ranks, all or so many
+    lab on "$1" sh -c 'n=$2; for p in /proc/[0-9]*; do
+        [ "$(cat $p/comm 2>/dev/null)" != "$3" ] || [ $n -eq 0 ] ||
+            { kill -s "$1" "${p#/proc/}" && n=$((n - 1)); }; done' \
+        sh "$2" "${3:--1}" "${program##*/}"
 }
