@@ -79,6 +79,8 @@ static void check_block(struct check *c)
     check_sealed(c, &b->epoch, "epoch");
     check_sealed(c, &b->clean, "clean");
     check_sealed(c, &b->npools, "npools");
+    for (unsigned k = 0; k < sizeof b->next_host / 8; k++)
+        check_sealed(c, &b->next_host[k], "next host");
     check_sealed(c, &b->next_region, "next region");
     for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++)
         check_sealed(c, &b->regions[i].state, "region state");

@@ -201,10 +201,30 @@ static mega_status_t summarise(struct mega__ctx *ctx,
     return MEGA_OK;
 }
 
-static mega_status_t check_complete(struct mega__ctx *ctx,
+/* A home is missing; the one before it may know where it was. */
+static mega_status_t refuse_missing(struct mega__ctx *ctx, uint32_t home,
                                     const struct mega__summary *all, size_t n)
 {
     char path[MEGA__PATH] = "?";
+    const char *host = "";
+    const uint32_t nhomes = all[0].nhomes;
+    mega_status_t st = mega__home_path(ctx, home, 0, "", path);
+    for (size_t k = 0; k < n; k++)
+        if (all[k].home == (home + nhomes - 1) % nhomes)
+            host = all[k].next_host;
+    return st ? st
+              : mega__fail(
+                    MEGA_ERR_ABSENT,
+                    "home %u of %u is missing:%s%s%s no host of this job "
+                    "has %s; put it back, or run on its host, or read "
+                    "the rest with MEGALLOC_OPEN=degraded",
+                    home, nhomes, *host ? " it was last on host " : "", host,
+                    *host ? "," : "", path);
+}
+
+static mega_status_t check_complete(struct mega__ctx *ctx,
+                                    const struct mega__summary *all, size_t n)
+{
     mega_status_t st = MEGA_OK;
     size_t k = 0;
     for (uint32_t h = 0; !st && h < all[0].nhomes; h++) {
@@ -213,15 +233,8 @@ static mega_status_t check_complete(struct mega__ctx *ctx,
             continue;
         }
         ctx->nabsent++;
-        if (ctx->readonly)
-            continue;
-        st = mega__home_path(ctx, h, 0, "", path);
-        if (!st)
-            st = mega__fail(MEGA_ERR_ABSENT,
-                            "home %u of %u is missing: no host of this job "
-                            "has %s; put it back, or run on its host, or read "
-                            "the rest with MEGALLOC_OPEN=degraded",
-                            h, all[0].nhomes, path);
+        if (!ctx->readonly)
+            st = refuse_missing(ctx, h, all, n);
     }
     for (k = 0; !st && k < n; k++)
         st = compare(&all[0], &all[k]);

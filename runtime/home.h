@@ -4,6 +4,7 @@
 #define MEGA__HOME_H
 
 #include "types.h"
+#include "whereabouts.h"
 
 #define MEGA__PATH 4200
 
@@ -14,6 +15,7 @@ struct mega__summary {
     uint32_t domain;
     uint8_t uuid[16];
     uint64_t born, epoch, clean;
+    char next_host[MEGA__WHERE_BYTES];
 };
 
 /* The name of pool k of a home; suffix "" or ".new". ERRORS: CONF. */

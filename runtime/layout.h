@@ -205,12 +205,12 @@ struct mega__intent {
 };
 
 struct mega__home_block {
-    uint64_t born;        /* sealed: 1 */
-    uint64_t epoch;       /* sealed */
-    uint64_t clean;       /* sealed: the epoch that ended cleanly, or 0 */
-    uint64_t npools;      /* sealed: pool files listed */
-    uint64_t next_region; /* sealed: home 0's counts */
-    uint64_t spare[3];
+    uint64_t born;         /* sealed: 1 */
+    uint64_t epoch;        /* sealed */
+    uint64_t clean;        /* sealed: the epoch that ended cleanly, or 0 */
+    uint64_t npools;       /* sealed: pool files listed */
+    uint64_t next_region;  /* sealed: home 0's counts */
+    uint64_t next_host[3]; /* sealed: where the next home was (whereabouts.h) */
     struct mega__region_record regions[MEGA_REGIONS_MAX];
     struct mega__root_record roots[MEGA_ROOTS_MAX];
     struct mega__run_record runs[MEGA__RUNS_MAX];

@@ -173,6 +173,8 @@ static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
     if (!st)
         st = mega__recover(ctx);
     if (!st)
+        st = mega__where_write(ctx);
+    if (!st)
         st = check_served(ctx);
     if (!st)
         st = mega__boot_agree(ctx->boot, mega__agent_start(ctx, &ctx->agent));

@@ -99,6 +99,10 @@ static void check_words(struct block *v)
         v->next_region > (uint64_t)MEGA__REGION_ID_MAX + 1)
         SAY(v, FAULT, &b->next_region, "the next region is %" PRIu64,
             v->next_region);
+    for (unsigned k = 0; k < sizeof b->next_host / 8; k++) {
+        uint64_t piece; /* of a name: anything */
+        sealed(v, &b->next_host[k], "next host", &piece);
+    }
 }
 
 /* ---- Regions and roots ---- */

@@ -52,6 +52,11 @@ good() { # NAME
     fi
 }
 
+last_seen() { # HOME...: of the first, unless who knows it is missing as well
+    [[ " $* " == *" $((($1 + 2) % 3)) "* ]] ||
+        echo " it was last on host ${made_on[$1]},"
+}
+
 # degraded NAME HOSTS CLEAN HOME...: these homes are missing.
 degraded() {
     local name=$1 hosts=$2 clean=$3 before
@@ -70,14 +75,15 @@ degraded() {
     if (($# > 0)); then
         on "$hosts" degraded whole "$places" "$clean"
         refused "$name: without the variable it is refused" \
-            "home $1 of 3 is missing" "home-$1.0.pool" MEGALLOC_OPEN=degraded
+            "home $1 of 3 is missing:$(last_seen "$@") no host of this job has" \
+            "home-$1.0.pool" MEGALLOC_OPEN=degraded
     fi
     give
 }
 
 # over NAME HOSTS: a space with a home on each, left in both ways.
 over() {
-    local name=$1 hosts=$2 end clean
+    local name=$1 hosts=$2 made_on=($2) end clean
     for end in clean crash; do
         clean=1
         [[ $end == clean ]] || clean=0
