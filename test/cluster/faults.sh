@@ -7,7 +7,7 @@
 set -u
 . "${MEGA_SRCDIR:?}/test/lib/lab_jobs.sh"
 three_hosts faults
-long=20 # MEGALLOC_TIMEOUT of those that have to go on
+long=30 # MEGALLOC_TIMEOUT of those that have to go on
 
 # Who speaks first of a rank of h2 that is gone: mpirun, of it or of the host,
 # or another rank that waited for it.
@@ -110,7 +110,7 @@ for seconds in 1 10; do
 done
 
 # The launcher's own connections, which are idle for long.
-output=$(MEGALLOC_TIMEOUT=16 lab run -n 3 sh -c "echo >$scratch/idle; sleep 11" \
+output=$(MEGALLOC_TIMEOUT=30 lab run -n 3 sh -c "echo >$scratch/idle; sleep 11" \
     2>&1 </dev/null &
     until [[ -e $scratch/idle ]]; do sleep 0.05; done
     sleep 3
@@ -167,6 +167,9 @@ tap_empty "and all homes are sound" "$unsound"
 lab on 2 mount -o remount,size=100M "$homes"
 
 # ---- Restarts ----
+
+# A killed host is noticed by the connection to it, or by the end of the command
+# that started its daemon.
 
 for fault in "ranks_on 2 KILL" "lab kill 2"; do
     for turn in {1..5}; do

@@ -118,6 +118,13 @@ given "hosts are named: perhaps one is there" no "pml ^cm" --host h1,h2
 given "the caller's pml is left alone" no "pml ^cm" --mca pml ob1
 OMPI_MCA_pml=ob1 given "in the environment, too" no "pml ^cm"
 SLURM_JOB_ID=1 given "a batch job: perhaps one is there" no "pml ^cm"
+# In all three quarters of the limit.
+for limit in 4:1:2 8:1:5 30:3:19; do
+    IFS=: read -r limit idle probes <<<"$limit"
+    MEGALLOC_TIMEOUT=$limit given "a host is given up before $limit s are over" \
+        yes "keepalive_time $idle --mca oob_tcp_keepalive_intvl 1 \
+--mca oob_tcp_keepalive_probes $probes "
+done
 
 # ---- Signals ----
 
@@ -204,7 +211,7 @@ runs "one start" 1
 sed -i 's/(Open MPI) 4.1.4/HYDRA/; s/205/255/' "$scratch/hosts"
 output=$("$megarun" --launcher "$scratch/hosts" -n 1 --restarts 1 true 2>&1)
 status=$?
-is "an mpiexec of MPICH that failed starts again" 255 "mpiexec that failed again"
+is "a launcher that failed starts again" 255 "launcher that failed again"
 runs "two starts" 2
 one --restarts 1 sh -c 'echo run >>"$1"; exit 255' sh "$scratch/runs"
 is "a program that ends with 255 elsewhere does not" 255 ''
