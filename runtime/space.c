@@ -152,6 +152,17 @@ static mega_status_t watch(void *arg)
     return st == MEGA_ERR_PEER || st == MEGA_ERR_TIMEOUT ? st : MEGA_OK;
 }
 
+/* The link is made now: no new one can be made while a cable is out, and a cut
+ * that is shorter than the limit ends no job. */
+static mega_status_t begin_watch(struct mega__ctx *ctx)
+{
+    mega_status_t st = mega__boot_agree(ctx->boot, mega__net_watch(ctx->net));
+    if (!st)
+        mega__boot_watch(ctx->boot, ctx->conf.timeout.v.number / 4 + 1, watch,
+                         ctx);
+    return st;
+}
+
 static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
 {
     mega_status_t st = mega__boot_agree(ctx->boot, conf);
@@ -162,8 +173,7 @@ static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
     if (!st)
         st = mega__boot_agree(ctx->boot, mega__net_start(ctx, &ctx->net));
     if (!st && ctx->net) /* of this host the launcher knows */
-        mega__boot_watch(ctx->boot, ctx->conf.timeout.v.number / 4 + 1, watch,
-                         ctx);
+        st = begin_watch(ctx);
     if (!st)
         st = mega__deal(ctx);
     if (!st)
