@@ -89,12 +89,16 @@ lanes=3
 # looks; leaves what is wrong in $scratch/faults.N, the points that nobody came
 # to in $scratch/missed.N.
 lane() {
-    local number=$1 seed=$2 point
+    local number=$1 seed=$2 point try
     shift 2
     MEGALLOC_DIR+=-$number
     for point in "$@"; do
-        new_space
-        MEGALLOC_CRASH=$point job $((2 * hosts)) points crash "$seed" 0
+        for try in 1 2 3; do # the rank that is to die may pass it by
+            new_space
+            seed=$((seed + 1))
+            MEGALLOC_CRASH=$point job $((2 * hosts)) points crash "$seed" 0
+            ((status == 0)) || break
+        done
         ((status != 0)) || echo "$point" >>"$scratch/missed.$number"
         if ((status == 124)) || grep -F .c: <<<"$output" |
             grep -qvF "another rank failed or is gone"; then
