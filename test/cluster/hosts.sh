@@ -93,8 +93,10 @@ lane() {
     shift 2
     MEGALLOC_DIR+=-$number
     for point in "$@"; do
-        for try in 1 2 3; do # the rank that is to die may pass it by
-            new_space
+        new_space
+        # The rank that is to die may pass it by; some points are come to only
+        # in what another job has left.
+        for try in 1 2 3; do
             seed=$((seed + 1))
             MEGALLOC_CRASH=$point job $((2 * hosts)) points crash "$seed" 0
             ((status == 0)) || break

@@ -9,7 +9,7 @@
 
 #include "rank.h"
 
-enum { LISTS = 8 };
+enum { LISTS = 8, NODES = 4000000, TURNS = 300000 /* for seconds */ };
 
 struct node {
     mega_gptr_t next, self;
@@ -24,7 +24,7 @@ static int by_value(const void *a, const void *b)
 
 static void verify(void)
 {
-    static uint64_t seen[2000000];
+    static uint64_t seen[NODES];
     size_t n = 0;
     for (int l = 0; l < LISTS; l++) {
         char name[20];
@@ -40,7 +40,7 @@ static void verify(void)
             HOLDS(node.self.v == p.v && (seq == 0 || node.seq == seq));
             seq = node.seq;
             MUST(mega_usable_size(p, &usable));
-            HOLDS(usable >= node.size && n < 2000000);
+            HOLDS(usable >= node.size && n < NODES);
             unsigned char bytes[sizeof node + 900];
             const unsigned char *at = rank_view(p, bytes, node.size);
             for (size_t i = sizeof node; i < node.size; i += 97)
@@ -175,7 +175,7 @@ static void build(int argc, char **argv)
     if (mega_rank() == 0)
         verify();
     MUST(mega_barrier());
-    work((uint64_t)(atoi(argv[0]) * 31 + mega_rank()), 60000, 0);
+    work((uint64_t)(atoi(argv[0]) * 31 + mega_rank()), TURNS, 0);
     MUST(mega_finalize());
 }
 
@@ -192,7 +192,7 @@ static void crash(int argc, char **argv)
     MUST(mega_barrier());
     if (mega_rank() == seed % mega_nranks())
         die_after(atol(argv[1]));
-    work((uint64_t)(seed * 31 + mega_rank()), atol(argv[1]) ? 60000 : 600, 1);
+    work((uint64_t)(seed * 31 + mega_rank()), atol(argv[1]) ? TURNS : 600, 1);
     MUST(mega_finalize());
 }
 

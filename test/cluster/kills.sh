@@ -23,7 +23,7 @@ strike() {
         alive "$job" || break
         sleep 0.05
     done
-    sleep "0.$((RANDOM % 8))$((RANDOM % 10))"
+    sleep "0.$((RANDOM % 2))$((RANDOM % 10))" # it works for half a second at least
     mapfile -t victims < <(ranks_of "$job" "$programs/$2")
     if ((${#victims[@]})); then
         [[ $3 == all ]] || victims=("${victims[RANDOM % ${#victims[@]}]}")
@@ -51,7 +51,7 @@ for ((round = 1; round <= kills; round++)); do
     tap_empty "round $round: sound, whole and nothing twice" "$(faults)"
     echo "# $(grep '^found' <<<"$output")"
 done
-tap_try "ranks were killed" test "$struck" -gt 0
+tap_try "most jobs were killed at work" test $((2 * struck)) -gt "$kills"
 
 # ---- Regions ----
 
