@@ -188,9 +188,10 @@ static mega_status_t refuse(const char *verb, const char *path)
     case ENOMEM:
         return mega__fail(MEGA_ERR_IO, "%s %s: %s", verb, path, strerror(err));
     default:
-        return mega__fail(MEGA_ERR_DAMAGED,
-                          "%s %s: libpmemobj refuses it: %.200s", verb, path,
-                          why);
+        return mega__fail(
+            MEGA_ERR_DAMAGED, "%s %s: libpmemobj refuses it: %.200s%s", verb,
+            path, why,
+            strcmp(verb, "open") == 0 ? "; restore the file from a copy" : "");
     }
 }
 

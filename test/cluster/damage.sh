@@ -53,7 +53,7 @@ for home in 0 1; do
     spoilt "home $home is the other one" $home "home-$home"
     restore
     head -c 1M /dev/urandom >"$MEGALLOC_DIR/home-$home.0.pool"
-    spoilt "home $home is rubbish" $home "home-$home"
+    spoilt "home $home is rubbish" $home "home-$home" "restore the file"
 done
 
 restore
