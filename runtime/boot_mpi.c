@@ -302,22 +302,21 @@ static mega_status_t complete(struct mega__boot *boot, int rc,
     int done = 0;
     time_t next = 0;
     if (rc == MPI_SUCCESS && !boot->watch)
-        rc = MPI_Wait(request, MPI_STATUS_IGNORE);
-    else if (rc == MPI_SUCCESS)
+        return mpi_status(MPI_Wait(request, MPI_STATUS_IGNORE), what);
+    for (unsigned tests = 1; rc == MPI_SUCCESS; tests++) {
         rc = MPI_Test(request, &done, MPI_STATUS_IGNORE);
-    for (unsigned tests = 1; rc == MPI_SUCCESS && boot->watch && !done;
-         tests++) {
-        if (tests % TESTS == 0) {
-            next = next ? next : now() + boot->watch_seconds;
-            if (now() >= next) {
-                mega_status_t st = look_after_others(boot);
-                if (st)
-                    return st;
-                next = 0;
-            }
-            sched_yield();
+        if (done)
+            break;
+        if (tests % TESTS != 0)
+            continue;
+        next = next ? next : now() + boot->watch_seconds;
+        if (now() >= next) {
+            mega_status_t st = look_after_others(boot);
+            if (st)
+                return st;
+            next = 0;
         }
-        rc = MPI_Test(request, &done, MPI_STATUS_IGNORE);
+        sched_yield();
     }
     return mpi_status(rc, what);
 }

@@ -23,8 +23,8 @@
 mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p);
 void mega__net_stop(struct mega__net **net_p);
 
-/* Whether the next rank, in a ring, still answers: one message. net may be
- * NULL. ERRORS: PEER, TIMEOUT - it does not. */
+/* Whether the next rank, in a ring, still answers: one message.
+ * ERRORS: PEER, TIMEOUT - it does not. */
 mega_status_t mega__net_watch(struct mega__net *net);
 
 /* A span of a home that this rank serves may now be reached by others. */
