@@ -112,7 +112,7 @@ done
 # The launcher's own connections, which are idle for long.
 output=$(MEGALLOC_TIMEOUT=30 lab run -n 3 sh -c "echo >$scratch/idle; sleep 11" \
     2>&1 </dev/null &
-    until [[ -e $scratch/idle ]]; do sleep 0.05; done
+    until [[ -e $scratch/idle ]] || ! kill -s 0 $!; do sleep 0.05; done
     sleep 3
     lab cut 2 --for 5
     wait $!)

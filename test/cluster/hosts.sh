@@ -50,7 +50,8 @@ victim() { # sends SIGKILL to one of the ranks, some time into the job
 strike() {
     local job turn
     : >"$scratch/log"
-    "${launch[@]}" -n $((2 * hosts)) "$programs/$1" build "$RANDOM" \
+    timeout -k 5 "$patience" "${launch[@]}" -n $((2 * hosts)) \
+        "$programs/$1" build "$RANDOM" \
         >"$scratch/log" 2>&1 </dev/null &
     job=$!
     for ((turn = 0; turn < 1200; turn++)); do

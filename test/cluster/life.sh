@@ -61,7 +61,8 @@ done
 
 second_job() {
     local first began pid
-    "$megarun" -n 2 "$programs/life" hold "$scratch/go" >"$scratch/first" 2>&1 &
+    timeout -k 5 "$patience" "$megarun" -n 2 "$programs/life" hold \
+        "$scratch/go" >"$scratch/first" 2>&1 &
     first=$!
     for ((turn = 0; turn < 600; turn++)); do
         [[ -s $scratch/go.ready ]] && break

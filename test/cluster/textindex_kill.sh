@@ -17,6 +17,7 @@ megarun=$build/launchers/megarun
 kills=${TEXTINDEX_KILLS:-5}
 seed=${TEXTINDEX_SEED:-$((EPOCHSECONDS % 32768))}
 RANDOM=$seed
+patience=300 # for any job: one that takes longer hangs
 echo "# TEXTINDEX_SEED=$seed TEXTINDEX_KILLS=$kills"
 
 scratch=$(mktemp -d /dev/shm/megalloc-textindex-kill.XXXXXX) || exit 1
@@ -31,7 +32,7 @@ mkdir "$MEGALLOC_DIR"
 textindex() { # RANKS ARGS...
     local ranks=$1
     shift
-    "$megarun" -n "$ranks" "$program" "$@"
+    timeout -k 5 "$patience" "$megarun" -n "$ranks" "$program" "$@"
 }
 
 # make_corpus BYTES: real text, nearly so much of it if there is.

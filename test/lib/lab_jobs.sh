@@ -79,8 +79,9 @@ go_on() { # OPTION...: of lab run
     "$build/launchers/lab" run -n "$ranks" "$@" "$program" build --resume \
         --progress "${texts[@]}" >"$scratch/log" 2>&1 </dev/null &
     job=$!
+    local until=$((SECONDS + patience)) # what hangs here ends in end
     until grep -q '[0-9]/[0-9]* files' "$scratch/log"; do
-        kill -s 0 "$job" 2>/dev/null || break
+        kill -s 0 "$job" 2>/dev/null && ((SECONDS < until)) || break
         sleep 0.02
     done
 }
