@@ -15,25 +15,39 @@ static mega_status_t bad_size(size_t size)
                       size);
 }
 
-/* What mega_alloc need not look at one by one. */
+/* What is not the usual case, and what is wrong. */
 static __attribute__((noinline)) mega_status_t
-alloc_other(mega_region_t r, int home, size_t size, mega_gptr_t *p_p)
+other_alloc(struct mega__ctx *ctx, uint64_t region, int home, size_t size,
+            bool live, mega_gptr_t *p_p)
 {
-    if (!mega__the)
+    if (!ctx)
         return mega__api_closed();
     if (size == 0 || !p_p)
         return bad_size(size);
-    return mega__chunk_alloc(mega__the, mega__api_region(r), home, size, true,
-                             p_p);
+    uint32_t id = mega__api_region((mega_region_t)(uintptr_t)region);
+    mega_status_t st = mega__chunk_alloc(ctx, id, home, size, live, p_p);
+    if (!st)
+        mega__arena_usual(ctx, region, id, home);
+    return st;
+}
+
+static __attribute__((noinline)) mega_status_t other_free(struct mega__ctx *ctx,
+                                                          mega_gptr_t p)
+{
+    return ctx ? mega__chunk_free(ctx, p) : mega__api_closed();
+}
+
+static inline __attribute__((always_inline)) mega_status_t
+take(mega_region_t r, int home, size_t size, bool live, mega_gptr_t *p_p)
+{
+    return mega__hot_take(mega__the, mega__the_serial, (uintptr_t)r, home, size,
+                          live, p_p, other_alloc);
 }
 
 mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
                          mega_gptr_t *p_p)
 {
-    struct mega__ctx *ctx = mega__the;
-    if (__builtin_expect(!ctx || size - 1 >= MEGA__CLASS_MAX || !p_p, 0))
-        return alloc_other(r, home, size, p_p);
-    return mega__hot_alloc(ctx, mega__api_region(r), home, size, p_p);
+    return take(r, home, size, true, p_p);
 }
 
 mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size, size_t count,
@@ -47,7 +61,7 @@ mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size, size_t count,
     if (size == 0 || (!p_p && count > 0))
         return bad_size(size);
     while (!st && n < count)
-        st = mega__hot_alloc(ctx, mega__api_region(r), home, size, &p_p[n++]);
+        st = take(r, home, size, true, &p_p[n++]);
     if (!st)
         return MEGA_OK;
     for (n--; n-- > 0;) { /* frees do not fail: we have just got them */
@@ -59,10 +73,7 @@ mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size, size_t count,
 
 mega_status_t mega_free(mega_gptr_t p)
 {
-    struct mega__ctx *ctx = mega__the;
-    if (__builtin_expect(!ctx, 0))
-        return mega__api_closed();
-    return mega__hot_free(ctx, p);
+    return mega__hot_put(mega__the, mega__the_serial, p, other_free);
 }
 
 mega_status_t mega_usable_size(mega_gptr_t p, size_t *size_p)
@@ -79,12 +90,7 @@ mega_status_t mega_usable_size(mega_gptr_t p, size_t *size_p)
 mega_status_t mega_reserve(mega_region_t r, int home, size_t size,
                            mega_gptr_t *p_p)
 {
-    struct mega__ctx *ctx = mega__the;
-    if (!ctx)
-        return mega__api_closed();
-    if (size == 0 || !p_p)
-        return bad_size(size);
-    return mega__hot_reserve(ctx, mega__api_region(r), home, size, p_p);
+    return take(r, home, size, false, p_p);
 }
 
 mega_status_t mega_cancel(mega_gptr_t p)
@@ -121,8 +127,7 @@ mega_status_t mega_alloc_to(mega_region_t r, int home, size_t size,
     if (size == 0 || mega_is_null(slot))
         return mega__fail(MEGA_ERR_ARG, "%zu bytes for slot %#llx", size,
                           (unsigned long long)slot.v);
-    mega_status_t st =
-        mega__hot_reserve(ctx, mega__api_region(r), home, size, &item.chunk);
+    mega_status_t st = take(r, home, size, false, &item.chunk);
     if (st)
         return st;
     st = mega__intent_publish(ctx, &item, 1, 0);

@@ -119,6 +119,7 @@ static struct mega__arena *arena_new(struct mega__ctx *ctx)
     if (!a)
         return NULL;
     a->ctx = ctx;
+    a->usual.name = UINT64_MAX;
     pthread_mutex_init(&a->far_lock, NULL);
     a->seed = (uint32_t)ctx->place.rank * 17 + atomic_fetch_add(&seeds, 1) * 5;
     a->record = a->seed % MEGA__INTENTS_MAX;
@@ -164,11 +165,14 @@ struct mega__heap *mega__arena_heap_find(struct mega__arena *a, uint32_t region,
     while (heap && (heap->region != region || heap->on != home->no))
         heap = heap->next;
     if (!heap) {
-        heap = calloc(1, sizeof *heap);
+        heap = aligned_alloc(_Alignof(struct mega__heap), sizeof *heap);
         if (!heap) {
             mega__fail(MEGA_ERR_NOMEM, "no memory for a heap");
             return NULL;
         }
+        memset(heap, 0, sizeof *heap);
+        for (unsigned c = 0; c < MEGA__CLASSES; c++)
+            mega__bin_forget(&heap->bins[c]);
         heap->on = home->no;
         heap->home = home;
         heap->region = region;
@@ -181,7 +185,27 @@ struct mega__heap *mega__arena_heap_find(struct mega__arena *a, uint32_t region,
     return heap;
 }
 
+void mega__arena_usual(struct mega__ctx *ctx, uint64_t name, uint32_t region,
+                       int home)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    int on = home == MEGA_ANY_HOME ? ctx->my_home : home;
+    if (!a || !a->last || a->last->region != region || (int)a->last->on != on)
+        return;
+    a->usual.name = name;
+    a->usual.home = home;
+    a->usual.heap = a->last;
+}
+
 /* ---- Over all arenas ---- */
+
+void mega__arena_forget_usual(struct mega__ctx *ctx)
+{
+    pthread_mutex_lock(&ctx->arena_lock);
+    for (struct mega__arena *a = ctx->arenas; a; a = a->next)
+        a->usual.name = UINT64_MAX;
+    pthread_mutex_unlock(&ctx->arena_lock);
+}
 
 void mega__arena_drop_region(struct mega__ctx *ctx, uint32_t region)
 {
@@ -198,6 +222,7 @@ void mega__arena_drop_region(struct mega__ctx *ctx, uint32_t region)
                         mega__slab_delete(a, s);
                     }
                     memset(bin, 0, sizeof *bin);
+                    mega__bin_forget(bin);
                 }
             }
     pthread_mutex_unlock(&ctx->arena_lock);

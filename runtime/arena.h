@@ -18,6 +18,12 @@ uint64_t mega__arena_serial(void);
  * mega_errmsg). */
 struct mega__arena *mega__arena_find(struct mega__ctx *ctx);
 
+/* Forgets what was freed last: a sweep finds it by its marks. */
+static inline void mega__bin_forget(struct mega__bin *bin)
+{
+    bin->top = bin->freed;
+}
+
 static inline struct mega__arena *mega__arena(struct mega__ctx *ctx)
 {
     if (__builtin_expect(mega__arena_mine.serial == ctx->serial, 1))
@@ -40,11 +46,20 @@ static inline struct mega__heap *mega__arena_heap(struct mega__arena *a,
     return mega__arena_heap_find(a, region, home);
 }
 
+/* A chunk has been allocated in a region, by this name of it, and for this
+ * home, perhaps MEGA_ANY_HOME: what asks so again is served at once (hot.h),
+ * until mega__arena_forget_usual. */
+void mega__arena_usual(struct mega__ctx *ctx, uint64_t name, uint32_t region,
+                       int home);
+
 /* Frees the extents of the arena's own empty slabs on a home; how many. */
 unsigned mega__arena_trim(struct mega__arena *a, struct mega__home *home);
 
 /* ---- Over all arenas of the job: collectives, with the threads at rest ----
  */
+
+/* Names of regions may come to mean others. */
+void mega__arena_forget_usual(struct mega__ctx *ctx);
 
 /* Forgets all slabs of a region, which is about to end. */
 void mega__arena_drop_region(struct mega__ctx *ctx, uint32_t region);

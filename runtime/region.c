@@ -217,6 +217,7 @@ mega_gptr_t mega__region_at(const struct mega_region *r, uint32_t home,
 
 static void handle_free(struct mega_region *r)
 {
+    mega__arena_forget_usual(r->ctx); /* the next handle may lie here */
     free(r->runs);
     free(r->first_run);
     free(r);
@@ -253,8 +254,9 @@ static mega_status_t handle_new(struct mega__ctx *ctx, const char *name,
     mega_status_t st =
         r ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory for a region");
     st = mega__boot_agree(ctx->boot, st);
-    if (!st) {
+    if (r)
         r->ctx = ctx;
+    if (!st) {
         r->id = d->id;
         r->line = d->line;
         r->bytes_per_home = d->bytes;

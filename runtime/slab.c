@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "arena.h"
 #include "crash_point.h"
 #include "dirty.h"
 #include "far.h"
@@ -117,6 +118,8 @@ struct mega__slab *mega__slab_new(struct mega__arena *a,
     slab->region = region;
     slab->size = a->ctx->classes.of[class].size;
     slab->magic = a->ctx->classes.of[class].magic;
+    slab->within =
+        slab->size % MEGA__GRANULE == 0 ? MEGA__GRANULE - 1 : UINT32_MAX;
     if (span->how == MEGA__HOW_NONE)
         slab->noted = UINT32_MAX;
     /* release: publish finds rsv by this table */
@@ -153,7 +156,7 @@ unsigned mega__slab_sweep_line(struct mega__ctx *ctx, struct mega__slab *slab,
                                unsigned i)
 {
     if (slab->bin)
-        slab->bin->freed_bytes = 0; /* what was there is found by its mark */
+        mega__bin_forget(slab->bin); /* what was there is found by its mark */
     /* rsv before the marks: publish stores LIVE, then clears rsv */
     uint64_t rsv = atomic_load_explicit(&slab->rsv[i], memory_order_acquire);
     uint64_t live =

@@ -120,22 +120,25 @@ struct mega__slab {
     uint16_t line; /* where the next chunk is looked for */
     uint32_t region;
     uint32_t size, magic; /* of the class, for the hot paths */
+    uint32_t within;      /* bits by which an offset is looked at again */
     uint32_t noted; /* bit: a line of marks that need not be noted as dirty */
     uint64_t avail[MEGA__EXTENT_LINES];
     _Atomic uint64_t rsv[MEGA__EXTENT_LINES];
 };
 
 #define MEGA__BIN_KEEP 8
-#define MEGA__BIN_FREED 11 /* then a bin has 256 bytes */
+#define MEGA__BIN_FREED 10
+#define MEGA__BIN_BYTES 256
 struct mega__bin { /* the slabs an arena owns of one region, home, class */
-    struct mega__slab *cur; /* drawn from now: one of kept, or NULL */
-    uint32_t freed_bytes;   /* of freed that are in use */
+    struct mega__slab *cur;  /* drawn from now: one of kept, or NULL */
+    struct mega__freed *top; /* end of what is used of freed */
     uint16_t n;
     uint8_t far_skip, far_pause; /* sweeps of far slabs to leave out */
     struct mega__slab *kept[MEGA__BIN_KEEP];
     /* Freed last, handed out first, and in no list: to a sweep these look
-     * like chunks that others have freed, so it forgets them first. */
-    struct mega__freed {
+     * like chunks that others have freed, so it forgets them first. They end
+     * where the bin does: the low bits of top tell whether it is full. */
+    _Alignas(16) struct mega__freed {
         uint64_t p;
         struct mega__slab *slab;
     } freed[MEGA__BIN_FREED];
@@ -147,7 +150,7 @@ struct mega__heap { /* an arena's part of one region on one home */
     struct mega__home *home;
     uint32_t cursor_span, cursor; /* where the last claim succeeded */
     struct mega__view *view;      /* words of a far home, seen last */
-    struct mega__bin bins[MEGA__CLASSES];
+    _Alignas(MEGA__BIN_BYTES) struct mega__bin bins[MEGA__CLASSES];
 };
 
 /* Lines of marks that this thread has changed and not made durable: a
@@ -172,11 +175,16 @@ struct mega__dirty {
 #define MEGA__FAR_FREES 64
 struct mega__arena {
     struct mega__heap *last; /* most recently used */
-    uint32_t seed;           /* spreads the start positions of claims */
-    uint32_t record;         /* of an intent: the last taken */
-    struct {                 /* the span in which a chunk was freed last */
-        uint64_t base;       /* its first global pointer */
-        uint64_t size;       /* 0: none */
+    struct {                 /* what was asked for last, and its heap */
+        uint64_t name;       /* of the region; UINT64_MAX: nothing */
+        int home;            /* perhaps MEGA_ANY_HOME */
+        struct mega__heap *heap;
+    } usual;
+    uint32_t seed;     /* spreads the start positions of claims */
+    uint32_t record;   /* of an intent: the last taken */
+    struct {           /* the span in which a chunk was freed last */
+        uint64_t base; /* its first global pointer */
+        uint64_t size; /* 0: none */
         _Atomic(struct mega__slab *) *slabs;
     } freed_in;
     struct mega__dirty dirty;

@@ -291,12 +291,45 @@ static void any_home(int argc, char **argv)
     }
 }
 
+/* A handle that ends, and one of another region where it may have lain: each
+ * chunk is of the region that was asked for. */
+static void handles(int argc, char **argv)
+{
+    mega_region_t other, kept,
+        closed[16]; /* malloc keeps what is freed first */
+    mega_gptr_t p, q, r;
+    size_t usable;
+    (void)argc, (void)argv;
+    MUST(mega_region_create("kept", 0, 0, &kept));
+    MUST(mega_region_create("other", 0, 0, &other));
+    for (int i = 0; i < 16; i++)
+        MUST(mega_region_open("kept", &closed[i]));
+    for (int i = 0; i < 16; i++)
+        MUST(mega_region_close(&closed[i]));
+    MUST(mega_region_close(&kept));
+    MUST(mega_alloc(other, MEGA_ANY_HOME, 64, &p));
+    MUST(mega_alloc(other, MEGA_ANY_HOME, 64, &q));
+    MUST(mega_region_close(&other));
+    MUST(mega_region_open("kept", &kept));
+    MUST(mega_alloc(kept, MEGA_ANY_HOME, 64, &r));
+    MUST(mega_free(p));
+    MUST(mega_free(r));
+    MUST(mega_alloc(kept, MEGA_ANY_HOME, 64, &r));
+    MUST(mega_region_open("other", &other));
+    MUST(mega_region_destroy(&other));
+    MUST(mega_usable_size(r, &usable));
+    HOLDS(mega_usable_size(q, &usable) == MEGA_ERR_NOT_LIVE);
+    MUST(mega_free(r));
+    MUST(mega_region_destroy(&kept));
+}
+
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
         {"chunks of all sizes are aligned and large enough", sizes},
         {"bad pointers are refused", misuse},
         {"alloc_n gives all or none", several},
+        {"chunks are of the region that was asked for", handles},
         {"a full home says what it has, and recovers", full_home},
         {"any home means another if mine is full", any_home},
         {"what another rank frees is used again", freed_by_another},
