@@ -339,8 +339,9 @@ typedef struct mega_publish_item {
  *  null; NOT_LIVE: a chunk is not reserved, or a FREE slot does not hold it;
  *  TOO_BIG: n; TABLE_FULL: all records of the home are taken, for good or for
  *  MEGALLOC_TIMEOUT, by publishes that lost a host. On an error nothing has
- *  changed, but PEER, TIMEOUT: a host of the items is gone, and the next open
- *  may complete them: do not cancel, and leave the slots as they are.
+ *  changed, but PEER, TIMEOUT: a host of the items is gone, or a medium did not
+ *  sync, and the next open may complete them: do not cancel, and leave the
+ *  slots as they are.
  *  Source: libpmemobj's pmemobj_publish; the intents are Megalloc's. */
 mega_status_t mega_publish(const mega_publish_item_t *items, size_t n,
                            unsigned flags) MEGA_MUST_CHECK;

@@ -311,8 +311,9 @@ static mega_status_t leave_unwritten(struct mega__ctx *ctx,
     return st;
 }
 
-/* Some effects are not done: the next open completes the record. Whatever it
- * was, only these two say that something may have changed. */
+/* Something may not be durable, the record among it: the next open completes
+ * what it finds. Whatever it was, only these two say that something may have
+ * changed. */
 static mega_status_t leave_decided(const struct mega__record *record,
                                    mega_status_t st)
 {
@@ -345,21 +346,23 @@ mega_status_t mega__intent_publish(struct mega__ctx *ctx,
         return leave_unwritten(ctx, &record, st);
     st = mega__dirty_fence(a); /* (8) decided */
     MEGA__CRASH(record_durable);
-    mega_status_t sent = apply(ctx, &o, items, checks, n);
+    if (!st)
+        st = apply(ctx, &o, items, checks, n);
     MEGA__CRASH(effects_stored);
-    mega_status_t done = mega__dirty_fence(a);
+    if (!st)
+        st = mega__dirty_fence(a);
     MEGA__CRASH(effects_durable);
-    if (!sent)
-        sent = clear_record(ctx, a, &record);
-    if (sent)
-        return leave_decided(&record, sent);
+    if (!st)
+        st = clear_record(ctx, a, &record);
     MEGA__CRASH(record_cleared);
-    mega_status_t cleared = mega__dirty_fence(a);
+    if (!st)
+        st = mega__dirty_fence(a);
     MEGA__CRASH(record_gone);
+    if (st)
+        return leave_decided(&record, st);
     mega_status_t given = mega__record_give(ctx, &record);
-    st = st ? st : done ? done : cleared;
     mega_status_t settled = settle(ctx, a, items, checks, n);
-    return st ? st : settled ? settled : given;
+    return settled ? settled : given;
 }
 
 /* ---- Replay ---- */

@@ -243,6 +243,76 @@ Test(recovery, drops_a_record_that_is_not_whole)
           (int)told.intents, (int)told.refused);
 }
 
+/* ---- A publish whose medium does not sync ---- */
+
+static uint64_t failing; /* which of its fences */
+static mega_publish_op_t op;
+static mega_status_t said;
+
+/* Nobody else gets the chunk, whatever was said of it. */
+static void allocate_others(struct mega__ctx *ctx)
+{
+    mega_gptr_t p;
+    for (int i = 0; i < 3000; i++) {
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 64, &p));
+        CHECK(p.v != chunk.v, "handed out, although publish said %d", said);
+    }
+}
+
+static void publish_unsynced(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 0) {
+        mega_publish_item_t item = {MEGA_PUBLISH_ALLOC, {0}, root};
+        OK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, &item.chunk));
+        chunk = item.chunk;
+        if (op == MEGA_PUBLISH_FREE) {
+            OK(mega__intent_publish(ctx, &item, 1, 0));
+            item.op = op;
+        }
+        OK(ops_drain(ctx));
+        m->fail_drain = m->drop_drain = m->drains + failing;
+        said = mega__intent_publish(ctx, &item, 1, 0);
+        m->fail_drain = m->drop_drain = MEDIUM_NEVER;
+        CHECK(said == (failing < 3 ? MEGA_ERR_PEER : MEGA_OK),
+              "fence %llu: it said %d", (unsigned long long)failing, said);
+        if (op == MEGA_PUBLISH_ALLOC || said)
+            allocate_others(ctx);
+    }
+    world_barrier(ctx);
+}
+
+static void all_or_none(struct mega__ctx *ctx, int rank, void *arg)
+{
+    size_t usable;
+    mega_gptr_t p;
+    look(ctx, rank, arg);
+    if (rank == 0) {
+        OK(mega__rma_get(ctx, &p, root, 8));
+        bool live = mega__chunk_usable(ctx, chunk, &usable) == MEGA_OK;
+        CHECK(mega_is_null(p) || p.v == chunk.v, "the slot is torn");
+        CHECK(live == (p.v == chunk.v), "slot %llx, live %d",
+              (unsigned long long)p.v, live);
+        CHECK(said || live == (op == MEGA_PUBLISH_ALLOC), "not done");
+        OK(ops_drain(ctx));
+    }
+    world_barrier(ctx);
+}
+
+Test(recovery, a_publish_that_is_not_synced_is_all_or_none)
+{
+    for (int i = 0; i < 2; i++)
+        for (failing = 0; failing < 4; failing++) {
+            op = i ? MEGA_PUBLISH_FREE : MEGA_PUBLISH_ALLOC;
+            end();
+            begin();
+            run(2, make_root, WORLD_CLOSE);
+            crash(2, publish_unsynced);
+            crash(2, all_or_none);
+            run(1, all_or_none, WORLD_CLOSE);
+        }
+}
+
 /* ---- Regions ---- */
 
 static void half_make_a_region(struct mega__ctx *ctx, int rank, void *arg)
