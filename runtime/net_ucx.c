@@ -12,64 +12,79 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "home.h"
 #include "log.h"
+#include "seg.h"
 
 /* ---- Addresses ---- */
-
-struct introduction { /* of a rank to all; its address follows */
-    uint32_t len;
-    char host[MEGA__HOST_NAME];
-};
 
 static size_t padded(size_t n)
 {
     return (n + 7) & ~(size_t)7; /* UCX reads addresses where they lie */
 }
 
-static mega_status_t read_introductions(struct mega__net *net, size_t len)
+/* all: what the ranks have said, one after another, len bytes. */
+static mega_status_t list_peers(const struct mega__ctx *ctx, const char *all,
+                                size_t len, struct mega__peers *peers)
 {
-    int nranks = net->ctx->place.nranks, rank = 0;
-    const char *all = net->gathered;
-    net->peers = calloc((size_t)nranks, sizeof *net->peers);
-    if (!net->peers)
-        return mega__fail(MEGA_ERR_NOMEM, "no memory for %d ranks", nranks);
-    for (size_t at = 0;
-         rank < nranks && len - at >= sizeof(struct introduction); rank++) {
-        const struct introduction *in =
-            (const struct introduction *)(const void *)(all + at);
-        net->peers[rank].host = in->host;
-        net->peers[rank].address = all + at + sizeof *in;
-        at += padded(sizeof *in + in->len);
+    size_t nranks = (size_t)ctx->place.nranks, rank = 0;
+    size_t begin = sizeof *peers + nranks * sizeof peers->at[0];
+    for (size_t at = 0; rank < nranks && len - at >= sizeof(struct mega__peer);
+         rank++) {
+        const struct mega__peer *peer = (const void *)(all + at);
+        peers->at[rank] = begin + at;
+        at += padded(sizeof *peer + peer->len);
     }
     if (rank < nranks)
         return mega__fail(MEGA_ERR_PEER,
-                          "%d ranks of %d said how to reach "
-                          "them",
-                          rank, nranks);
+                          "%zu ranks of %zu said how to reach them", rank,
+                          nranks);
+    memcpy((char *)peers + begin, all, len);
     return MEGA_OK;
 }
 
-/* All ranks know the service of all. */
+/* Each host keeps one copy of what all have said. */
+static mega_status_t keep_peers(struct mega__net *net, const char *all,
+                                size_t len)
+{
+    struct mega__ctx *ctx = net->ctx;
+    size_t bytes = sizeof *net->peers +
+                   (size_t)ctx->place.nranks * sizeof net->peers->at[0] + len;
+    void *p;
+    mega_status_t st = mega__seg_share(ctx, bytes, &p);
+    if (st)
+        return st;
+    net->peers = p;
+    if (ctx->place.host_rank > 0)
+        return MEGA_OK;
+    net->peers->bytes = bytes;
+    return list_peers(ctx, all, len, net->peers);
+}
+
+/* All ranks know the service of all, once they have met again. */
 static mega_status_t introduce(struct mega__net *net, const void *address,
                                size_t len)
 {
-    size_t size = padded(sizeof(struct introduction) + len), all = 0;
-    struct introduction *in = calloc(1, size);
+    size_t size = padded(sizeof(struct mega__peer) + len), n = 0;
+    struct mega__peer *me = calloc(1, size);
+    void *all = NULL;
     mega_status_t st =
-        in ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory to start");
+        me ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory to start");
     st = mega__boot_agree(net->ctx->boot, st);
     if (!st) {
-        in->len = (uint32_t)len;
-        mega__conf_host(&net->ctx->conf, in->host, sizeof in->host);
-        memcpy(in + 1, address, len);
-        st = mega__boot_gather_all(net->ctx->boot, in, size, &net->gathered,
-                                   &all);
+        me->len = (uint32_t)len;
+        mega__conf_host(&net->ctx->conf, me->host, sizeof me->host);
+        memcpy(me->address, address, len);
+        st = mega__boot_gather_all(net->ctx->boot, me, size, &all, &n);
     }
-    free(in);
-    return st ? st : read_introductions(net, all);
+    free(me);
+    if (!st)
+        st = keep_peers(net, all, n);
+    free(all);
+    return st;
 }
 
 /* ---- Start, stop ---- */
@@ -168,8 +183,8 @@ static void net_free(struct mega__net *net)
         ucp_cleanup(net->ucp);
     }
     free_far(net);
-    free(net->peers);
-    free(net->gathered);
+    if (net->peers)
+        munmap(net->peers, net->peers->bytes);
     pthread_mutex_destroy(&net->lock);
     free(net);
 }

@@ -102,18 +102,25 @@ struct mega__origin {
     void *message; /* room for the parts of one; NULL: in use, or none yet */
 };
 
-struct mega__peer { /* a rank, from start-up */
-    const char *host;
-    const void *address; /* of its service worker */
+/* How each rank introduced itself at the start: once for each host, in memory
+ * that its ranks share. */
+struct mega__peers {
+    size_t bytes;
+    uint64_t at[]; /* by rank: of its struct mega__peer, from the start */
+};
+
+struct mega__peer {
+    uint32_t len; /* of the address */
+    char host[MEGA__HOST_NAME];
+    char address[]; /* of its service worker */
 };
 
 struct mega__net {
     struct mega__ctx *ctx;
     ucp_context_h ucp;
     struct mega__service *service;
-    void *gathered;
-    struct mega__peer *peers; /* by rank */
-    pthread_mutex_t lock;     /* origins, far homes, exposed */
+    struct mega__peers *peers;
+    pthread_mutex_t lock; /* origins, far homes, exposed */
     struct mega__origin *origins;
     unsigned norigins, next_shared;
     _Atomic(_Atomic(struct mega__far_home *) *) far; /* by home */
@@ -231,6 +238,12 @@ mega_status_t mega__ucx_service_start(struct mega__net *net,
 void mega__ucx_service_stop(struct mega__net *net);
 
 /* ---- Common ---- */
+
+static inline const struct mega__peer *mega__ucx_peer(const struct mega__net *n,
+                                                      int rank)
+{
+    return (const void *)((const char *)n->peers + n->peers->at[rank]);
+}
 
 static inline mega_status_t mega__ucx_status(ucs_status_t status)
 {

@@ -134,11 +134,12 @@ static bool uses_hardware(ucp_ep_h ep)
 static ucs_status_t connect_link(struct mega__link *link)
 {
     struct mega__net *net = link->origin->net;
+    const struct mega__peer *peer = mega__ucx_peer(net, link->rank);
     ucp_ep_params_t params = {.field_mask =
                                   UCP_EP_PARAM_FIELD_REMOTE_ADDRESS |
                                   UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
                                   UCP_EP_PARAM_FIELD_ERR_HANDLER,
-                              .address = net->peers[link->rank].address,
+                              .address = (const void *)peer->address,
                               .err_mode = UCP_ERR_HANDLING_MODE_PEER,
                               .err_handler = {on_lost, link}};
     ucs_status_t rc = ucp_ep_create(link->origin->worker, &params, &link->ep);
@@ -204,7 +205,7 @@ mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
         if (rc != UCS_OK) {
             free(link);
             return mega__fail(MEGA_ERR_PEER, "no way to rank %d on host %s: %s",
-                              rank, o->net->peers[rank].host,
+                              rank, mega__ucx_peer(o->net, rank)->host,
                               ucs_status_string(rc));
         }
         link->next = *bucket;
@@ -223,7 +224,7 @@ mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
 
 static const char *host_of(const struct mega__link *link)
 {
-    return link->origin->net->peers[link->rank].host;
+    return mega__ucx_peer(link->origin->net, link->rank)->host;
 }
 
 mega_status_t mega__ucx_broken(const struct mega__link *link)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * seg.c - the host's shared segment: made by its first rank in /dev/shm,
+ * seg.c - what the ranks of a host share: made by its first rank in /dev/shm,
  * unlinked as soon as all have mapped it, so no crash leaves it behind.
  */
 #include "seg.h"
@@ -28,68 +28,86 @@ static size_t homes_offset(uint32_t nranks)
     return (end + MEGA__LINE - 1) & ~(size_t)(MEGA__LINE - 1);
 }
 
-static mega_status_t map(const char *name, int flags, size_t bytes,
-                         struct mega__seg **seg_p)
+/* fallocate: with /dev/shm full a store would end the process. */
+static mega_status_t map(const char *name, int flags, size_t bytes, void **p_p)
 {
     int fd = shm_open(name, O_RDWR | flags, 0600);
     if (fd < 0)
         return mega__fail(MEGA_ERR_IO, "shm_open %s: %s", name,
                           strerror(errno));
+    int err = flags & O_CREAT ? posix_fallocate(fd, 0, (off_t)bytes) : 0;
     void *p = MAP_FAILED;
-    if (!(flags & O_CREAT) || ftruncate(fd, (off_t)bytes) == 0)
+    if (!err) {
         p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    int err = errno;
+        err = errno;
+    }
     close(fd);
-    if (p == MAP_FAILED)
-        return mega__fail(MEGA_ERR_IO, "shared memory of %zu bytes: %s", bytes,
-                          strerror(err));
-    *seg_p = p;
+    if (p == MAP_FAILED) {
+        if (flags & O_CREAT)
+            shm_unlink(name);
+        return mega__fail(MEGA_ERR_IO,
+                          "%zu bytes of shared memory: %s: make room in "
+                          "/dev/shm, or the limit of it larger",
+                          bytes, strerror(err));
+    }
+    *p_p = p;
     return MEGA_OK;
 }
 
-static void invite(struct mega__ctx *ctx, size_t bytes, uint32_t nhomes,
-                   struct invitation *inv, struct mega__seg **seg_p)
+static void invite(const struct mega__ctx *ctx, size_t bytes,
+                   struct invitation *inv, void **p_p)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     snprintf(inv->name, sizeof inv->name, "/megalloc-%ld-%d-%lx-%lx",
              (long)getpid(), ctx->place.host, (unsigned long)now.tv_sec,
              (unsigned long)now.tv_nsec);
-    inv->status = map(inv->name, O_CREAT | O_EXCL, bytes, seg_p);
-    if (inv->status) {
+    inv->status = map(inv->name, O_CREAT | O_EXCL, bytes, p_p);
+    if (inv->status)
         memcpy(inv->text, mega__errmsg_buffer(), sizeof inv->text);
-        return;
+}
+
+mega_status_t mega__seg_share(struct mega__ctx *ctx, size_t bytes, void **p_p)
+{
+    struct invitation inv;
+    bool first = ctx->place.host_rank == 0;
+    void *p = NULL;
+    memset(&inv, 0, sizeof inv);
+    if (first)
+        invite(ctx, bytes, &inv, &p);
+    mega_status_t st = mega__boot_host_bcast(ctx->boot, &inv, sizeof inv);
+    if (!st && inv.status)
+        st = mega__fail(inv.status, "%s", inv.text);
+    if (!st && !first)
+        st = map(inv.name, 0, bytes, &p);
+    mega_status_t met = mega__boot_host_barrier(ctx->boot);
+    if (first && !inv.status)
+        shm_unlink(inv.name);
+    if (st || met) {
+        if (p)
+            munmap(p, bytes);
+        return st ? st : met;
     }
-    (*seg_p)->bytes = bytes;
-    (*seg_p)->nhomes = nhomes;
-    (*seg_p)->nranks = (uint32_t)ctx->place.host_nranks;
-    (*seg_p)->homes_off = homes_offset((*seg_p)->nranks);
+    *p_p = p;
+    return MEGA_OK;
 }
 
 mega_status_t mega__seg_open(struct mega__ctx *ctx, uint32_t nhomes,
                              struct mega__seg **seg_p)
 {
-    struct invitation inv;
-    struct mega__seg *seg = NULL;
-    bool first = ctx->place.host_rank == 0;
-    size_t bytes = homes_offset((uint32_t)ctx->place.host_nranks) +
-                   nhomes * sizeof(struct mega__seg_home);
-    memset(&inv, 0, sizeof inv);
-    if (first)
-        invite(ctx, bytes, nhomes, &inv, &seg);
-    mega_status_t st = mega__boot_host_bcast(ctx->boot, &inv, sizeof inv);
-    if (!st && inv.status)
-        st = mega__fail(inv.status, "%s", inv.text);
-    if (!st && !first)
-        st = map(inv.name, 0, bytes, &seg);
-    mega_status_t met = mega__boot_host_barrier(ctx->boot);
-    if (first && !inv.status)
-        shm_unlink(inv.name);
-    if (st || met) {
-        mega__seg_close(&seg);
-        return st ? st : met;
+    size_t homes_off = homes_offset((uint32_t)ctx->place.host_nranks);
+    size_t bytes = homes_off + nhomes * sizeof(struct mega__seg_home);
+    void *p;
+    mega_status_t st = mega__seg_share(ctx, bytes, &p);
+    if (st)
+        return st;
+    struct mega__seg *seg = *seg_p = p;
+    if (ctx->place.host_rank == 0) {
+        seg->bytes = bytes;
+        seg->nhomes = nhomes;
+        seg->nranks = (uint32_t)ctx->place.host_nranks;
+        seg->homes_off = homes_off;
     }
-    *seg_p = seg;
     return MEGA_OK;
 }
 

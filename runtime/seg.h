@@ -65,8 +65,14 @@ struct mega__seg {
     struct mega__seg_rank ranks[];
 };
 
-/* Makes or joins the segment of this host. Collective over the host's ranks.
- * nhomes: of this host. ERRORS: IO, the same on all ranks of the host. */
+/* bytes of memory, all 0, that the ranks of this host share; the caller unmaps
+ * it. Collective over the host's ranks. ERRORS: IO - also if one of the host's
+ * ranks cannot map it, then on that rank only. */
+mega_status_t mega__seg_share(struct mega__ctx *ctx, size_t bytes, void **p_p);
+
+/* Makes or joins the segment of this host, which is not to be looked at before
+ * the host's ranks have met again. Collective and errors as mega__seg_share.
+ * nhomes: of this host. */
 mega_status_t mega__seg_open(struct mega__ctx *ctx, uint32_t nhomes,
                              struct mega__seg **seg_p);
 void mega__seg_close(struct mega__seg **seg_p);

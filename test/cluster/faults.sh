@@ -158,6 +158,16 @@ passed "then it has room: the same job passes"
 whole "a host had no room for its home"
 
 new_space
+lab on 2 mount -o remount,size=64k /dev/shm
+textindex build "${texts[@]}"
+told "a host has no room for what its ranks share: refused" \
+    "make room in /dev/shm"
+lab on 2 mount -o remount,size=64M /dev/shm
+textindex build "${texts[@]}"
+passed "then it has: the same job passes"
+whole "a host had no room for what its ranks share"
+
+new_space
 lab on 2 mount -o remount,size=12M "$homes"
 output=$(MEGALLOC_HOME_SIZE=8M lab run -n 3 "$build/test/cluster/medium" 1 2>&1)
 status=$?
