@@ -25,6 +25,7 @@
  *   put_nbi         F     Q     F     F       -
  *   get_nbi         Q     Q     Q     Q       -
  *   amo             -     -     -     -       -
+ *   amo_nbi         Q     Q     Q     Q       Q
  *   alloc           -     -     -     -       -
  *   free            F     Q     F     F       -
  *
@@ -419,6 +420,13 @@ typedef enum mega_amo_op {
 mega_status_t mega_amo(mega_amo_op_t op, unsigned flags, size_t size,
                        mega_gptr_t p, uint64_t value, uint64_t compare,
                        uint64_t *old_p) MEGA_MUST_CHECK;
+
+/** The same, begun: old_p is set, and the operation has happened, after
+ *  mega_quiet(), which waits for many of them as long as for one. With
+ *  MEGA_AMO_RELEASE it begins with a quiet itself. Source: OpenSHMEM 1.5. */
+mega_status_t mega_amo_nbi(mega_amo_op_t op, unsigned flags, size_t size,
+                           mega_gptr_t p, uint64_t value, uint64_t compare,
+                           uint64_t *old_p) MEGA_MUST_CHECK;
 
 MEGA_MUST_CHECK
 static inline mega_status_t mega_fetch_add64(mega_gptr_t p, uint64_t v,

@@ -103,19 +103,33 @@ mega_status_t mega_quiet(void)
     return mega__rma_quiet(ctx);
 }
 
+/* What must be true before an atomic operation. */
+static inline mega_status_t before_amo(struct mega__ctx *ctx, unsigned flags,
+                                       mega_gptr_t p)
+{
+    if (__builtin_expect(!ctx, 0))
+        return mega__api_closed();
+    return flags & MEGA_AMO_RELEASE && mega__rma_is_remote(ctx, p)
+               ? mega__rma_quiet(ctx)
+               : MEGA_OK;
+}
+
 mega_status_t mega_amo(mega_amo_op_t op, unsigned flags, size_t size,
                        mega_gptr_t p, uint64_t value, uint64_t compare,
                        uint64_t *old_p)
 {
     struct mega__ctx *ctx = mega__the;
-    if (__builtin_expect(!ctx, 0))
-        return mega__api_closed();
-    if (flags & MEGA_AMO_RELEASE && mega__rma_is_remote(ctx, p)) {
-        mega_status_t st = mega__rma_quiet(ctx);
-        if (st)
-            return st;
-    }
-    return mega__rma_amo(ctx, op, size, p, value, compare, old_p);
+    mega_status_t st = before_amo(ctx, flags, p);
+    return st ? st : mega__rma_amo(ctx, op, size, p, value, compare, old_p);
+}
+
+mega_status_t mega_amo_nbi(mega_amo_op_t op, unsigned flags, size_t size,
+                           mega_gptr_t p, uint64_t value, uint64_t compare,
+                           uint64_t *old_p)
+{
+    struct mega__ctx *ctx = mega__the;
+    mega_status_t st = before_amo(ctx, flags, p);
+    return st ? st : mega__rma_amo_nbi(ctx, op, size, p, value, compare, old_p);
 }
 
 /* ---- Addresses ---- */

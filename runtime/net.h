@@ -49,9 +49,14 @@ mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
 mega_status_t mega__net_get_nbi(struct mega__net *net, void *dst, mega_gptr_t p,
                                 size_t n);
 
+/* On return *old_p is what was there, old_p NULL: nobody asks; nbi: after the
+ * flush. */
 mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
                             size_t size, mega_gptr_t p, uint64_t value,
                             uint64_t compare, uint64_t *old_p);
+mega_status_t mega__net_amo_nbi(struct mega__net *net, mega_amo_op_t op,
+                                size_t size, mega_gptr_t p, uint64_t value,
+                                uint64_t compare, uint64_t *old_p);
 
 /* The operations of this thread are complete: puts are visible at their
  * targets, gets have arrived. flush_all: of all threads of this rank. */

@@ -80,6 +80,13 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
     return nowhere(p);
 }
 
+mega_status_t mega__net_amo_nbi(struct mega__net *net, mega_amo_op_t op,
+                                size_t size, mega_gptr_t p, uint64_t value,
+                                uint64_t compare, uint64_t *old_p)
+{
+    return mega__net_amo(net, op, size, p, value, compare, old_p);
+}
+
 mega_status_t mega__net_flush(struct mega__net *net)
 {
     (void)net;

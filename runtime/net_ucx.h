@@ -83,6 +83,15 @@ struct mega__reach { /* an origin's key of a span */
     ucp_rkey_h key;
 };
 
+struct mega__later {           /* an atomic whose result a flush waits for */
+    struct mega__later *next;  /* of those that are free */
+    struct mega__later *other; /* of all that there are */
+    struct mega__link *link;
+    size_t size;
+    uint64_t operand, reply;
+    uint64_t *old_p; /* NULL: nobody asks */
+};
+
 struct mega__origin {
     struct mega__origin *next;
     struct mega__net *net;
@@ -99,6 +108,7 @@ struct mega__origin {
     uint64_t round_trips;
     struct mega__call *calls;
     uint64_t next_call;
+    struct mega__later *free_later, *all_later;
     void *message; /* room for the parts of one; NULL: in use, or none yet */
 };
 

@@ -4,6 +4,8 @@
  * waits for it; a put waits until its buffer is free, and is on the list of
  * links to be flushed.
  */
+#include <stdlib.h>
+
 #include "log.h"
 #include "net_ucx.h"
 
@@ -72,30 +74,36 @@ mega_status_t mega__ucx_get(struct mega__origin *o, void *dst, mega_gptr_t p,
                             &wait);
 }
 
-static void on_pending_done(void *request, ucs_status_t status, void *arg)
+/* One of the pending operations of a link has ended. */
+static void ended(struct mega__link *link, ucs_status_t status)
 {
-    struct mega__link *link = arg;
     link->quiet = --link->pending == 0;
     if (status != UCS_OK && link->broken == UCS_OK)
         link->broken = status;
+}
+
+static void on_pending_done(void *request, ucs_status_t status, void *link)
+{
+    ended(link, status);
     ucp_request_free(request);
 }
 
-/* Begun: the flush tells what came of it. */
-static mega_status_t begun(struct mega__link *link, ucs_status_ptr_t request)
+/* After each operation that has begun: a flush tells what came of it. */
+static mega_status_t go_on(struct mega__link *link)
 {
     stamp(link);
-    if (UCS_PTR_IS_ERR(request)) {
-        link->quiet = --link->pending == 0;
-        if (link->broken == UCS_OK)
-            link->broken = UCS_PTR_STATUS(request);
+    if (link->broken != UCS_OK)
         return mega__ucx_broken(link);
-    }
-    if (!UCS_PTR_IS_PTR(request))
-        link->quiet = --link->pending == 0;
     if (link->pending >= PENDING_MAX)
         return mega__ucx_flush_link(link->origin, link);
     return MEGA_OK;
+}
+
+static mega_status_t begun(struct mega__link *link, ucs_status_ptr_t request)
+{
+    if (!UCS_PTR_IS_PTR(request))
+        ended(link, UCS_PTR_STATUS(request));
+    return go_on(link);
 }
 
 static ucp_request_param_t not_waited_for(struct mega__link *link)
@@ -168,31 +176,17 @@ mega_status_t mega__net_get_nbi(struct mega__net *net, void *dst, mega_gptr_t p,
 
 /* ---- Atomics ---- */
 
-static mega_status_t amo(struct mega__origin *o, ucp_atomic_op_t op,
-                         size_t size, mega_gptr_t p, const void *value,
-                         void *reply)
+/* UCX wants the swapped-in value where the old one comes to; little end first,
+ * so 4 bytes of 8 are the lower ones. */
+static uint64_t operand_of(mega_amo_op_t op, uint64_t value, uint64_t compare)
 {
-    struct mega__reach *r;
-    struct mega__wait wait = {0};
-    ucp_request_param_t param = waited_for(&wait);
-    mega_status_t st = mega__ucx_reach(o, p, size, &r);
-    if (st)
-        return st;
-    o->round_trips++;
-    param.op_attr_mask |=
-        UCP_OP_ATTR_FIELD_DATATYPE | UCP_OP_ATTR_FIELD_REPLY_BUFFER;
-    param.datatype = size == 8 ? ucp_dt_make_contig(8) : ucp_dt_make_contig(4);
-    param.reply_buffer = reply;
-    return mega__ucx_finish(o, r->link,
-                            ucp_atomic_op_nbx(r->link->ep, op, value, 1,
-                                              r->address + mega_offset(p),
-                                              r->key, &param),
-                            &wait);
+    return op == MEGA_AMO_FETCH ? 0 : op == MEGA_AMO_CSWAP ? compare : value;
 }
 
-mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
-                            size_t size, mega_gptr_t p, uint64_t value,
-                            uint64_t compare, uint64_t *old_p)
+static ucs_status_ptr_t begin_amo(const struct mega__reach *r, mega_amo_op_t op,
+                                  size_t size, mega_gptr_t p,
+                                  const uint64_t *operand, uint64_t *reply,
+                                  ucp_request_param_t *param)
 {
     static const ucp_atomic_op_t ops[] = {
         [MEGA_AMO_FETCH] = UCP_ATOMIC_OP_ADD,
@@ -203,19 +197,99 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
         [MEGA_AMO_OR] = UCP_ATOMIC_OP_OR,
         [MEGA_AMO_XOR] = UCP_ATOMIC_OP_XOR,
         [MEGA_AMO_CSWAP] = UCP_ATOMIC_OP_CSWAP};
-    /* UCX wants the swapped-in value where the old one comes to; little
-     * end first, so 4 bytes of 8 are the lower ones. */
-    uint64_t operand = op == MEGA_AMO_FETCH   ? 0
-                       : op == MEGA_AMO_CSWAP ? compare
-                                              : value;
+    param->op_attr_mask |=
+        UCP_OP_ATTR_FIELD_DATATYPE | UCP_OP_ATTR_FIELD_REPLY_BUFFER;
+    param->datatype = size == 8 ? ucp_dt_make_contig(8) : ucp_dt_make_contig(4);
+    param->reply_buffer = reply;
+    return ucp_atomic_op_nbx(r->link->ep, ops[op], operand, 1,
+                             r->address + mega_offset(p), r->key, param);
+}
+
+mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
+                            size_t size, mega_gptr_t p, uint64_t value,
+                            uint64_t compare, uint64_t *old_p)
+{
+    struct mega__reach *r;
+    struct mega__wait wait = {0};
+    ucp_request_param_t param = waited_for(&wait);
+    uint64_t operand = operand_of(op, value, compare);
     uint64_t reply = op == MEGA_AMO_CSWAP ? value : 0;
     struct mega__origin *o = mega__ucx_enter(net);
     if (!o)
         return MEGA_ERR_NOMEM;
-    mega_status_t st = amo(o, ops[op], size, p, &operand, &reply);
+    mega_status_t st = mega__ucx_reach(o, p, size, &r);
+    if (!st) {
+        o->round_trips++;
+        st = mega__ucx_finish(
+            o, r->link, begin_amo(r, op, size, p, &operand, &reply, &param),
+            &wait);
+    }
     mega__ucx_leave(o);
     if (!st && old_p)
         *old_p = size == 8 ? reply : (uint32_t)reply;
+    return st;
+}
+
+static struct mega__later *later_new(struct mega__origin *o)
+{
+    struct mega__later *later = o->free_later;
+    if (later) {
+        o->free_later = later->next;
+        return later;
+    }
+    later = malloc(sizeof *later);
+    if (!later)
+        return NULL;
+    later->other = o->all_later;
+    o->all_later = later;
+    return later;
+}
+
+static void later_end(struct mega__later *later, ucs_status_t status)
+{
+    struct mega__origin *o = later->link->origin;
+    if (status == UCS_OK && later->old_p)
+        *later->old_p =
+            later->size == 8 ? later->reply : (uint32_t)later->reply;
+    ended(later->link, status);
+    later->next = o->free_later;
+    o->free_later = later;
+}
+
+static void on_later_done(void *request, ucs_status_t status, void *later)
+{
+    later_end(later, status);
+    ucp_request_free(request);
+}
+
+mega_status_t mega__net_amo_nbi(struct mega__net *net, mega_amo_op_t op,
+                                size_t size, mega_gptr_t p, uint64_t value,
+                                uint64_t compare, uint64_t *old_p)
+{
+    struct mega__reach *r;
+    struct mega__origin *o = mega__ucx_enter(net);
+    if (!o)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = mega__ucx_reach(o, p, size, &r);
+    struct mega__later *later = st ? NULL : later_new(o);
+    if (later) {
+        ucp_request_param_t param = not_waited_for(r->link);
+        param.cb.send = on_later_done;
+        param.user_data = later;
+        later->link = r->link;
+        later->size = size;
+        later->operand = operand_of(op, value, compare);
+        later->reply = op == MEGA_AMO_CSWAP ? value : 0;
+        later->old_p = old_p;
+        ucs_status_ptr_t request =
+            begin_amo(r, op, size, p, &later->operand, &later->reply, &param);
+        if (!UCS_PTR_IS_PTR(request))
+            later_end(later, UCS_PTR_STATUS(request));
+        st = go_on(r->link);
+    } else if (!st) {
+        st = mega__fail(MEGA_ERR_NOMEM, "no memory for an operation");
+    }
+    mega__ucx_leave(o);
     return st;
 }
 

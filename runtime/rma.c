@@ -199,9 +199,10 @@ static mega_status_t amo_readonly(struct mega__ctx *ctx, mega_amo_op_t op,
     return st;
 }
 
-mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
-                            size_t size, mega_gptr_t p, uint64_t value,
-                            uint64_t compare, uint64_t *old_p)
+/* nbi: a constant. */
+static inline __attribute__((always_inline)) mega_status_t
+amo(struct mega__ctx *ctx, mega_amo_op_t op, size_t size, mega_gptr_t p,
+    uint64_t value, uint64_t compare, uint64_t *old_p, bool nbi)
 {
     uint64_t old;
     if ((size != 8 && size != 4) || p.v % size != 0 || op > MEGA_AMO_CSWAP)
@@ -219,6 +220,10 @@ mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
                                  (uint32_t)compare);
     } else {
         mega_status_t st = check_far(ctx, p, size);
+        if (nbi)
+            return st ? st
+                      : mega__net_amo_nbi(ctx->net, op, size, p, value, compare,
+                                          old_p);
         if (!st)
             st = mega__net_amo(ctx->net, op, size, p, value, compare, &old);
         if (st)
@@ -227,6 +232,20 @@ mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
     if (old_p)
         *old_p = old;
     return MEGA_OK;
+}
+
+mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
+                            size_t size, mega_gptr_t p, uint64_t value,
+                            uint64_t compare, uint64_t *old_p)
+{
+    return amo(ctx, op, size, p, value, compare, old_p, false);
+}
+
+mega_status_t mega__rma_amo_nbi(struct mega__ctx *ctx, mega_amo_op_t op,
+                                size_t size, mega_gptr_t p, uint64_t value,
+                                uint64_t compare, uint64_t *old_p)
+{
+    return amo(ctx, op, size, p, value, compare, old_p, true);
 }
 
 /* ---- Completion, durability ---- */

@@ -45,6 +45,9 @@ mega_status_t mega__rma_copy(struct mega__ctx *ctx, mega_gptr_t dst,
 mega_status_t mega__rma_amo(struct mega__ctx *ctx, mega_amo_op_t op,
                             size_t size, mega_gptr_t p, uint64_t value,
                             uint64_t compare, uint64_t *old_p);
+mega_status_t mega__rma_amo_nbi(struct mega__ctx *ctx, mega_amo_op_t op,
+                                size_t size, mega_gptr_t p, uint64_t value,
+                                uint64_t compare, uint64_t *old_p);
 mega_status_t mega__rma_quiet(struct mega__ctx *ctx);
 
 /* L1. */

@@ -193,8 +193,18 @@ static uint64_t expected(mega_amo_op_t op, uint64_t old, uint64_t v, uint64_t c)
     return 0;
 }
 
+static mega_status_t amo_then(int nbi, mega_amo_op_t op, unsigned flags,
+                              size_t size, mega_gptr_t p, uint64_t v,
+                              uint64_t c, uint64_t *old_p)
+{
+    mega_status_t st = nbi ? mega_amo_nbi(op, flags, size, p, v, c, old_p)
+                           : mega_amo(op, flags, size, p, v, c, old_p);
+    return st || !nbi ? st : mega_quiet();
+}
+
 static void amo(int argc, char **argv)
 {
+    static uint64_t old[2000];
     uint64_t seed = 3, mine = 8 * (uint64_t)mega_rank(), sum;
     (void)argc, (void)argv;
     for (int h = 0; h < mega_nhomes(); h++)
@@ -202,26 +212,32 @@ static void amo(int argc, char **argv)
             mega_amo_op_t op = (mega_amo_op_t)(i % 8);
             size_t size = i & 8 ? 8 : 4;
             uint64_t mask = size == 8 ? UINT64_MAX : UINT32_MAX;
-            uint64_t old, now, v = rank_random(&seed), c = rank_random(&seed);
+            uint64_t before, now, v = rank_random(&seed),
+                                  c = rank_random(&seed);
             mega_gptr_t p = at(h, mine);
-            MUST(mega_fetch64(p, &old));
-            c = i & 16 ? old & mask : c;
-            uint64_t was = ~old;
-            MUST(mega_amo(op, i & 32 ? MEGA_AMO_RELEASE : 0, size, p, v, c,
-                          &was));
-            HOLDS(was == (old & mask));
+            MUST(mega_fetch64(p, &before));
+            c = i & 16 ? before & mask : c;
+            uint64_t was = ~before;
+            MUST(amo_then(i & 64, op, i & 32 ? MEGA_AMO_RELEASE : 0, size, p, v,
+                          c, &was));
+            HOLDS(was == (before & mask));
             MUST(mega_fetch64(p, &now));
             HOLDS((now & mask) ==
-                  (expected(op, old & mask, v & mask, c & mask) & mask));
-            HOLDS((now & ~mask) == (old & ~mask));
+                  (expected(op, before & mask, v & mask, c & mask) & mask));
+            HOLDS((now & ~mask) == (before & ~mask));
         }
     MUST(mega_barrier());
     /* near and far ranks at one word */
-    for (int i = 0; i < 2000; i++)
+    for (int i = 0; i < 2000; i++) {
         MUST(mega_fetch_add64(word(0, 4096), 1, NULL));
+        MUST(mega_amo_nbi(MEGA_AMO_ADD, 0, 8, word(0, 4096), 1, 0, &old[i]));
+    }
+    MUST(mega_quiet());
+    for (int i = 1; i < 2000; i++)
+        HOLDS(old[i] != old[i - 1] && old[i] < 4000 * (uint64_t)mega_nranks());
     MUST(mega_barrier());
     MUST(mega_fetch64(word(0, 4096), &sum));
-    HOLDS(sum == 2000 * (uint64_t)mega_nranks());
+    HOLDS(sum == 4000 * (uint64_t)mega_nranks());
 }
 
 /* ---- Waiting ---- */

@@ -3,8 +3,9 @@
  * net_delay.c - net.h for ranks of one process on imagined hosts. A put is
  * kept and delivered late, byte for byte, in any order with other puts, also
  * with one to the same byte; only the flush of its thread delivers it for
- * certain. Gets and atomics act on the target at once, so they may overtake
- * puts. The target's own maps say whether a range exists.
+ * certain. So does an atomic that is not waited for. Gets and other atomics act
+ * on the target at once, so they may overtake. The target's own maps say
+ * whether a range exists.
  *
  * Locks: one mutex per rank, over its queue; it is held while a put lands,
  * not while the target is asked.
@@ -24,10 +25,13 @@
 #include "report.h"
 #include "span.h"
 
-struct put {
+struct put { /* or an atomic */
     pthread_t thread;
     mega_gptr_t p;
     size_t n;
+    bool atomic;
+    mega_amo_op_t op;
+    uint64_t value, compare, *old_p;
     char bytes[];
 };
 
@@ -151,6 +155,66 @@ static mega_status_t refuse(struct mega__net *net, mega_gptr_t p, size_t n)
                       n, (unsigned long long)p.v);
 }
 
+/* ---- Atomics ---- */
+
+static uint64_t amo64(uint64_t *at, mega_amo_op_t op, uint64_t value,
+                      uint64_t compare)
+{
+    switch (op) {
+    case MEGA_AMO_FETCH:
+        return __atomic_load_n(at, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_ADD:
+        return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_AND:
+        return __atomic_fetch_and(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_OR:
+        return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_XOR:
+        return __atomic_fetch_xor(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_CSWAP:
+        __atomic_compare_exchange_n(at, &compare, value, false,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        return compare;
+    case MEGA_AMO_SET:
+    case MEGA_AMO_SWAP:
+        break;
+    }
+    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);
+}
+
+static uint32_t amo32(uint32_t *at, mega_amo_op_t op, uint32_t value,
+                      uint32_t compare)
+{
+    switch (op) {
+    case MEGA_AMO_FETCH:
+        return __atomic_load_n(at, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_ADD:
+        return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_AND:
+        return __atomic_fetch_and(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_OR:
+        return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_XOR:
+        return __atomic_fetch_xor(at, value, __ATOMIC_SEQ_CST);
+    case MEGA_AMO_CSWAP:
+        __atomic_compare_exchange_n(at, &compare, value, false,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        return compare;
+    case MEGA_AMO_SET:
+    case MEGA_AMO_SWAP:
+        break;
+    }
+    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);
+}
+
+static uint64_t amo(char *at, mega_amo_op_t op, size_t size, uint64_t value,
+                    uint64_t compare)
+{
+    return size == 8 ? amo64((uint64_t *)(void *)at, op, value, compare)
+                     : amo32((uint32_t *)(void *)at, op, (uint32_t)value,
+                             (uint32_t)compare);
+}
+
 /* ---- Late puts ---- */
 
 /* A byte is a byte: the target's CPU may look at the same time. */
@@ -158,6 +222,12 @@ static void land(struct mega__net *net, const struct put *put)
 {
     char *to = target(net, put->p, put->n);
     CHECK(to, "the target of a put went away");
+    if (to && put->atomic) {
+        uint64_t old = amo(to, put->op, put->n, put->value, put->compare);
+        if (put->old_p)
+            *put->old_p = old;
+        return;
+    }
     for (size_t i = 0; to && i < put->n; i++)
         __atomic_store_n(to + i, put->bytes[i], __ATOMIC_RELEASE);
 }
@@ -180,17 +250,24 @@ static void let_some_arrive(struct mega__net *net)
     }
 }
 
-mega_status_t mega__net_put_nbi(struct mega__net *net, mega_gptr_t p,
-                                const void *src, size_t n)
+/* NULL: *st_p says why not. */
+static struct put *put_new(struct mega__net *net, mega_gptr_t p, size_t n,
+                           mega_status_t *st_p)
 {
-    mega_status_t st = reach(net);
-    if (st || !target(net, p, n))
-        return st ? st : refuse(net, p, n);
-    struct put *put = malloc(sizeof *put + n);
+    *st_p = reach(net);
+    if (!*st_p && !target(net, p, n))
+        *st_p = refuse(net, p, n);
+    if (*st_p)
+        return NULL;
+    struct put *put = calloc(1, sizeof *put + n);
     put->thread = pthread_self();
     put->p = p;
     put->n = n;
-    memcpy(put->bytes, src, n);
+    return put;
+}
+
+static void queue(struct mega__net *net, struct put *put)
+{
     pthread_mutex_lock(&net->mutex);
     if (net->n == net->room) {
         net->room = net->room ? 2 * net->room : 16;
@@ -200,6 +277,34 @@ mega_status_t mega__net_put_nbi(struct mega__net *net, mega_gptr_t p,
     net->counts.puts++;
     let_some_arrive(net);
     pthread_mutex_unlock(&net->mutex);
+}
+
+mega_status_t mega__net_put_nbi(struct mega__net *net, mega_gptr_t p,
+                                const void *src, size_t n)
+{
+    mega_status_t st;
+    struct put *put = put_new(net, p, n, &st);
+    if (!put)
+        return st;
+    memcpy(put->bytes, src, n);
+    queue(net, put);
+    return MEGA_OK;
+}
+
+mega_status_t mega__net_amo_nbi(struct mega__net *net, mega_amo_op_t op,
+                                size_t size, mega_gptr_t p, uint64_t value,
+                                uint64_t compare, uint64_t *old_p)
+{
+    mega_status_t st;
+    struct put *put = put_new(net, p, size, &st);
+    if (!put)
+        return st;
+    put->atomic = true;
+    put->op = op;
+    put->value = value;
+    put->compare = compare;
+    put->old_p = old_p;
+    queue(net, put);
     return MEGA_OK;
 }
 
@@ -270,56 +375,6 @@ mega_status_t mega__net_get_nbi(struct mega__net *net, void *dst, mega_gptr_t p,
     return mega__net_get(net, dst, p, n);
 }
 
-static uint64_t amo64(uint64_t *at, mega_amo_op_t op, uint64_t value,
-                      uint64_t compare)
-{
-    switch (op) {
-    case MEGA_AMO_FETCH:
-        return __atomic_load_n(at, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_ADD:
-        return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_AND:
-        return __atomic_fetch_and(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_OR:
-        return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_XOR:
-        return __atomic_fetch_xor(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_CSWAP:
-        __atomic_compare_exchange_n(at, &compare, value, false,
-                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-        return compare;
-    case MEGA_AMO_SET:
-    case MEGA_AMO_SWAP:
-        break;
-    }
-    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);
-}
-
-static uint32_t amo32(uint32_t *at, mega_amo_op_t op, uint32_t value,
-                      uint32_t compare)
-{
-    switch (op) {
-    case MEGA_AMO_FETCH:
-        return __atomic_load_n(at, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_ADD:
-        return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_AND:
-        return __atomic_fetch_and(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_OR:
-        return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_XOR:
-        return __atomic_fetch_xor(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_CSWAP:
-        __atomic_compare_exchange_n(at, &compare, value, false,
-                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-        return compare;
-    case MEGA_AMO_SET:
-    case MEGA_AMO_SWAP:
-        break;
-    }
-    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);
-}
-
 mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
                             size_t size, mega_gptr_t p, uint64_t value,
                             uint64_t compare, uint64_t *old_p)
@@ -328,9 +383,7 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
     mega_status_t st = reach(net);
     if (st || !at)
         return st ? st : refuse(net, p, size);
-    uint64_t old = size == 8 ? amo64((uint64_t *)(void *)at, op, value, compare)
-                             : amo32((uint32_t *)(void *)at, op,
-                                     (uint32_t)value, (uint32_t)compare);
+    uint64_t old = amo(at, op, size, value, compare);
     if (old_p)
         *old_p = old;
     return MEGA_OK;
