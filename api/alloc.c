@@ -60,8 +60,14 @@ mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size, size_t count,
         return mega__api_closed();
     if (size == 0 || (!p_p && count > 0))
         return bad_size(size);
-    while (!st && n < count)
+    struct mega__arena *a = mega__arena(ctx);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    while (!st && n < count) {
+        a->wanted = count - n;
         st = take(r, home, size, true, &p_p[n++]);
+    }
+    a->wanted = 0;
     if (!st)
         return MEGA_OK;
     for (n--; n-- > 0;) { /* frees do not fail: we have just got them */

@@ -98,10 +98,11 @@ static void at_thread_exit(void *arg)
     if (mega__arena_mine.serial != atomic_load(&open_serial) ||
         mega__arena_mine.arena != a)
         return;
-    mega__arena_mine.serial = 0;
     give_up_heaps(a);
-    if (mega__dirty_drain(a) != MEGA_OK || mega__far_send_all(a) != MEGA_OK)
+    if (mega__dirty_drain(a) != MEGA_OK || mega__far_send_all(a) != MEGA_OK ||
+        mega__net_flush(a->ctx->net) != MEGA_OK) /* far slabs given up */
         a->flusher.failed = true;
+    mega__arena_mine.serial = 0;
     pthread_mutex_lock(&a->ctx->arena_lock);
     a->in_use = false;
     pthread_mutex_unlock(&a->ctx->arena_lock);

@@ -55,12 +55,13 @@ static uint16_t after_cur(const struct mega__bin *bin)
     return (uint16_t)(i + 1 < bin->n ? i + 1 : 0);
 }
 
-/* Makes room for one more slab: the one after the current is given up. A slab
+/* Makes room for so many slabs: those after the current are given up. A slab
  * with reserved chunks cannot be. False: none can. */
-static bool make_room(struct mega__arena *a, struct mega__bin *bin)
+static bool make_room(struct mega__arena *a, struct mega__bin *bin, unsigned n)
 {
     uint16_t from = after_cur(bin);
-    for (uint16_t k = 0; bin->n == MEGA__BIN_KEEP && k < MEGA__BIN_KEEP; k++) {
+    for (uint16_t k = 0; bin->n + n > MEGA__BIN_KEEP && k < MEGA__BIN_KEEP;
+         k++) {
         uint16_t i = (uint16_t)((from + k) % bin->n);
         if (mega__slab_reserved(bin->kept[i]))
             continue;
@@ -115,7 +116,7 @@ static mega_status_t refill(struct mega__arena *a, struct mega__heap *heap,
     }
     struct mega__slab *slab = NULL;
     mega_status_t st = MEGA_ERR_HOME_FULL;
-    if (make_room(a, bin)) {
+    if (make_room(a, bin, heap->home->local ? 1 : MEGA__FAR_AHEAD_MAX)) {
         st = mega__slab_get(a, heap, class, &slab);
     } else if (!any) {
         return mega__fail(MEGA_ERR_TABLE_FULL,

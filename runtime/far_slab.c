@@ -3,11 +3,12 @@
  * far_slab.c - slabs on homes of other hosts, claimed by atomics on their
  * extent words. See slab.c for the same at home; far.h for what follows.
  *
- * A claim is two round trips: the compare-and-swap, then one message with the
- * cleared marks and the word, in this order on the medium (part.c). Which
- * extent to try comes from a view of the words, read 4 KiB at a time; it may
- * be old, for the word decides. What the home's server can do better, freeing
- * what is empty and making the home larger, it is asked for.
+ * A claim is two round trips, for up to MEGA__FAR_AHEAD_MAX slabs: their
+ * compare-and-swaps, then one message with the cleared marks and the words, in
+ * this order on the medium (part.c). Which extents to try comes from a view of
+ * the words, read 4 KiB at a time; it may be old, for the word decides. What
+ * the home's server can do better, freeing what is empty and making the home
+ * larger, it is asked for.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -55,35 +56,94 @@ static struct mega__slab *new_slab(struct mega__arena *a,
 
 /* ---- Claim, adopt ---- */
 
-static mega_status_t claim(struct mega__arena *a, struct mega__span *span,
-                           uint32_t extent, unsigned class, uint32_t region,
-                           struct mega__slab **slab_p)
+struct claim { /* extents of a view that were FREE */
+    unsigned n;
+    uint32_t extent[MEGA__FAR_AHEAD_MAX];
+    uint64_t was[MEGA__FAR_AHEAD_MAX]; /* when we came */
+};
+
+/* One round trip for all of them. */
+static mega_status_t try_words(struct mega__arena *a,
+                               const struct mega__span *span, uint64_t init,
+                               struct claim *c)
+{
+    struct mega__net *net = a->ctx->net;
+    mega_status_t st = MEGA_OK;
+    for (unsigned i = 0; !st && i < c->n; i++) {
+        c->was[i] = init;
+        st = mega__net_amo_nbi(net, MEGA_AMO_CSWAP, 8,
+                               mega__far_word_at(span, c->extent[i]), init,
+                               MEGA__FREE, &c->was[i]);
+    }
+    mega_status_t flushed =
+        mega__net_flush_home(net, span->home->no); /* it writes to was */
+    a->count.claim_cas += c->n;
+    return st ? st : flushed;
+}
+
+/* Another for their marks and words, in one message. The first is *slab_p,
+ * the bin keeps the others. */
+static mega_status_t take_won(struct mega__arena *a, struct mega__heap *heap,
+                              unsigned class, struct mega__span *span,
+                              const struct claim *c, struct mega__slab **slab_p)
 {
     struct mega__ctx *ctx = a->ctx;
-    uint64_t init = mega__slab_owned_word(ctx, MEGA__SLAB_INIT, class, region);
-    uint64_t word = mega__slab_owned_word(ctx, MEGA__SLAB, class, region);
-    bool won;
-    a->count.claim_cas++;
-    mega_status_t st = mega__far_cas(ctx, span, extent, MEGA__FREE, init, &won);
-    if (st || !won)
-        return st;
-    struct mega__slab *slab = new_slab(a, span, extent, class, region);
-    if (!slab) {
-        mega__far_cas(ctx, span, extent, init, MEGA__FREE, &won);
-        return mega__fail(MEGA_ERR_NOMEM, "no memory for a slab");
+    struct mega__bin *bin = &heap->bins[class];
+    const uint64_t word =
+        mega__slab_owned_word(ctx, MEGA__SLAB, class, heap->region);
+    struct mega__part parts[2 * MEGA__FAR_AHEAD_MAX];
+    struct mega__slab *won[MEGA__FAR_AHEAD_MAX];
+    mega_status_t st = MEGA_OK;
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->n; i++) {
+        if (c->was[i] != MEGA__FREE)
+            continue;
+        struct mega__slab *slab =
+            new_slab(a, span, c->extent[i], class, heap->region);
+        if (!slab) { /* the next open frees the extent */
+            st = mega__fail(MEGA_ERR_NOMEM, "no memory for a slab");
+            continue;
+        }
+        parts[2 * n] = (struct mega__part){.p = marks_at(slab),
+                                           .src = (void *)slab->far->now,
+                                           .n = MARK_BYTES};
+        parts[2 * n + 1] = (struct mega__part){
+            .p = mega__far_word_at(span, c->extent[i]), .src = &word, .n = 8};
+        won[n++] = slab;
     }
-    struct mega__part parts[2] = {
-        {.p = marks_at(slab), .src = (void *)slab->far->now, .n = MARK_BYTES},
-        {.p = mega__far_word_at(span, extent), .src = &word, .n = 8}};
-    st = mega__far_send(a, span->home->no, parts, 2); /* marks go along */
-    if (st) {
-        mega__slab_delete(a, slab);
+    if (n == 0)
         return st;
+    st = mega__far_send(a, span->home->no, parts, 2 * n); /* marks go along */
+    for (unsigned i = 0; i < n; i++) {
+        if (st) {
+            mega__slab_delete(a, won[i]);
+            continue;
+        }
+        memcpy(won[i]->avail, ctx->classes.of[class].starts,
+               sizeof won[i]->avail);
+        a->count.claims++;
+        if (i == 0) {
+            *slab_p = won[i];
+            continue;
+        }
+        won[i]->bin = bin;
+        bin->kept[bin->n++] = won[i];
     }
-    memcpy(slab->avail, ctx->classes.of[class].starts, sizeof slab->avail);
-    a->count.claims++;
-    *slab_p = slab;
-    return MEGA_OK;
+    return st;
+}
+
+/* How many: what is needed now, or twice what was claimed last; the bin can
+ * keep all but one. */
+static unsigned how_many(const struct mega__arena *a, struct mega__bin *bin,
+                         unsigned class)
+{
+    const uint32_t capacity = a->ctx->classes.of[class].capacity;
+    const unsigned room = MEGA__BIN_KEEP - bin->n;
+    size_t n = bin->far_ahead ? 2u * bin->far_ahead : 1;
+    if (n < (a->wanted + capacity - 1) / capacity)
+        n = (a->wanted + capacity - 1) / capacity;
+    n = n < MEGA__FAR_AHEAD_MAX ? n : MEGA__FAR_AHEAD_MAX;
+    return (unsigned)(n < room ? n : room);
 }
 
 static mega_status_t read_marks(struct mega__slab *slab, uint8_t *to)
@@ -158,7 +218,6 @@ void mega__far_give_up(struct mega__arena *a, struct mega__slab *slab)
     struct mega__span *span = slab->span;
     uint32_t extent = slab->extent;
     const struct mega__span_plan plan = mega__span_plan(span->no, span->size);
-    bool won;
     /* Not swept first: what others have freed the server's reclaim finds. If
      * our marks did not get there it stays owned: nobody may build on what the
      * home shows. */
@@ -175,8 +234,12 @@ void mega__far_give_up(struct mega__arena *a, struct mega__slab *slab)
         empty ? MEGA__FREE
               : mega__word_slab(MEGA__SLAB, slab->class, slab->region, 0, 0);
     mega__slab_delete(a, slab);
-    mega__far_cas(ctx, span, extent, owned, next, &won);
-    if (won && !empty && available > 0)
+    /* Nobody else changes what has an owner; the next flush tells if the host
+     * is lost. */
+    mega_status_t st =
+        mega__net_amo_nbi(ctx->net, MEGA_AMO_CSWAP, 8,
+                          mega__far_word_at(span, extent), next, owned, NULL);
+    if (!st && !empty && available > 0)
         mega__net_put(
             ctx->net,
             mega__span_gptr(span, plan.hints_off + 2 * (uint64_t)extent),
@@ -212,29 +275,31 @@ static mega_status_t leap(struct mega__arena *a, struct mega__view *v)
                          8 * (size_t)(end - v->at));
 }
 
-static mega_status_t try_claim(struct mega__arena *a, struct mega__heap *heap,
-                               unsigned class, struct mega__span *span,
-                               uint32_t extent, uint64_t w,
-                               struct mega__slab **slab_p)
-{
-    mega_status_t st = MEGA_OK;
-    if (w != MEGA__FREE)
-        return MEGA_OK;
-    st = claim(a, span, extent, class, heap->region, slab_p);
-    if (st || *slab_p)
-        return st;
-    return leap(a, heap->view);
-}
-
+/* The next FREE words of the view, so many at once. */
 static mega_status_t try_view(struct mega__arena *a, struct mega__heap *heap,
                               unsigned class, struct mega__slab **slab_p)
 {
     struct mega__view *v = heap->view;
+    struct mega__bin *bin = &heap->bins[class];
+    const uint64_t init =
+        mega__slab_owned_word(a->ctx, MEGA__SLAB_INIT, class, heap->region);
+    const unsigned most = how_many(a, bin, class);
     mega_status_t st = MEGA_OK;
     while (!st && !*slab_p && v->at < v->first + v->n) {
-        uint64_t w = v->words[v->at - v->first];
-        st = try_claim(a, heap, class, v->span, v->at++, w, slab_p);
+        struct claim c = {0};
+        for (; c.n < most && v->at < v->first + v->n; v->at++)
+            if (v->words[v->at - v->first] == MEGA__FREE)
+                c.extent[c.n++] = v->at;
+        if (c.n == 0)
+            break;
+        st = try_words(a, v->span, init, &c);
+        if (!st)
+            st = take_won(a, heap, class, v->span, &c, slab_p);
+        if (!st && !*slab_p)
+            st = leap(a, v);
     }
+    if (*slab_p)
+        bin->far_ahead = (uint8_t)most;
     return st;
 }
 

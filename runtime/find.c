@@ -235,9 +235,13 @@ static mega_status_t get_slab(struct mega__arena *a, struct mega__heap *heap,
 mega_status_t mega__slab_get(struct mega__arena *a, struct mega__heap *heap,
                              unsigned class, struct mega__slab **slab_p)
 {
-    uint64_t before = a->count.claim_cas;
+    const mega_counters_t before = a->count;
     mega_status_t st = get_slab(a, heap, class, slab_p);
-    if (a->count.claim_cas_max < a->count.claim_cas - before)
-        a->count.claim_cas_max = a->count.claim_cas - before;
+    uint64_t cas = a->count.claim_cas - before.claim_cas;
+    uint64_t claims = a->count.claims - before.claims; /* far ones: some */
+    if (claims > 1)
+        cas = (cas + claims - 1) / claims;
+    if (a->count.claim_cas_max < cas)
+        a->count.claim_cas_max = cas;
     return st;
 }

@@ -59,8 +59,10 @@ mega_status_t mega__net_amo_nbi(struct mega__net *net, mega_amo_op_t op,
                                 uint64_t compare, uint64_t *old_p);
 
 /* The operations of this thread are complete: puts are visible at their
- * targets, gets have arrived. flush_all: of all threads of this rank. */
+ * targets, gets have arrived. flush_home: those to the rank that serves it.
+ * flush_all: of all threads of this rank. */
 mega_status_t mega__net_flush(struct mega__net *net);
+mega_status_t mega__net_flush_home(struct mega__net *net, uint32_t home);
 mega_status_t mega__net_flush_all(struct mega__net *net);
 
 /* How often this rank has waited for an answer of another host: a get, an

@@ -93,6 +93,12 @@ mega_status_t mega__net_flush(struct mega__net *net)
     return MEGA_OK;
 }
 
+mega_status_t mega__net_flush_home(struct mega__net *net, uint32_t home)
+{
+    (void)home;
+    return mega__net_flush(net);
+}
+
 mega_status_t mega__net_flush_all(struct mega__net *net)
 {
     (void)net;

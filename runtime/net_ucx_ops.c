@@ -396,6 +396,19 @@ mega_status_t mega__net_flush(struct mega__net *net)
     return st;
 }
 
+mega_status_t mega__net_flush_home(struct mega__net *net, uint32_t home)
+{
+    struct mega__link *link;
+    struct mega__origin *o = mega__ucx_enter(net);
+    if (!o)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = mega__ucx_server(o, home, &link);
+    if (!st)
+        st = mega__ucx_flush_link(o, link);
+    mega__ucx_leave(o);
+    return st;
+}
+
 uint64_t mega__net_round_trips(struct mega__net *net)
 {
     uint64_t sum = 0;

@@ -134,6 +134,7 @@ struct mega__bin { /* the slabs an arena owns of one region, home, class */
     struct mega__freed *top; /* end of what is used of freed */
     uint16_t n;
     uint8_t far_skip, far_pause; /* sweeps of far slabs to leave out */
+    uint8_t far_ahead;           /* far slabs that were claimed at once */
     struct mega__slab *kept[MEGA__BIN_KEEP];
     /* Freed last, handed out first, and in no list: to a sweep these look
      * like chunks that others have freed, so it forgets them first. They end
@@ -195,6 +196,7 @@ struct mega__arena {
      * here already. A ring of global pointers; may be wrong. */
     uint64_t released[MEGA__RELEASED];
     unsigned nreleased;
+    size_t wanted; /* chunks that the running mega_alloc_n still needs */
     /* What is to be sent to far homes: far slabs with changed marks, and
      * marks of others' slabs to be freed. */
     pthread_mutex_t far_lock;

@@ -314,24 +314,31 @@ mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
     return mega__net_put_nbi(net, p, src, n);
 }
 
-/* The puts of a thread, or of all, land in any order. */
-static mega_status_t flush(struct mega__net *net, bool all)
+enum whose { MINE, MINE_TO, ALL };
+
+static bool belongs(const struct put *put, enum whose whose, uint32_t home)
 {
-    pthread_t me = pthread_self();
+    return whose == ALL || (pthread_equal(put->thread, pthread_self()) &&
+                            (whose == MINE || mega__gptr_home(put->p) == home));
+}
+
+/* They land in any order. */
+static mega_status_t flush(struct mega__net *net, enum whose whose,
+                           uint32_t home)
+{
     mega_status_t st = reach(net);
     if (st)
         return st; /* what is on its way never arrives */
     pthread_mutex_lock(&net->mutex);
     for (;;) {
-        size_t mine = 0;
+        size_t some = 0;
         for (size_t i = 0; i < net->n; i++)
-            mine += all || pthread_equal(net->queue[i]->thread, me);
-        if (mine == 0)
+            some += belongs(net->queue[i], whose, home);
+        if (some == 0)
             break;
-        size_t chosen = (medium_random(&net->seed) >> 32) % mine;
+        size_t chosen = (medium_random(&net->seed) >> 32) % some;
         for (size_t i = 0; i < net->n; i++)
-            if ((all || pthread_equal(net->queue[i]->thread, me)) &&
-                chosen-- == 0) {
+            if (belongs(net->queue[i], whose, home) && chosen-- == 0) {
                 deliver(net, i);
                 break;
             }
@@ -342,12 +349,17 @@ static mega_status_t flush(struct mega__net *net, bool all)
 
 mega_status_t mega__net_flush(struct mega__net *net)
 {
-    return flush(net, false);
+    return flush(net, MINE, 0);
+}
+
+mega_status_t mega__net_flush_home(struct mega__net *net, uint32_t home)
+{
+    return flush(net, MINE_TO, home);
 }
 
 mega_status_t mega__net_flush_all(struct mega__net *net)
 {
-    return flush(net, true);
+    return flush(net, ALL, 0);
 }
 
 uint64_t mega__net_round_trips(struct mega__net *net)

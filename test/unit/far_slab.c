@@ -11,6 +11,8 @@
 #include "hot.h"
 #include "intent.h"
 #include "log.h"
+#include "stat.h"
+#include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
 #include "test/lib/world.h"
 
@@ -104,6 +106,58 @@ static void free_what_is_dead(struct mega__ctx *ctx, int rank, void *arg)
 Test(far_slab, a_chunk_that_publish_has_freed_is_not_freed_again)
 {
     world_on_hosts(m, 2, free_what_is_dead, WORLD_CLOSE);
+}
+
+/* ---- Several at once ---- */
+
+/* Slabs for count more chunks, by how many messages. */
+static unsigned slabs_for(struct mega__ctx *ctx, unsigned count,
+                          unsigned long long *messages_p)
+{
+    const unsigned long long before = net_delay_counts(ctx->net).messages;
+    mega_counters_t c[2];
+    mega_gptr_t p;
+    mega__arena_count_all(ctx, &c[0]);
+    while (count-- > 0)
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, SIZE, &p));
+    mega__arena_count_all(ctx, &c[1]);
+    *messages_p = net_delay_counts(ctx->net).messages - before;
+    return (unsigned)(c[1].claims - c[0].claims);
+}
+
+static void go_on(struct mega__ctx *ctx, int rank, void *arg)
+{
+    const unsigned capacity = MEGA__EXTENT / SIZE - 4; /* about */
+    unsigned long long messages;
+    (void)arg;
+    if (rank == 1) {
+        CHECK(slabs_for(ctx, 1, &messages) == 1, "one chunk needs one slab");
+        unsigned n = slabs_for(ctx, 30 * capacity, &messages);
+        CHECK(n >= 25 && n <= 36, "%u slabs", n);
+        CHECK(messages < n, "%llu messages for %u slabs", messages, n);
+    }
+    world_barrier(ctx);
+}
+
+/* What was claimed and never used is free for others at the end. */
+static void all_is_there(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_home_stat_t s;
+    (void)arg;
+    if (rank == 0) {
+        OK(mega__stat_home(ctx, &ctx->homes[0], &s));
+        CHECK(s.live_chunks > 3000 &&
+                  s.slabs < (s.live_chunks / 100 + 2) * MEGA__EXTENT,
+              "%llu chunks, %llu bytes of slabs",
+              (unsigned long long)s.live_chunks, (unsigned long long)s.slabs);
+    }
+    world_barrier(ctx);
+}
+
+Test(far_slab, a_thread_that_goes_on_gets_several_by_one_message)
+{
+    world_on_hosts(m, 2, go_on, WORLD_CLOSE);
+    world_on_hosts(m, 2, all_is_there, WORLD_CLOSE);
 }
 
 /* ---- A home that is full ---- */
