@@ -13,6 +13,16 @@ mega_status_t mega_persist(mega_gptr_t p, size_t n)
     return mega__rma_persist(ctx, p, n);
 }
 
+mega_status_t mega_persistv(const mega_iov_t *iov, size_t count)
+{
+    struct mega__ctx *ctx = mega__the;
+    if (!ctx)
+        return mega__api_closed();
+    if (!iov && count > 0)
+        return mega__fail(MEGA_ERR_ARG, "no ranges");
+    return mega__rma_persistv(ctx, iov, count);
+}
+
 mega_status_t mega_put_persist(mega_gptr_t p, const void *src, size_t n)
 {
     struct mega__ctx *ctx = mega__the;

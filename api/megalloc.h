@@ -374,7 +374,7 @@ mega_status_t mega_get_nbi(void *dst, mega_gptr_t p, size_t n) MEGA_MUST_CHECK;
 
 typedef struct mega_iov {
     mega_gptr_t p;
-    void *buf; /* only read by mega_putv */
+    void *buf; /* only read by mega_putv, unused by mega_persistv */
     size_t len;
 } mega_iov_t;
 
@@ -465,6 +465,11 @@ static inline mega_status_t mega_set64(mega_gptr_t p, uint64_t v)
 
 /** L1 for n bytes (0 is legal) at p, in one span. */
 mega_status_t mega_persist(mega_gptr_t p, size_t n) MEGA_MUST_CHECK;
+
+/** L1 for count ranges, of any homes: one fence, and for each home of another
+ *  host one message for 256 ranges. On an error some may not be durable. */
+mega_status_t mega_persistv(const mega_iov_t *iov, size_t count)
+    MEGA_MUST_CHECK;
 
 /** A put that is durable on return. */
 mega_status_t mega_put_persist(mega_gptr_t p, const void *src, size_t n)

@@ -310,6 +310,71 @@ mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
     return mega__dirty_fence(a);
 }
 
+/* Begins with one range of this host. */
+static mega_status_t flush_near(struct mega__ctx *ctx, struct mega__arena *a,
+                                const mega_iov_t *iov)
+{
+    if (mega_is_null(iov->p) ||
+        (iov->len > 0 && !mega__rma_address(ctx, iov->p, iov->len)))
+        return mega__rma_refuse(ctx, iov->p, iov->len);
+    return iov->len > 0 ? mega__chunk_flush(ctx, a, iov->p, iov->len) : MEGA_OK;
+}
+
+/* The ranges on one far home, which is the least of those above after; *home_p
+ * is it, or UINT32_MAX. */
+static mega_status_t persist_home(struct mega__ctx *ctx, struct mega__arena *a,
+                                  const mega_iov_t *iov, size_t count,
+                                  int64_t after, int64_t *home_p)
+{
+    struct mega__part parts[MEGA__PARTS_MAX];
+    int64_t home = UINT32_MAX;
+    mega_status_t st = MEGA_OK;
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        int64_t its = mega__gptr_home(iov[i].p);
+        if (its > after && its < home && mega__rma_is_remote(ctx, iov[i].p))
+            home = its;
+    }
+    for (size_t i = 0; !st && i < count; i++) {
+        if (mega__gptr_home(iov[i].p) != home || iov[i].len == 0)
+            continue;
+        parts[n++] =
+            (struct mega__part){.p = iov[i].p, .n = iov[i].len, .marks = true};
+        if (n < MEGA__PARTS_MAX)
+            continue;
+        st = mega__far_send(a, (uint32_t)home, parts, n);
+        n = 0;
+    }
+    if (!st && n > 0)
+        st = mega__far_send(a, (uint32_t)home, parts, n);
+    *home_p = home;
+    return st;
+}
+
+mega_status_t mega__rma_persistv(struct mega__ctx *ctx, const mega_iov_t *iov,
+                                 size_t count)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    mega_status_t st = MEGA_OK;
+    bool far = false;
+    if (ctx->readonly)
+        return mega__degraded_refuse();
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    for (size_t i = 0; !st && i < count; i++)
+        if (mega__rma_is_remote(ctx, iov[i].p)) {
+            st = check_far(ctx, iov[i].p, iov[i].len);
+            far = true;
+        } else {
+            st = flush_near(ctx, a, &iov[i]);
+        }
+    mega_status_t fenced = mega__dirty_fence(a);
+    st = st ? st : fenced;
+    for (int64_t home = -1; far && !st && home < UINT32_MAX;)
+        st = persist_home(ctx, a, iov, count, home, &home);
+    return st;
+}
+
 mega_status_t mega__rma_put_persist(struct mega__ctx *ctx, mega_gptr_t p,
                                     const void *src, size_t n)
 {

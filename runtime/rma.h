@@ -53,6 +53,8 @@ mega_status_t mega__rma_quiet(struct mega__ctx *ctx);
 /* L1. */
 mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n);
 /* Of a far home: in one message, if n is small. */
+mega_status_t mega__rma_persistv(struct mega__ctx *ctx, const mega_iov_t *iov,
+                                 size_t count);
 mega_status_t mega__rma_put_persist(struct mega__ctx *ctx, mega_gptr_t p,
                                     const void *src, size_t n);
 /* The mark of the chunk at p is durable; p may be no memory at all. */

@@ -8,6 +8,8 @@
 
 #include "job.h"
 
+#define PIECE 512u /* ranges for one call */
+
 #define LINE 64u
 #define EXTENT_SHIFT 16 /* of what Megalloc fills with one size of chunks */
 #define POWER_GAP 256u  /* to flush 4 clean lines beats one fence */
@@ -91,9 +93,13 @@ mega_status_t ti_ranges_persist(struct ti_ranges *r, uint64_t gap)
     if (gap > 0)
         count = simplify(r->v, count, gap);
     r->count = 0;
-    for (size_t i = 0; i < count; i++) {
-        mega_status_t st =
-            mega_persist(mega_from_bits(r->v[i].begin), r->v[i].len);
+    for (size_t i = 0; i < count; i += PIECE) {
+        mega_iov_t piece[PIECE];
+        size_t n = count - i < PIECE ? count - i : PIECE;
+        for (size_t k = 0; k < n; k++)
+            piece[k] = (mega_iov_t){.p = mega_from_bits(r->v[i + k].begin),
+                                    .len = r->v[i + k].len};
+        mega_status_t st = mega_persistv(piece, n);
         if (st)
             return ti_failed("persist", st);
     }

@@ -120,6 +120,7 @@ static void use(struct mega__ctx *ctx, int rank, void *arg)
         CHECK(bytes > 0, "home %u has no memory", h);
         refused(mega__rma_put(ctx, chunk[h], &number, 8));
         refused(mega__rma_put_nbi(ctx, chunk[h], &number, 8));
+        refused(mega__rma_persistv(ctx, &(mega_iov_t){chunk[h], NULL, 8}, 1));
         refused(mega__rma_amo_nbi(ctx, MEGA_AMO_ADD, 8, chunk[h], 1, 0, NULL));
         refused(mega__rma_put_persist(ctx, chunk[h], &number, 8));
         refused(mega__rma_persist(ctx, chunk[h], 8));

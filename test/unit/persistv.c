@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* persistv.c - many ranges made durable by one call: of this host by one fence,
+ * of others by one message for each home. */
+#include <criterion/criterion.h>
+
+#include "chunk.h"
+#include "log.h"
+#include "rma.h"
+#include "test/lib/net_delay.h"
+#include "test/lib/ops.h"
+#include "test/lib/report.h"
+#include "test/lib/world.h"
+
+#define RANKS 3
+#define RANGES 300
+
+static struct medium *m;
+static mega_gptr_t chunk[RANGES];
+
+static void begin(void)
+{
+    m = world_begin();
+}
+
+static void end(void)
+{
+    world_end(&m);
+    report_settle();
+}
+
+TestSuite(persistv, .init = begin, .fini = end, .timeout = 120);
+
+static uint64_t value(int i)
+{
+    return 1000003u * (uint64_t)i + 17;
+}
+
+/* Rank 1 writes chunks on all homes, in turn. */
+static void persist(struct mega__ctx *ctx, int rank, void *arg)
+{
+    static mega_iov_t iov[RANGES];
+    (void)arg;
+    if (rank == 1) {
+        for (int i = 0; i < RANGES; i++) {
+            uint64_t v = value(i);
+            OK(ops_alloc(ctx, OPS_DEFAULT, i % RANKS, 24, &chunk[i]));
+            OK(mega__rma_put(ctx, mega_add(chunk[i], 8), &v, 8));
+            iov[i] = (mega_iov_t){mega_add(chunk[i], 8), NULL, i % 7 ? 8 : 0};
+        }
+        OK(mega__rma_quiet(ctx)); /* the marks: else they go along */
+        const unsigned long before = net_delay_counts(ctx->net).messages;
+        const uint64_t drains = m->drains;
+        OK(mega__rma_persistv(ctx, iov, RANGES));
+        unsigned homes = 0;
+        for (int h = 0; h < RANKS; h++)
+            homes += !ctx->homes[h].local;
+        CHECK(net_delay_counts(ctx->net).messages - before == homes,
+              "%lu messages to %u homes",
+              (unsigned long)net_delay_counts(ctx->net).messages - before,
+              homes);
+        CHECK(m->drains - drains == 1 + homes, "%u fences",
+              (unsigned)(m->drains - drains));
+    }
+    world_barrier(ctx);
+}
+
+static void look(struct mega__ctx *ctx, int rank, void *arg)
+{
+    size_t usable;
+    uint64_t v;
+    (void)arg;
+    for (int i = rank; i < RANGES; i += RANKS) {
+        if (i % 7 == 0)
+            continue;
+        OK(mega__chunk_usable(ctx, chunk[i], &usable));
+        OK(mega__rma_get(ctx, &v, mega_add(chunk[i], 8), 8));
+        CHECK(v == value(i), "range %d is lost: %llu", i,
+              (unsigned long long)v);
+    }
+    world_barrier(ctx);
+}
+
+Test(persistv, ranges_of_many_hosts_survive)
+{
+    world_on_hosts(m, RANKS, persist, WORLD_KILL); /* the power fails, too */
+    world_on_hosts(m, RANKS, look, WORLD_CLOSE);
+}
+
+Test(persistv, ranges_of_one_host_survive)
+{
+    struct world w = {.nranks = RANKS, .fn = persist, .end = WORLD_KILL};
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+    medium_power_loss(m);
+    cr_assert_eq(world_do(RANKS, look, NULL), MEGA_OK);
+}
+
+static void misuse(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_iov_t iov[3];
+    mega_gptr_t p;
+    (void)arg;
+    for (int h = 0; rank == 1 && h < RANKS; h++) {
+        OK(ops_alloc(ctx, OPS_DEFAULT, h, 64, &p));
+        iov[0] = iov[1] = iov[2] = (mega_iov_t){p, NULL, 64};
+        OK(mega__rma_persistv(ctx, iov, 0));
+        iov[1].p = mega_null();
+        CHECK(mega__rma_persistv(ctx, iov, 3) == MEGA_ERR_ARG, "null");
+        iov[1].p = mega_add(p, INT64_C(1) << 33);
+        CHECK(mega__rma_persistv(ctx, iov, 3) == MEGA_ERR_ARG, "beyond, %d", h);
+        iov[1].p = p;
+        OK(mega__rma_persistv(ctx, iov, 3));
+    }
+    world_barrier(ctx);
+}
+
+Test(persistv, what_is_no_range_is_refused)
+{
+    world_on_hosts(m, RANKS, misuse, WORLD_CLOSE);
+}
