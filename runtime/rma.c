@@ -271,24 +271,41 @@ static mega_status_t persist_far(struct mega__ctx *ctx,
     return st ? st : mega__far_send(a, mega__gptr_home(part->p), part, 1);
 }
 
-/* Whatever is not data of this host. */
-static __attribute__((noinline)) mega_status_t
-persist_any(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
+/* Begins with one range of this host, if it is data of a span. */
+static inline bool flush_data(struct mega__arena *a, struct mega__span *span,
+                              mega_gptr_t p, size_t n)
 {
-    if (mega__rma_is_remote(ctx, p))
-        return persist_far(ctx,
-                           &(struct mega__part){.p = p, .n = n, .marks = true});
-    if (n > 0 && !mega__rma_address(ctx, p, n))
+    uint64_t off = mega_offset(p);
+    if (__builtin_expect(!span || n == 0 || off < span->data ||
+                             off > span->size || n > span->size - off,
+                         0))
+        return false;
+    if (span->how == MEGA__HOW_NONE)
+        return true;
+    mega__pool_flush(&a->flusher, span->how, span->base + off, n);
+    mega__chunk_flush_marks(a, span, off, n);
+    return true;
+}
+
+/* Or whatever is of this host. */
+static mega_status_t flush_near(struct mega__ctx *ctx, struct mega__arena *a,
+                                mega_gptr_t p, size_t n)
+{
+    if (mega_is_null(p) || (n > 0 && !mega__rma_address(ctx, p, n)))
         return mega__rma_refuse(ctx, p, n);
-    if (mega_is_null(p))
-        return mega__rma_refuse(ctx, p, n);
-    struct mega__span *span = mega__span_of(ctx, p);
-    if (!span || span->how == MEGA__HOW_NONE || n == 0)
-        return MEGA_OK;
+    return n > 0 ? mega__chunk_flush(ctx, a, p, n) : MEGA_OK;
+}
+
+static __attribute__((noinline)) mega_status_t
+persist_other(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
+{
     struct mega__arena *a = mega__arena(ctx);
     if (!a)
         return MEGA_ERR_NOMEM;
-    mega_status_t st = mega__chunk_flush(ctx, a, p, n);
+    if (mega__rma_is_remote(ctx, p))
+        return persist_far(ctx,
+                           &(struct mega__part){.p = p, .n = n, .marks = true});
+    mega_status_t st = flush_near(ctx, a, p, n);
     return st ? st : mega__dirty_fence(a);
 }
 
@@ -298,26 +315,9 @@ mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
         return mega__degraded_refuse();
     struct mega__span *span = mega__span_of(ctx, p);
     struct mega__arena *a = mega__arena(ctx);
-    uint64_t off = mega_offset(p);
-    if (__builtin_expect(!span || !a || n == 0 || off < span->data ||
-                             off > span->size || n > span->size - off,
-                         0))
-        return persist_any(ctx, p, n);
-    if (span->how == MEGA__HOW_NONE)
-        return MEGA_OK;
-    mega__pool_flush(&a->flusher, span->how, span->base + off, n);
-    mega__chunk_flush_marks(a, span, off, n);
-    return mega__dirty_fence(a);
-}
-
-/* Begins with one range of this host. */
-static mega_status_t flush_near(struct mega__ctx *ctx, struct mega__arena *a,
-                                const mega_iov_t *iov)
-{
-    if (mega_is_null(iov->p) ||
-        (iov->len > 0 && !mega__rma_address(ctx, iov->p, iov->len)))
-        return mega__rma_refuse(ctx, iov->p, iov->len);
-    return iov->len > 0 ? mega__chunk_flush(ctx, a, iov->p, iov->len) : MEGA_OK;
+    if (__builtin_expect(!a || !flush_data(a, span, p, n), 0))
+        return persist_other(ctx, p, n);
+    return span->how == MEGA__HOW_NONE ? MEGA_OK : mega__dirty_fence(a);
 }
 
 /* The ranges on one far home, which is the least of those above after; *home_p
@@ -361,13 +361,15 @@ mega_status_t mega__rma_persistv(struct mega__ctx *ctx, const mega_iov_t *iov,
         return mega__degraded_refuse();
     if (!a)
         return MEGA_ERR_NOMEM;
-    for (size_t i = 0; !st && i < count; i++)
-        if (mega__rma_is_remote(ctx, iov[i].p)) {
-            st = check_far(ctx, iov[i].p, iov[i].len);
-            far = true;
-        } else {
-            st = flush_near(ctx, a, &iov[i]);
-        }
+    for (size_t i = 0; !st && i < count; i++) {
+        const mega_gptr_t p = iov[i].p;
+        const size_t n = iov[i].len;
+        if (flush_data(a, mega__span_of(ctx, p), p, n))
+            continue;
+        bool remote = mega__rma_is_remote(ctx, p);
+        st = remote ? check_far(ctx, p, n) : flush_near(ctx, a, p, n);
+        far |= remote;
+    }
     mega_status_t fenced = mega__dirty_fence(a);
     st = st ? st : fenced;
     for (int64_t home = -1; far && !st && home < UINT32_MAX;)

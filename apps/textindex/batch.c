@@ -19,6 +19,7 @@
 
 #include <stdlib.h>
 
+#include "ahead.h"
 #include "job.h"
 
 #define RECORDS 32768
@@ -29,6 +30,8 @@ void ti_batch_open(struct ti_batch *b, struct ti_index *ix,
                    struct ti_tally *tally, uint64_t gap)
 {
     *b = (struct ti_batch){.ix = ix, .tally = tally, .gap = gap};
+    for (uint64_t h = 0; h < ix->nhomes; h++)
+        b->far |= mega_ptr(ti_head(ix, h)) == NULL;
 }
 
 void ti_batch_close(struct ti_batch *b)
@@ -37,6 +40,8 @@ void ti_batch_close(struct ti_batch *b)
     free(b->touched);
     free(b->settled);
     free(b->image);
+    free(b->ahead);
+    free(b->last);
     free(b->buf.bytes);
     ti_ranges_free(&b->fresh);
     ti_ranges_free(&b->links);
@@ -175,15 +180,27 @@ static mega_status_t write_node(struct ti_batch *b, struct ti_touched *t,
     return write_fresh(b, mega_add(p, sizeof word), e->text, e->len);
 }
 
-static mega_gptr_t list_of(uint64_t node)
+static struct ti_ahead *ahead_of(const struct ti_batch *b,
+                                 const struct ti_touched *t)
 {
-    return mega_from_bits(node + offsetof(struct ti_word, postings));
+    return &b->ahead[t - b->touched];
+}
+
+static bool looked(const struct ti_batch *b, const struct ti_touched *t)
+{
+    return b->far && ahead_of(b, t)->looked;
+}
+
+static bool linked(const struct ti_batch *b, const struct ti_touched *t)
+{
+    return b->far && ahead_of(b, t)->linked;
 }
 
 /* Postings for a word that is linked. */
 static mega_status_t extend(struct ti_batch *b, struct ti_touched *t)
 {
-    mega_status_t st = ti_load(list_of(t->node), &t->expect);
+    mega_status_t st =
+        looked(b, t) ? MEGA_OK : ti_load(ti_list_of(t->node), &t->expect);
 
     return st ? st : write_postings(b, t, t->expect);
 }
@@ -195,10 +212,13 @@ static mega_status_t prepare(struct ti_batch *b, struct ti_touched *t)
 
     struct ti_entry *e = ti_dict_at(&b->tally->dict, t->ref);
     mega_gptr_t head = ti_head(b->ix, ti_bucket(b->ix, t->hash));
-    mega_status_t st = ti_load(head, &t->expect);
-    if (!st)
-        st = ti_chain_find(t->expect, 0, e->text, e->len, t->hash, &b->buf,
-                           &t->node);
+    mega_status_t st = MEGA_OK;
+    if (!looked(b, t)) {
+        st = ti_load(head, &t->expect);
+        if (!st)
+            st = ti_chain_find(t->expect, 0, e->text, e->len, t->hash, &b->buf,
+                               &t->node);
+    }
     if (st)
         return st;
     if (t->node) {
@@ -208,6 +228,8 @@ static mega_status_t prepare(struct ti_batch *b, struct ti_touched *t)
         return extend(b, t);
     }
     st = write_postings(b, t, 0);
+    if (!st && looked(b, t))
+        ti_ahead_follow(b, t);
     return st ? st : write_node(b, t, e, mega_home(head));
 }
 
@@ -232,6 +254,8 @@ static mega_status_t write_all(struct ti_batch *b)
     mega_status_t st = MEGA_OK;
 
     make_image(b);
+    if (b->far)
+        st = ti_ahead_find(b);
     for (size_t i = 0; i < b->ntouched && !st; i++) {
         look_ahead(b, i + AHEAD);
         st = prepare(b, &b->touched[i]);
@@ -271,10 +295,10 @@ static mega_status_t link_postings(struct ti_batch *b, struct ti_touched *t)
     mega_gptr_t chunk = mega_from_bits(t->chunk);
     bool won = false;
 
-    ti_ranges_add(&b->links, list_of(t->node), sizeof(uint64_t));
+    ti_ranges_add(&b->links, ti_list_of(t->node), sizeof(uint64_t));
     while (!won) {
         mega_status_t st =
-            try_swap(list_of(t->node), t->chunk, &t->expect, chunk, &won);
+            try_swap(ti_list_of(t->node), t->chunk, &t->expect, chunk, &won);
         if (st)
             return st;
     }
@@ -290,7 +314,7 @@ static mega_status_t use_theirs(struct ti_batch *b, struct ti_touched *t)
     if (st)
         return ti_failed("free", st);
     t->fresh = 0;
-    st = ti_load(list_of(t->node), &t->expect);
+    st = ti_load(ti_list_of(t->node), &t->expect);
     if (!st)
         st = ti_write(chunk, &t->expect, sizeof t->expect);
     if (!st)
@@ -326,12 +350,13 @@ static mega_status_t link_node(struct ti_batch *b, struct ti_touched *t)
 
 static mega_status_t link_all(struct ti_batch *b)
 {
-    mega_status_t st = MEGA_OK;
+    mega_status_t st = b->far ? ti_ahead_link(b) : MEGA_OK;
 
     for (size_t i = 0; i < b->ntouched && !st; i++) {
+        struct ti_touched *t = &b->touched[i];
         look_ahead(b, i + AHEAD);
-        st = b->touched[i].fresh ? link_node(b, &b->touched[i])
-                                 : link_postings(b, &b->touched[i]);
+        if (!linked(b, t))
+            st = t->fresh ? link_node(b, t) : link_postings(b, t);
     }
     return st ? st : ti_ranges_persist(&b->links, b->gap);
 }
@@ -345,13 +370,15 @@ static mega_status_t settle_all(struct ti_batch *b)
     for (size_t i = 0; i < b->nsettled; i++) {
         struct ti_listed *f = &ix->file[b->settled[i].file];
         uint64_t state = ti_state_word(b->settled[i].state, ix->attempt);
-        mega_status_t st = ti_store(f->at, state);
+        mega_status_t st =
+            mega_amo_nbi(MEGA_AMO_SET, 0, sizeof state, f->at, state, 0, NULL);
         if (st)
-            return st;
+            return ti_failed("write", st);
         f->state = state;
         ti_ranges_add(&b->links, f->at, sizeof state);
     }
-    return ti_ranges_persist(&b->links, b->gap);
+    mega_status_t st = mega_quiet();
+    return st ? ti_failed("write", st) : ti_ranges_persist(&b->links, b->gap);
 }
 
 /* Nothing is linked yet: no chunk may stay behind. */

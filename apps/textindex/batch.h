@@ -30,10 +30,17 @@ struct ti_touched {  /* a word of the batch */
     uint64_t expect; /* the head that will be swapped, as found */
 };
 
+struct ti_ahead {   /* the same word, for ahead.h */
+    uint64_t old;   /* what a swap found */
+    uint32_t round; /* in which it is swapped */
+    bool looked, linked;
+};
+
 struct ti_batch {
     struct ti_index *ix;
     struct ti_tally *tally;
     uint64_t gap; /* for ti_ranges_persist */
+    bool far;     /* some homes are of other hosts */
     struct ti_record *record;
     size_t nrecords, record_cap;
     struct ti_touched *touched;
@@ -48,7 +55,18 @@ struct ti_batch {
     uint64_t bytes; /* of text */
     struct ti_ranges fresh, links;
     struct ti_buf buf;
+    /* Of ahead.h, if some homes are far: */
+    struct ti_ahead *ahead; /* by place in touched */
+    size_t ahead_cap;
+    uint32_t *last; /* by bucket, place in touched + 1; 0: none */
+    size_t last_slots, last_room;
+    uint32_t rounds;
 };
+
+static inline mega_gptr_t ti_list_of(uint64_t node)
+{
+    return mega_from_bits(node + offsetof(struct ti_word, postings));
+}
 
 void ti_batch_open(struct ti_batch *b, struct ti_index *ix,
                    struct ti_tally *tally, uint64_t gap);
