@@ -12,7 +12,7 @@ places=$scratch/places
 on() {
     local hosts=($1) program=$2
     shift 2
-    output=$(HOSTS_OF_RANKS="${hosts[*]}" timeout -k 5 "$patience" "$megarun" \
+    output=$(HOSTS_OF_RANKS="${hosts[*]}" "${bounded[@]}" "$patience" "$megarun" \
         -n ${#hosts[@]} bash -c '
         hosts=($HOSTS_OF_RANKS)
         export MEGALLOC_HOST=${hosts[${OMPI_COMM_WORLD_RANK:-${PMI_RANK:?}}]}

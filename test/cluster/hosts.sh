@@ -14,7 +14,7 @@
 #                 over three hosts, too
 . "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
 lab() {
-    timeout -k 5 120 "$MEGA_BUILDDIR/launchers/lab" --name "hosts-$$" "$@"
+    "${bounded[@]}" 120 "$MEGA_BUILDDIR/launchers/lab" --name "hosts-$$" "$@"
 }
 if ! grep -q '^UCX_LIBS = .' "$MEGA_BUILDDIR/Makefile"; then
     tap_skip "ranks on several hosts" "this build is without UCX"
@@ -50,7 +50,7 @@ victim() { # sends SIGKILL to one of the ranks, some time into the job
 strike() {
     local job turn
     : >"$scratch/log"
-    timeout -k 5 "$patience" "${launch[@]}" -n $((2 * hosts)) \
+    "${bounded[@]}" "$patience" "${launch[@]}" -n $((2 * hosts)) \
         "$programs/$1" build "$RANDOM" \
         >"$scratch/log" 2>&1 </dev/null &
     job=$!

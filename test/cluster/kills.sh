@@ -16,7 +16,8 @@ echo "# KILLS_SEED=$KILLS_SEED KILLS=$kills"
 strike() {
     local job victims turn
     : >"$scratch/log" # what the last job has found says nothing of this one
-    timeout -k 5 "$patience" "$megarun" -n "$1" "$programs/$2" build "$RANDOM" >"$scratch/log" 2>&1 &
+    "${bounded[@]}" "$patience" "$megarun" -n "$1" "$programs/$2" build \
+        "$RANDOM" >"$scratch/log" 2>&1 &
     job=$!
     for ((turn = 0; turn < 1200; turn++)); do
         grep -q '^found' "$scratch/log" && break

@@ -13,7 +13,7 @@ trap 'lab down; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM HUP
 
 lab() {
-    timeout -k 5 120 "$build/launchers/lab" "$@"
+    "${bounded[@]}" 120 "$build/launchers/lab" "$@"
 }
 
 is() { # NAME STATUS TEXT: $status and $output are this

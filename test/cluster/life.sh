@@ -61,7 +61,7 @@ done
 
 second_job() {
     local first began pid
-    timeout -k 5 "$patience" "$megarun" -n 2 "$programs/life" hold \
+    "${bounded[@]}" "$patience" "$megarun" -n 2 "$programs/life" hold \
         "$scratch/go" >"$scratch/first" 2>&1 &
     first=$!
     for ((turn = 0; turn < 600; turn++)); do

@@ -20,7 +20,7 @@ hosts() {
 next_job() {
     local ranks=$1 program=$2
     shift 2
-    output=$(timeout -k 5 "$patience" "$megarun" -n "$ranks" bash -c '
+    output=$("${bounded[@]}" "$patience" "$megarun" -n "$ranks" bash -c '
         rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:?}}
         export MEGALLOC_HOST=host$((rank * ${HOSTS:-2} / $1))
         exec "${@:2}"' bash "$ranks" "$programs/$program" "$@" 2>&1)

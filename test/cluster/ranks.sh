@@ -20,7 +20,7 @@ patience=${CLUSTER_TIMEOUT:-120}
 job() {
     local ranks=$1 program=$2
     shift 2
-    output=$(timeout -k 5 "$patience" "${launch[@]}" -n "$ranks" \
+    output=$("${bounded[@]}" "$patience" "${launch[@]}" -n "$ranks" \
         "$programs/$program" "$@" 2>&1)
     status=$?
 }

@@ -32,7 +32,7 @@ mkdir "$MEGALLOC_DIR"
 textindex() { # RANKS ARGS...
     local ranks=$1
     shift
-    timeout -k 5 "$patience" "$megarun" -n "$ranks" "$program" "$@"
+    "${bounded[@]}" "$patience" "$megarun" -n "$ranks" "$program" "$@"
 }
 
 # make_corpus BYTES: real text, nearly so much of it if there is.

@@ -14,7 +14,7 @@ mkdir "$text"
 
 # textindex RANKS ARGUMENT...: half of the ranks on each host.
 textindex() {
-    output=$(timeout -k 5 "$patience" "$megarun" -n "$1" bash -c '
+    output=$("${bounded[@]}" "$patience" "$megarun" -n "$1" bash -c '
         rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:?}}
         export MEGALLOC_HOST=host$(((rank * 2 / $1) ^ ${SWAPPED:-0}))
         exec "${@:2}"' bash "$1" "$MEGA_BUILDDIR/apps/textindex/textindex" \

@@ -20,7 +20,7 @@ mkdir "$MEGALLOC_DIR" "$text" "$text/sub"
 textindex() { # RANKS ARGS...
     local ranks=$1
     shift
-    "$megarun" -n "$ranks" "$program" "$@"
+    "${bounded[@]}" 300 "$megarun" -n "$ranks" "$program" "$@"
 }
 
 # run STATUS COMMAND...: its output in out and err; prints what is wrong.

@@ -208,8 +208,8 @@ tap_empty "and gives the large one back" "$(megalloc 0 stat --json "$space"
 
 new_space
 : >"$scratch/job" # there before the loop looks
-"$megarun" -n 2 "$programs/tool_space" wait "$scratch/enough" \
-    >>"$scratch/job" 2>&1 &
+"${bounded[@]}" 300 "$megarun" -n 2 "$programs/tool_space" wait \
+    "$scratch/enough" >>"$scratch/job" 2>&1 &
 pid=$!
 for ((i = 0; i < 1200; i++)); do
     (($(grep -c '^leak ' "$scratch/job") < 8)) || break

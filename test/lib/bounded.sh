@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# bounded.sh COMMAND... - runs a test program that may not take for ever: after
-# MEGA_TEST_LIMIT seconds (900) it says what hangs, with the stacks of the ranks
-# where gdb is installed, and ends all that the test has started. That is a
-# failure of the test.
+# bounded.sh SECONDS COMMAND... - runs a test program, or a job of one, that may
+# not take for ever: after so long it says what hangs, with the stacks of the
+# ranks where gdb is installed, ends all that the command has started, and gives
+# status 124. Else the status is the command's.
 set -u
 export LC_ALL=C
-limit=${MEGA_TEST_LIMIT:-900}
-mark=MEGA_BOUNDED=$$-$EPOCHSECONDS # in the environment of all we start
+limit=$1
+shift
+mark=MEGA_BOUNDED_$$=$EPOCHSECONDS # in the environment of all we start
 
 marked() { # prints the processes that carry the mark
     grep -lsxzF "$mark" /proc/[0-9]*/environ | tr -dc '0-9\n'
@@ -22,7 +23,7 @@ tell() {
     ps -o pid,ppid,stat,etimes,wchan:24,args -p "$(IFS=,; echo "${pids[*]-}")"
     command -v gdb >/dev/null || return
     for pid in "${pids[@]}"; do
-        [[ $(readlink "/proc/$pid/exe") == "${MEGA_BUILDDIR:?}"/* ]] || continue
+        [[ $(readlink "/proc/$pid/exe") == "${MEGA_BUILDDIR:-.}"/* ]] || continue
         echo "-- $pid"
         timeout -k 1 20 gdb -p "$pid" -batch -ex 'thread apply all bt 14' \
             </dev/null 2>/dev/null | grep -E '^(Thread|#)'
@@ -55,4 +56,4 @@ if [[ $first == "$program" ]]; then
 fi
 tell | sed '1!s/^/# /'
 end_all
-exit 1
+exit 124

@@ -21,7 +21,7 @@ trap 'lab down; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM HUP
 
 lab() {
-    timeout -k 5 120 "$build/launchers/lab" "$@"
+    "${bounded[@]}" 120 "$build/launchers/lab" "$@"
 }
 
 # ---- The lab ----
