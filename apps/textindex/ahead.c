@@ -141,7 +141,8 @@ mega_status_t ti_ahead_find(struct ti_batch *b)
     const size_t end = b->ntouched;
     mega_status_t st = MEGA_OK;
 
-    forget(b);
+    if (end > 0)
+        forget(b);
     for (size_t from = 0; from < end && !st; from += AT_ONCE) {
         size_t to = from + AT_ONCE < end ? from + AT_ONCE : end, n = 0;
         st = load_heads(b, from, to, seek, &n);

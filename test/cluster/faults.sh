@@ -86,6 +86,13 @@ hit lab kill 2
 told "a host is killed: the job ends, and names it" "on node h2" "on host h2"
 whole "a host is killed"
 
+# ---- A host that is not there ----
+
+output=$(lab run --hosts 1,3 -n 2 "$program" stats 2>&1 </dev/null)
+status=$?
+told "a job without a host that has a home: refused, and which is told" \
+    "home 1 of 3 is missing: it was last on host h2"
+
 # ---- Links ----
 
 # cut_for SECONDS: during a build, which waits for the end of it.
