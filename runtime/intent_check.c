@@ -156,17 +156,43 @@ static mega_status_t check_slot(struct mega__ctx *ctx,
 
 /* ---- Chunks ---- */
 
+/* Chunks of a group are often of one slab, whose word stays as it is while one
+ * of its chunks is ours: where the last one was found, this one may be. Only on
+ * this host. last: may be NULL. */
+static bool look_beside(struct mega__ctx *ctx, mega_gptr_t p,
+                        struct mega__place *at, const struct mega__place *last,
+                        uint8_t *mark_p)
+{
+    if (!last || !last->span || !last->mark ||
+        !mega__word_is_slab(last->word) ||
+        (p.v ^ mega__span_gptr(last->span, last->start).v) >>
+            MEGA__EXTENT_SHIFT)
+        return false;
+    at->span = last->span;
+    at->extent = last->extent;
+    at->word = last->word;
+    if (!mega__chunk_place_in_slab(ctx, at, (uint32_t)p.v & (MEGA__EXTENT - 1)))
+        return false;
+    *mark_p = atomic_load_explicit(at->mark, memory_order_acquire);
+    return true;
+}
+
+/* last: the place of the chunk before, of this group. */
 static mega_status_t check_item(struct mega__ctx *ctx,
                                 const mega_publish_item_t *item, size_t i,
-                                struct mega__check *c)
+                                struct mega__check *c,
+                                const struct mega__place *last)
 {
     uint64_t now;
     uint8_t mark = MEGA__MARK_FREE;
     bool in = false;
     mega_status_t st = read_slot(ctx, &c->slot, &now);
-    if (!st && item->op != MEGA_PUBLISH_SET)
-        st = mega__chunk_look(ctx, item->chunk, &c->at, &mark, &in);
     if (st || item->op == MEGA_PUBLISH_SET)
+        return st;
+    in = look_beside(ctx, item->chunk, &c->at, last, &mark);
+    if (!in)
+        st = mega__chunk_look(ctx, item->chunk, &c->at, &mark, &in);
+    if (st)
         return st;
     if (!in || c->at.start != mega_offset(item->chunk) || !c->at.mark_off)
         return bad(i, MEGA_ERR_NOT_LIVE, "no chunk begins there");
@@ -208,7 +234,7 @@ mega_status_t mega__intent_check(struct mega__ctx *ctx,
                                  struct mega__check *checks)
 {
     struct seen seen;
-    struct mega__place around = {0};
+    struct mega__place around = {0}, *last = NULL;
     mega_status_t st = MEGA_OK;
     if (n > 1)
         seen = (struct seen){{0}};
@@ -217,7 +243,9 @@ mega_status_t mega__intent_check(struct mega__ctx *ctx,
             return bad(i, MEGA_ERR_ARG, "op or chunk is not valid");
         st = check_slot(ctx, items, n, i, &checks[i], &around);
         if (!st)
-            st = check_item(ctx, &items[i], i, &checks[i]);
+            st = check_item(ctx, &items[i], i, &checks[i], last);
+        if (items[i].op != MEGA_PUBLISH_SET)
+            last = &checks[i].at;
         /* a slot's key is odd, a chunk's even: a chunk may hold a slot */
         if (!st && n > 1 &&
             ((!mega_is_null(checks[i].slot.p) &&
