@@ -297,7 +297,7 @@ static mega_status_t give_back(struct mega__ctx *ctx, struct mega__home *home)
     if (!a)
         return MEGA_ERR_NOMEM;
     mega__arena_trim(a, home);
-    return mega__far_send(a, home->no, NULL, 0); /* frees that wait */
+    return mega__far_complete(a, home->no);
 }
 
 mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,

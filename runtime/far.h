@@ -83,7 +83,11 @@ void mega__far_note(struct mega__arena *a, const _Atomic uint8_t *mark);
 mega_status_t mega__far_send(struct mega__arena *a, uint32_t home,
                              const struct mega__part *parts, size_t n);
 
-/* The same, if a mark of the slab is among what was changed. */
+/* All that the calling thread, whose arena it is, has done on a home is there:
+ * frees that wait, slabs that are being given up. */
+mega_status_t mega__far_complete(struct mega__arena *a, uint32_t home);
+
+/* As mega__far_send, if a mark of the slab is among what was changed. */
 mega_status_t mega__far_send_slab(struct mega__slab *slab);
 
 /* The same for all homes. Any thread may call it for any arena. */

@@ -215,6 +215,12 @@ mega_status_t mega__far_send(struct mega__arena *a, uint32_t home,
     return st;
 }
 
+mega_status_t mega__far_complete(struct mega__arena *a, uint32_t home)
+{
+    mega_status_t st = mega__net_flush_home(a->ctx->net, home);
+    return st ? st : mega__far_send(a, home, NULL, 0);
+}
+
 mega_status_t mega__far_send_slab(struct mega__slab *slab)
 {
     struct mega__arena *a = slab->arena;

@@ -398,7 +398,7 @@ mega_status_t mega__far_slab_get(struct mega__arena *a, struct mega__heap *heap,
             continue;
         }
         bool trimmed = mega__arena_trim(a, heap->home) > 0;
-        st = mega__far_send(a, heap->home->no, NULL, 0); /* frees that wait */
+        st = mega__far_complete(a, heap->home->no);
         if (!st)
             st = mega__agent_ask(a->ctx, heap->home, &room);
         if (st || trimmed || room.result > 0)

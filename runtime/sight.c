@@ -32,7 +32,7 @@ mega_status_t mega__sight_begin(struct mega__sight *s, struct mega__ctx *ctx,
     if (!a || !s->marks)
         return mega__fail(MEGA_ERR_NOMEM, "no memory to look at home %u",
                           home->no);
-    return mega__far_send(a, home->no, NULL, 0);
+    return mega__far_complete(a, home->no);
 }
 
 void mega__sight_end(struct mega__sight *s)

@@ -200,6 +200,37 @@ static void fill_and_free_one(struct mega__ctx *ctx, int rank, void *arg)
     world_barrier(ctx);
 }
 
+/* Empty slabs of rank 1 are all the room that there is, and giving them up is
+ * on its way like everything. */
+static void want_another_size(struct mega__ctx *ctx, int rank, void *arg)
+{
+    unsigned n = 0;
+    mega_gptr_t p;
+    (void)arg;
+    while (rank == 1 && n < CHUNKS_MAX &&
+           ops_alloc(ctx, OPS_DEFAULT, 0, BIG, &chunk[n]) == MEGA_OK)
+        n++;
+    if (rank == 1) {
+        const uint64_t last = chunk[n - 1].v >> MEGA__EXTENT_SHIFT;
+        while (n-- > 0)
+            if (chunk[n].v >> MEGA__EXTENT_SHIFT == last)
+                OK(ops_free(ctx, chunk[n]));
+        OK(ops_drain(ctx));
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 100, &p));
+    }
+    world_barrier(ctx);
+}
+
+Test(far_slab, given_up_are_there_before_the_home_is_called_full)
+{
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        end();
+        begin();
+        net_delay_seed(seed);
+        world_on_hosts(m, 2, want_another_size, WORLD_CLOSE);
+    }
+}
+
 Test(far_slab, frees_that_wait_give_a_full_home_room)
 {
     world_on_hosts(m, 2, fill_and_free_one, WORLD_CLOSE);
