@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "arena.h"
 #include "log.h"
 #include "net_ucx.h"
 
@@ -386,7 +387,8 @@ mega_status_t mega__ucx_flush(struct mega__origin *o)
 
 mega_status_t mega__net_flush(struct mega__net *net)
 {
-    if (!net)
+    struct mega__arena *a = net ? mega__arena(net->ctx) : NULL;
+    if (!net || (a && !a->origin)) /* it has begun nothing */
         return MEGA_OK;
     struct mega__origin *o = mega__ucx_enter(net);
     if (!o)
