@@ -157,35 +157,6 @@ mega_status_t mega__rma_copy(struct mega__ctx *ctx, mega_gptr_t dst,
 
 /* ---- Atomics ---- */
 
-#define AMO(type)                                                              \
-    static type amo_##type(mega_amo_op_t op, type *at, type value,             \
-                           type compare)                                       \
-    {                                                                          \
-        switch (op) {                                                          \
-        case MEGA_AMO_FETCH:                                                   \
-            return __atomic_load_n(at, __ATOMIC_SEQ_CST);                      \
-        case MEGA_AMO_SET:                                                     \
-        case MEGA_AMO_SWAP:                                                    \
-            return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);           \
-        case MEGA_AMO_ADD:                                                     \
-            return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);            \
-        case MEGA_AMO_AND:                                                     \
-            return __atomic_fetch_and(at, value, __ATOMIC_SEQ_CST);            \
-        case MEGA_AMO_OR:                                                      \
-            return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST);             \
-        case MEGA_AMO_XOR:                                                     \
-            return __atomic_fetch_xor(at, value, __ATOMIC_SEQ_CST);            \
-        case MEGA_AMO_CSWAP:                                                   \
-            __atomic_compare_exchange_n(at, &compare, value, 0,                \
-                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);   \
-            return compare;                                                    \
-        }                                                                      \
-        return 0;                                                              \
-    }
-AMO(uint64_t)
-AMO(uint32_t)
-#undef AMO
-
 /* A transport may fetch by adding 0, which is a store. */
 static mega_status_t amo_readonly(struct mega__ctx *ctx, mega_amo_op_t op,
                                   size_t size, mega_gptr_t p, uint64_t *old_p)
@@ -214,10 +185,7 @@ amo(struct mega__ctx *ctx, mega_amo_op_t op, size_t size, mega_gptr_t p,
         return amo_readonly(ctx, op, size, p, old_p);
     char *at = mega__rma_address(ctx, p, size);
     if (__builtin_expect(at != NULL, 1)) {
-        old = size == 8
-                  ? amo_uint64_t(op, (uint64_t *)(void *)at, value, compare)
-                  : amo_uint32_t(op, (uint32_t *)(void *)at, (uint32_t)value,
-                                 (uint32_t)compare);
+        old = mega__rma_amo_at(op, size, at, value, compare);
     } else {
         mega_status_t st = check_far(ctx, p, size);
         if (nbi)

@@ -52,13 +52,54 @@ mega_status_t mega__rma_quiet(struct mega__ctx *ctx);
 
 /* L1. */
 mega_status_t mega__rma_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n);
-/* Of a far home: in one message, if n is small. */
 mega_status_t mega__rma_persistv(struct mega__ctx *ctx, const mega_iov_t *iov,
                                  size_t count);
+/* Of a far home: in one message, if n is small. */
 mega_status_t mega__rma_put_persist(struct mega__ctx *ctx, mega_gptr_t p,
                                     const void *src, size_t n);
 /* The mark of the chunk at p is durable; p may be no memory at all. */
 mega_status_t mega__rma_persist_marks(struct mega__ctx *ctx, mega_gptr_t p);
 mega_status_t mega__rma_drain(struct mega__ctx *ctx);
+
+/* ---- The processor's own atomics ---- */
+
+#define MEGA__AMO(type)                                                        \
+    static inline type mega__amo_##type(mega_amo_op_t op, type *at,            \
+                                        type value, type compare)              \
+    {                                                                          \
+        switch (op) {                                                          \
+        case MEGA_AMO_FETCH:                                                   \
+            return __atomic_load_n(at, __ATOMIC_SEQ_CST);                      \
+        case MEGA_AMO_SET:                                                     \
+        case MEGA_AMO_SWAP:                                                    \
+            return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);           \
+        case MEGA_AMO_ADD:                                                     \
+            return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);            \
+        case MEGA_AMO_AND:                                                     \
+            return __atomic_fetch_and(at, value, __ATOMIC_SEQ_CST);            \
+        case MEGA_AMO_OR:                                                      \
+            return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST);             \
+        case MEGA_AMO_XOR:                                                     \
+            return __atomic_fetch_xor(at, value, __ATOMIC_SEQ_CST);            \
+        case MEGA_AMO_CSWAP:                                                   \
+            __atomic_compare_exchange_n(at, &compare, value, 0,                \
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);   \
+            return compare;                                                    \
+        }                                                                      \
+        return 0;                                                              \
+    }
+MEGA__AMO(uint64_t)
+MEGA__AMO(uint32_t)
+#undef MEGA__AMO
+
+/* The operation on the size (4 or 8, aligned) bytes at an address; what was
+ * there before. */
+static inline uint64_t mega__rma_amo_at(mega_amo_op_t op, size_t size, void *at,
+                                        uint64_t value, uint64_t compare)
+{
+    return size == 8
+               ? mega__amo_uint64_t(op, at, value, compare)
+               : mega__amo_uint32_t(op, at, (uint32_t)value, (uint32_t)compare);
+}
 
 #endif

@@ -23,6 +23,7 @@
 #include "medium.h"
 #include "part.h"
 #include "report.h"
+#include "rma.h"
 #include "span.h"
 
 struct put { /* or an atomic */
@@ -155,66 +156,6 @@ static mega_status_t refuse(struct mega__net *net, mega_gptr_t p, size_t n)
                       n, (unsigned long long)p.v);
 }
 
-/* ---- Atomics ---- */
-
-static uint64_t amo64(uint64_t *at, mega_amo_op_t op, uint64_t value,
-                      uint64_t compare)
-{
-    switch (op) {
-    case MEGA_AMO_FETCH:
-        return __atomic_load_n(at, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_ADD:
-        return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_AND:
-        return __atomic_fetch_and(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_OR:
-        return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_XOR:
-        return __atomic_fetch_xor(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_CSWAP:
-        __atomic_compare_exchange_n(at, &compare, value, false,
-                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-        return compare;
-    case MEGA_AMO_SET:
-    case MEGA_AMO_SWAP:
-        break;
-    }
-    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);
-}
-
-static uint32_t amo32(uint32_t *at, mega_amo_op_t op, uint32_t value,
-                      uint32_t compare)
-{
-    switch (op) {
-    case MEGA_AMO_FETCH:
-        return __atomic_load_n(at, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_ADD:
-        return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_AND:
-        return __atomic_fetch_and(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_OR:
-        return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_XOR:
-        return __atomic_fetch_xor(at, value, __ATOMIC_SEQ_CST);
-    case MEGA_AMO_CSWAP:
-        __atomic_compare_exchange_n(at, &compare, value, false,
-                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-        return compare;
-    case MEGA_AMO_SET:
-    case MEGA_AMO_SWAP:
-        break;
-    }
-    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);
-}
-
-static uint64_t amo(char *at, mega_amo_op_t op, size_t size, uint64_t value,
-                    uint64_t compare)
-{
-    return size == 8 ? amo64((uint64_t *)(void *)at, op, value, compare)
-                     : amo32((uint32_t *)(void *)at, op, (uint32_t)value,
-                             (uint32_t)compare);
-}
-
 /* ---- Late puts ---- */
 
 /* A byte is a byte: the target's CPU may look at the same time. */
@@ -223,7 +164,8 @@ static void land(struct mega__net *net, const struct put *put)
     char *to = target(net, put->p, put->n);
     CHECK(to, "the target of a put went away");
     if (to && put->atomic) {
-        uint64_t old = amo(to, put->op, put->n, put->value, put->compare);
+        uint64_t old =
+            mega__rma_amo_at(put->op, put->n, to, put->value, put->compare);
         if (put->old_p)
             *put->old_p = old;
         return;
@@ -395,7 +337,7 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
     mega_status_t st = reach(net);
     if (st || !at)
         return st ? st : refuse(net, p, size);
-    uint64_t old = amo(at, op, size, value, compare);
+    uint64_t old = mega__rma_amo_at(op, size, at, value, compare);
     if (old_p)
         *old_p = old;
     return MEGA_OK;
