@@ -3,14 +3,12 @@
 # random_faults.sh - builds of an index over three hosts of a lab, by 3 to 6
 # ranks; to each something happens at some moment, drawn by lot. No job may
 # hang, and the next ones, of other numbers of ranks, finish the index.
-#   FAULTS=N       how many jobs (10, under AddressSanitizer 4; 100 with
-#                  LONG_TESTS=1)
+#   FAULTS=N       how many jobs (10; 100 with LONG_TESTS=1)
 #   FAULTS_SEED=N  of what is drawn; each run's is told, and runs it alone with
 #                  FAULTS=1
 set -u
 . "${MEGA_SRCDIR:?}/test/lib/lab_jobs.sh"
 runs=${FAULTS:-${LONG_TESTS:+100}}
-[[ ${MEGA_CFLAGS-} == *address* ]] && runs=${runs:-4}
 runs=${runs:-10}
 seed=${FAULTS_SEED:-$((EPOCHSECONDS % 30000))}
 three_hosts "random faults"

@@ -42,11 +42,12 @@ end_all() {
         done
     done
 }
-trap 'end_all; exit 143' INT TERM HUP
+clock=''
+trap 'end_all; [[ ! $clock ]] || kill "$clock"; exit 143' INT TERM HUP
 
 env "$mark" "$@" &
 program=$!
-sleep "$limit" &
+sleep "$limit" >/dev/null 2>&1 & # holds nobody's pipe open
 clock=$!
 wait -n -p first "$program" "$clock"
 status=$?

@@ -94,6 +94,41 @@ Test(persistv, ranges_of_one_host_survive)
     cr_assert_eq(world_do(RANKS, look, NULL), MEGA_OK);
 }
 
+/* L2: whose allocation it is does not matter. */
+static void persist_for_another(struct mega__ctx *ctx, int rank, void *arg)
+{
+    uint64_t v = value(1);
+    (void)arg;
+    if (rank == 0) /* its home's own: visible there, and not durable */
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 24, &chunk[1]));
+    world_barrier(ctx);
+    if (rank == 1) {
+        OK(mega__rma_put(ctx, mega_add(chunk[1], 8), &v, 8));
+        OK(mega__rma_persistv(
+            ctx, &(mega_iov_t){mega_add(chunk[1], 8), NULL, 8}, 1));
+    }
+    world_barrier(ctx);
+}
+
+static void look_at_one(struct mega__ctx *ctx, int rank, void *arg)
+{
+    size_t usable;
+    uint64_t v;
+    (void)arg;
+    if (rank == 0) {
+        OK(mega__chunk_usable(ctx, chunk[1], &usable));
+        OK(mega__rma_get(ctx, &v, mega_add(chunk[1], 8), 8));
+        CHECK(v == value(1), "lost: %llu", (unsigned long long)v);
+    }
+    world_barrier(ctx);
+}
+
+Test(persistv, makes_the_allocations_of_others_durable)
+{
+    world_on_hosts(m, RANKS, persist_for_another, WORLD_KILL);
+    world_on_hosts(m, RANKS, look_at_one, WORLD_CLOSE);
+}
+
 static void misuse(struct mega__ctx *ctx, int rank, void *arg)
 {
     mega_iov_t iov[3];
