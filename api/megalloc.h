@@ -348,13 +348,13 @@ mega_status_t mega_publish(const mega_publish_item_t *items, size_t n,
                            unsigned flags) MEGA_MUST_CHECK;
 
 /** alloc and link in one step that a crash cannot split. The chunk's contents
- *  are undefined. EXISTS: the slot is not null. PEER, TIMEOUT: a host is gone,
- *  and the next open may complete it. */
+ *  are undefined. EXISTS: the slot is not null. PEER, TIMEOUT: as
+ *  mega_publish. */
 mega_status_t mega_alloc_to(mega_region_t r, int home, size_t size,
                             mega_gptr_t slot) MEGA_MUST_CHECK;
 
 /** unlink and free in one step that a crash cannot split. A null slot is a
- *  no-op. */
+ *  no-op. Errors as mega_publish. */
 mega_status_t mega_free_from(mega_gptr_t slot) MEGA_MUST_CHECK;
 
 /* ---- Data -------------------------------------------------------------- */

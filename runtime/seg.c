@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * seg.c - what the ranks of a host share: made by its first rank in /dev/shm,
- * unlinked as soon as all have mapped it, so no crash leaves it behind.
+ * unlinked as soon as all have mapped it: only a crash in between leaves it
+ * behind.
  */
 #include "seg.h"
 

@@ -8,9 +8,8 @@
 
 #include "job.h"
 
-#define PIECE 512u /* ranges for one call */
-
 #define LINE 64u
+#define PIECE 512u      /* ranges for one call */
 #define EXTENT_SHIFT 16 /* of what Megalloc fills with one size of chunks */
 #define POWER_GAP 256u  /* to flush 4 clean lines beats one fence */
 #define MSYNC_GAP (1u << 20) /* msync writes only the pages that changed */
