@@ -17,9 +17,11 @@ static mega_status_t bad_size(size_t size)
 
 /* What is not the usual case, and what is wrong. */
 static __attribute__((noinline)) mega_status_t
-other_alloc(struct mega__ctx *ctx, uint64_t region, int home, size_t size,
-            bool live, mega_gptr_t *p_p)
+other_alloc(uint64_t region, int home, size_t size, mega_gptr_t *p_p, bool live,
+            struct mega__ctx *none)
 {
+    struct mega__ctx *ctx = mega__the;
+    (void)none;
     if (!ctx)
         return mega__api_closed();
     if (size == 0 || !p_p)
@@ -31,17 +33,24 @@ other_alloc(struct mega__ctx *ctx, uint64_t region, int home, size_t size,
     return st;
 }
 
-static __attribute__((noinline)) mega_status_t other_free(struct mega__ctx *ctx,
-                                                          mega_gptr_t p)
+static __attribute__((noinline)) mega_status_t
+other_free(mega_gptr_t p, struct mega__ctx *none)
 {
-    return ctx ? mega__chunk_free(ctx, p) : mega__api_closed();
+    (void)none;
+    return mega__the ? mega__chunk_free(mega__the, p) : mega__api_closed();
+}
+
+/* Of the open job: the process has no other where public calls are used. */
+static inline struct mega__arena *mine(void)
+{
+    return atomic_load_explicit(&mega__arena_mine, memory_order_relaxed);
 }
 
 static inline __attribute__((always_inline)) mega_status_t
 take(mega_region_t r, int home, size_t size, bool live, mega_gptr_t *p_p)
 {
-    return mega__hot_take(mega__the, mega__the_serial, (uintptr_t)r, home, size,
-                          live, p_p, other_alloc);
+    return mega__hot_take(mine(), NULL, (uintptr_t)r, home, size, live, p_p,
+                          other_alloc);
 }
 
 mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
@@ -79,7 +88,7 @@ mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size, size_t count,
 
 mega_status_t mega_free(mega_gptr_t p)
 {
-    return mega__hot_put(mega__the, mega__the_serial, p, other_free);
+    return mega__hot_put(mine(), NULL, p, other_free);
 }
 
 mega_status_t mega_usable_size(mega_gptr_t p, size_t *size_p)

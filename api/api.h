@@ -12,9 +12,6 @@
  * in every call. */
 extern struct mega__ctx *mega__the __attribute__((visibility("hidden")));
 
-/* Its serial, or what no thread's arena has. */
-extern uint64_t mega__the_serial __attribute__((visibility("hidden")));
-
 /* Says that there is none. */
 mega_status_t mega__api_closed(void);
 

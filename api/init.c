@@ -9,7 +9,6 @@
 #include "space.h"
 
 struct mega__ctx *mega__the;
-uint64_t mega__the_serial = UINT64_MAX;
 
 mega_status_t mega__api_closed(void)
 {
@@ -86,7 +85,6 @@ static mega_status_t init(void *comm)
         return st;
     mega__boot_at_end(ctx->boot, at_mpi_end, NULL);
     mega__the = ctx;
-    mega__the_serial = ctx->serial;
     return MEGA_OK;
 }
 
@@ -109,7 +107,6 @@ mega_status_t mega_finalize(void)
     if (!ctx)
         return st;
     mega__the = NULL;
-    mega__the_serial = UINT64_MAX;
     return mega__space_close(&ctx);
 }
 

@@ -4,9 +4,7 @@
  *
  * An arena belongs to one thread and is used without a lock. When the thread
  * ends its slabs are given up and its marks made durable; the arena waits for
- * the next thread. ctx->arena_lock guards the list. The serial number of jobs
- * is the one thing that outlives a job: it tells a stale arena of this
- * thread from one of a job whose context happens to lie at the same address.
+ * the next thread. ctx->arena_lock guards the list.
  */
 #include "arena.h"
 
@@ -19,16 +17,11 @@
 #include "net.h"
 #include "slab.h"
 
-_Thread_local struct mega__arena_tls mega__arena_mine;
-static _Atomic uint64_t serials = 1;
-static _Atomic uint64_t open_serial; /* the last job whose arenas may end */
+struct mega__arena mega__arena_none;
+_Thread_local _Atomic(struct mega__arena *) mega__arena_mine =
+    &mega__arena_none;
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
-
-uint64_t mega__arena_serial(void)
-{
-    return atomic_fetch_add(&serials, 1);
-}
 
 /* ---- Slabs of an arena ---- */
 
@@ -93,18 +86,18 @@ static void give_up_heaps(struct mega__arena *a)
 
 static void at_thread_exit(void *arg)
 {
-    struct mega__arena *a = arg;
-    /* The job may be over: then the arena is gone already. */
-    if (mega__arena_mine.serial != atomic_load(&open_serial) ||
-        mega__arena_mine.arena != a)
+    struct mega__arena *a = mega__arena_mine;
+    (void)arg; /* perhaps gone already, with its job */
+    if (a == &mega__arena_none)
         return;
     give_up_heaps(a);
     if (mega__dirty_drain(a) != MEGA_OK || mega__far_send_all(a) != MEGA_OK ||
         mega__net_flush(a->ctx->net) != MEGA_OK) /* far slabs given up */
         a->flusher.failed = true;
-    mega__arena_mine.serial = 0;
+    mega__arena_mine = &mega__arena_none;
     pthread_mutex_lock(&a->ctx->arena_lock);
     a->in_use = false;
+    a->mine = NULL;
     pthread_mutex_unlock(&a->ctx->arena_lock);
 }
 
@@ -116,11 +109,11 @@ static void make_exit_key(void)
 static struct mega__arena *arena_new(struct mega__ctx *ctx)
 {
     static _Atomic uint32_t seeds;
-    struct mega__arena *a = calloc(1, sizeof *a);
+    struct mega__arena *a = aligned_alloc(MEGA__LINE, sizeof *a);
     if (!a)
         return NULL;
+    memset(a, 0, sizeof *a);
     a->ctx = ctx;
-    a->usual.name = UINT64_MAX;
     pthread_mutex_init(&a->far_lock, NULL);
     a->seed = (uint32_t)ctx->place.rank * 17 + atomic_fetch_add(&seeds, 1) * 5;
     a->record = a->seed % MEGA__INTENTS_MAX;
@@ -145,14 +138,14 @@ struct mega__arena *mega__arena_find(struct mega__ctx *ctx)
     if (a) {
         a->thread = pthread_self();
         a->in_use = true;
+        a->mine = &mega__arena_mine;
     }
     pthread_mutex_unlock(&ctx->arena_lock);
     if (!a) {
         mega__fail(MEGA_ERR_NOMEM, "no memory for this thread's arena");
         return NULL;
     }
-    atomic_store(&open_serial, ctx->serial);
-    mega__arena_mine = (struct mega__arena_tls){ctx->serial, a};
+    mega__arena_mine = a;
     pthread_setspecific(exit_key, a);
     return a;
 }
@@ -196,6 +189,7 @@ void mega__arena_usual(struct mega__ctx *ctx, uint64_t name, uint32_t region,
     a->usual.name = name;
     a->usual.home = home;
     a->usual.heap = a->last;
+    a->usual.units = MEGA__CLASS_MAX / 16;
 }
 
 /* ---- Over all arenas ---- */
@@ -204,7 +198,7 @@ void mega__arena_forget_usual(struct mega__ctx *ctx)
 {
     pthread_mutex_lock(&ctx->arena_lock);
     for (struct mega__arena *a = ctx->arenas; a; a = a->next)
-        a->usual.name = UINT64_MAX;
+        a->usual.units = 0;
     pthread_mutex_unlock(&ctx->arena_lock);
 }
 
@@ -298,10 +292,11 @@ void mega__arena_free_all(struct mega__ctx *ctx)
 {
     for (struct mega__arena *a = ctx->arenas, *next; a; a = next) {
         next = a->next;
+        if (a->mine && *a->mine == a)
+            *a->mine = &mega__arena_none;
         free_slabs(a);
         pthread_mutex_destroy(&a->far_lock);
         free(a);
     }
     ctx->arenas = NULL;
-    atomic_store(&open_serial, 0);
 }

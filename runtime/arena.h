@@ -5,14 +5,19 @@
 
 #include "types.h"
 
-struct mega__arena_tls {
-    uint64_t serial; /* of the job; 0: none yet */
-    struct mega__arena *arena;
-};
-extern _Thread_local struct mega__arena_tls mega__arena_mine;
+/* The arena that the calling thread used last, of whatever job; or one that
+ * is nobody's and serves nothing. Who ends a job resets that of its threads. */
+extern _Thread_local _Atomic(struct mega__arena *) mega__arena_mine;
+extern struct mega__arena mega__arena_none;
 
-/* A number that no other job of this process has. */
-uint64_t mega__arena_serial(void);
+/* The calling thread's in this job, or mega__arena_none. */
+static inline struct mega__arena *
+mega__arena_if_mine(const struct mega__ctx *ctx)
+{
+    struct mega__arena *a =
+        atomic_load_explicit(&mega__arena_mine, memory_order_relaxed);
+    return __builtin_expect(a->ctx == ctx, 1) ? a : &mega__arena_none;
+}
 
 /* Finds or makes the arena of the calling thread. NULL: no memory (see
  * mega_errmsg). */
@@ -26,9 +31,9 @@ static inline void mega__bin_forget(struct mega__bin *bin)
 
 static inline struct mega__arena *mega__arena(struct mega__ctx *ctx)
 {
-    if (__builtin_expect(mega__arena_mine.serial == ctx->serial, 1))
-        return mega__arena_mine.arena;
-    return mega__arena_find(ctx);
+    struct mega__arena *a = mega__arena_if_mine(ctx);
+    return __builtin_expect(a != &mega__arena_none, 1) ? a
+                                                       : mega__arena_find(ctx);
 }
 
 /* The arena's part of a region on a home; made if need be. NULL: no memory. */

@@ -48,6 +48,11 @@ mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p);
 mega_status_t mega__chunk_usable(struct mega__ctx *ctx, mega_gptr_t p,
                                  size_t *size_p);
 
+/* Granule g of the thread's own slab has just become free: puts it back into
+ * the list. MEGA_OK. */
+mega_status_t mega__chunk_list(struct mega__arena *a, struct mega__slab *slab,
+                               uint32_t g);
+
 /* Whether this process has reserved the chunk, whose mark is mark. */
 bool mega__chunk_is_reserved(struct mega__ctx *ctx,
                              const struct mega__place *place, uint8_t mark);

@@ -32,9 +32,9 @@ void mega__class_init(struct mega__classes *classes)
     for (unsigned i = 0; i < MEGA__CLASSES; i++) {
         init_one(&classes->of[i], sizes[i]);
     }
-    for (uint32_t units = 0; units <= MEGA__CLASS_MAX / 16; units++) {
-        if (units * 16 > sizes[k])
+    for (uint32_t i = 0; i < MEGA__CLASS_MAX / 16; i++) {
+        if ((i + 1) * 16 > sizes[k])
             k++;
-        classes->by_size[units] = (uint8_t)k;
+        classes->bin_of[i] = (uint16_t)(k * MEGA__BIN_BYTES);
     }
 }

@@ -11,7 +11,7 @@ void mega__class_init(struct mega__classes *classes);
 static inline unsigned mega__class_of(const struct mega__classes *classes,
                                       size_t size)
 {
-    return classes->by_size[(size + 15) / 16];
+    return classes->bin_of[(size - 1) / 16] / MEGA__BIN_BYTES;
 }
 
 /* offset / class size, for an offset within an extent: exact, because

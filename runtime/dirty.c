@@ -8,6 +8,7 @@
 #include "dirty.h"
 
 #include "far.h"
+#include "slab.h"
 
 static void flush_entry(struct mega__flusher *f, uintptr_t entry)
 {
@@ -40,8 +41,9 @@ static void unnote(struct mega__dirty *d, unsigned slot, uintptr_t entry)
 {
     struct mega__slab *by = d->by[slot];
     if (by)
-        by->noted &= ~(UINT32_C(1) << (entry - (uintptr_t)by->marks) /
-                                          MEGA__LINE % MEGA__EXTENT_LINES);
+        mega__slab_unnote(by, UINT32_C(1) << (entry - (uintptr_t)by->marks) /
+                                                 MEGA__LINE %
+                                                 MEGA__EXTENT_LINES);
 }
 
 mega_status_t mega__dirty_add(struct mega__arena *a, enum mega__how how,

@@ -21,7 +21,7 @@
 
 #include "arena.h"
 #include "far.h"
-#include "span.h"
+#include "slab.h"
 
 void mega__far_note(struct mega__arena *a, const _Atomic uint8_t *mark)
 {
@@ -166,7 +166,7 @@ static mega_status_t add_frees(struct letter *l, struct mega__arena *a,
 static void settle(struct mega__far *far)
 {
     far->lines = 0;
-    far->slab->noted = 0;
+    mega__slab_unnote(far->slab, UINT32_MAX);
     far->listed = false;
 }
 

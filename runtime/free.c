@@ -144,6 +144,15 @@ static __attribute__((noinline)) mega_status_t free_other(struct mega__ctx *ctx,
              : MEGA_ERR_NOMEM;
 }
 
+mega_status_t mega__chunk_list(struct mega__arena *a, struct mega__slab *slab,
+                               uint32_t g)
+{
+    slab->avail[g / 64] |= UINT64_C(1) << g % 64;
+    slab->line = (uint16_t)(g / 64); /* used again first: it is warm */
+    slab->bin->cur = slab;
+    return mega__dirty_note_own(a, slab, g);
+}
+
 /* A chunk of a slab that is not this thread's: one byte. Its owner's next sweep
  * finds it; a slab without owner is offered. */
 mega_status_t mega__chunk_free(struct mega__ctx *ctx, mega_gptr_t p)
@@ -174,7 +183,9 @@ mega_status_t mega__chunk_free(struct mega__ctx *ctx, mega_gptr_t p)
     struct mega__slab *slab =
         atomic_load_explicit(&span->slabs[extent], memory_order_acquire);
     if (slab && slab->arena == a)
-        return mega__hot_take_back(a, slab, p, (uint32_t)off & IN_EXTENT);
+        return mega__hot_take_back(a, slab, p, mark,
+                                   ((uint32_t)off & IN_EXTENT) >>
+                                       MEGA__GRANULE_SHIFT);
     /* release: what the caller did with the chunk is over before it is free */
     atomic_store_explicit(mark, MEGA__MARK_FREE, memory_order_release);
     if (!mega__slab_owned(ctx, w))

@@ -132,8 +132,26 @@ void mega__slab_delete(struct mega__arena *a, struct mega__slab *slab)
     atomic_store_explicit(&slab->span->slabs[slab->extent], NULL,
                           memory_order_release);
     mega__far_forget(a, slab);
+    slab->bin = NULL;
     slab->next = a->spare_slabs;
     a->spare_slabs = slab;
+}
+
+void mega__slab_unnote(struct mega__slab *slab, uint32_t lines)
+{
+    slab->noted &= ~lines;
+    struct mega__bin *bin = slab->bin;
+    if (!bin) /* not used yet, or no more */
+        return;
+    struct mega__freed *kept = bin->freed;
+    for (const struct mega__freed *f = bin->freed; f < bin->top; f++) {
+        uintptr_t g = (uintptr_t)f->mark - (uintptr_t)slab->marks;
+        if (g < MARK_BYTES && lines >> g / MEGA__LINE & 1)
+            slab->avail[g / 64] |= UINT64_C(1) << g % 64;
+        else
+            *kept++ = *f;
+    }
+    bin->top = kept;
 }
 
 unsigned mega__slab_available(const struct mega__slab *slab)

@@ -48,6 +48,9 @@ uint64_t mega__slab_owned_word(const struct mega__ctx *ctx,
 
 /* ---- */
 
+/* The lines of marks of these bits are to be noted when they change again. */
+void mega__slab_unnote(struct mega__slab *slab, uint32_t lines);
+
 /* Puts back in the list what was freed; returns how many chunks. */
 unsigned mega__slab_sweep(struct mega__ctx *ctx, struct mega__slab *slab);
 

@@ -204,7 +204,6 @@ static struct mega__ctx *ctx_new(void)
     struct mega__ctx *ctx = calloc(1, sizeof *ctx);
     if (!ctx)
         return NULL;
-    ctx->serial = mega__arena_serial();
     pthread_mutex_init(&ctx->map_lock, NULL);
     pthread_mutex_init(&ctx->arena_lock, NULL);
     mega__class_init(&ctx->classes);

@@ -54,7 +54,8 @@ struct mega__class {
 
 struct mega__classes {
     struct mega__class of[MEGA__CLASSES];
-    uint8_t by_size[MEGA__CLASS_MAX / 16 + 1]; /* of (size + 15) / 16 */
+    uint16_t bin_of[MEGA__CLASS_MAX / 16]; /* of (size - 1) / 16: how far in
+                                            * a heap's bins its bin lies */
 };
 
 /* ---- Homes ---- */
@@ -137,11 +138,13 @@ struct mega__bin { /* the slabs an arena owns of one region, home, class */
     uint8_t far_ahead;           /* far slabs that were claimed at once */
     struct mega__slab *kept[MEGA__BIN_KEEP];
     /* Freed last, handed out first, and in no list: to a sweep these look
-     * like chunks that others have freed, so it forgets them first. They end
-     * where the bin does: the low bits of top tell whether it is full. */
+     * like chunks that others have freed, so it forgets them first. Their
+     * lines are noted (struct mega__slab): what clears that puts them into the
+     * list. They end where the bin does: the low bits of top tell whether it
+     * is full. */
     _Alignas(16) struct mega__freed {
         uint64_t p;
-        struct mega__slab *slab;
+        _Atomic uint8_t *mark;
     } freed[MEGA__BIN_FREED];
 };
 
@@ -175,19 +178,22 @@ struct mega__dirty {
 #define MEGA__RELEASED 256
 #define MEGA__FAR_FREES 64
 struct mega__arena {
-    struct mega__heap *last; /* most recently used */
-    struct {                 /* what was asked for last, and its heap */
-        uint64_t name;       /* of the region; UINT64_MAX: nothing */
-        int home;            /* perhaps MEGA_ANY_HOME */
+    /* The hot paths (hot.h) look at these alone. */
+    struct {            /* what was asked for last, and its heap */
+        uint64_t name;  /* of the region */
+        int home;       /* perhaps MEGA_ANY_HOME */
+        uint64_t units; /* of 16 bytes, that a slab's chunk has; 0: nothing */
         struct mega__heap *heap;
     } usual;
-    uint32_t seed;     /* spreads the start positions of claims */
-    uint32_t record;   /* of an intent: the last taken */
     struct {           /* the span in which a chunk was freed last */
         uint64_t base; /* its first global pointer */
         uint64_t size; /* 0: none */
         _Atomic(struct mega__slab *) *slabs;
     } freed_in;
+    struct mega__ctx *ctx;
+    struct mega__heap *last; /* most recently used */
+    uint32_t seed;           /* spreads the start positions of claims */
+    uint32_t record;         /* of an intent: the last taken */
     struct mega__dirty dirty;
     struct mega__flusher flusher;
     struct mega__heap *heaps[MEGA__HEAP_BUCKETS];
@@ -205,10 +211,11 @@ struct mega__arena {
     unsigned nfar_frees;
     mega_counters_t count;       /* all but flushes and fences */
     struct mega__origin *origin; /* the transport's, for its thread */
-    struct mega__ctx *ctx;
-    struct mega__arena *next; /* in ctx->arenas */
+    struct mega__arena *next;    /* in ctx->arenas */
+    /* Under ctx->arena_lock: */
     pthread_t thread;
-    bool in_use; /* false: its thread has ended; under ctx->arena_lock */
+    bool in_use;                         /* false: its thread has ended */
+    _Atomic(struct mega__arena *) *mine; /* that thread's mega__arena_mine */
 };
 
 /* ---- Regions ---- */
@@ -233,7 +240,6 @@ struct mega_region {
 /* ---- The job ---- */
 
 struct mega__ctx {
-    uint64_t serial; /* never the same twice in a process */
     struct mega__conf conf;
     struct mega__boot *boot;
     struct mega__boot_place place;

@@ -15,7 +15,7 @@ TestSuite(class, .init = begin);
 
 static const struct mega__class *of_size(uint32_t size)
 {
-    return &classes.of[classes.by_size[(size + 15) / 16]];
+    return &classes.of[classes.bin_of[(size - 1) / 16] / MEGA__BIN_BYTES];
 }
 
 Test(class, the_smallest_that_fits_is_taken)
