@@ -6,6 +6,7 @@
 
 #include "log.h"
 #include "megalloc_mpi.h"
+#include "roll.h"
 #include "space.h"
 
 struct mega__ctx *mega__the;
@@ -57,7 +58,7 @@ struct mega__home *mega__api_home(struct mega__ctx *ctx, int home,
 {
     *st_p = MEGA_OK;
     if (home >= 0 && (uint32_t)home < ctx->nhomes)
-        return &ctx->homes[home];
+        return mega__home_at(ctx, (uint32_t)home);
     *st_p = mega__fail(MEGA_ERR_ARG, "home %d: the space has homes 0 to %u",
                        home, ctx->nhomes - 1);
     return NULL;

@@ -6,6 +6,7 @@
 
 #include "api.h"
 #include "log.h"
+#include "roll.h"
 #include "stat.h"
 
 /* The same name and number on all ranks, or DIFFERS. */
@@ -122,7 +123,7 @@ mega_status_t mega_region_stat(mega_region_t r, mega_region_stat_t *s)
     mega_status_t st = MEGA_OK;
     for (uint32_t h = 0; !st && h < ctx->nhomes; h++) {
         uint64_t here = 0;
-        st = mega__stat_region(ctx, &ctx->homes[h], r->id, &here);
+        st = mega__stat_region(ctx, mega__home_at(ctx, h), r->id, &here);
         extents += here;
     }
     if (st)

@@ -4,6 +4,7 @@
 
 #include "api.h"
 #include "log.h"
+#include "roll.h"
 #include "seg.h"
 
 static mega_status_t no_buffer(void)
@@ -144,13 +145,15 @@ mega_gptr_t mega_gptr_of(const void *addr)
 {
     struct mega__ctx *ctx = mega__the;
     const char *a = addr;
-    for (uint32_t h = 0; ctx && h < ctx->nhomes; h++)
+    uint32_t i = 0;
+    if (!ctx)
+        return mega_null();
+    for (struct mega__home *home; (home = mega__home_next_here(ctx, &i));)
         for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
-            const struct mega__span *span = atomic_load_explicit(
-                &ctx->homes[h].spans[no], memory_order_acquire);
+            const struct mega__span *span =
+                atomic_load_explicit(&home->spans[no], memory_order_acquire);
             if (!span) /* spans are met in any order: look on while there are */
-                if (!ctx->homes[h].seg ||
-                    no >= atomic_load(&ctx->homes[h].seg->nspans))
+                if (!home->seg || no >= atomic_load(&home->seg->nspans))
                     break;
             if (span && a >= span->base + span->data &&
                 a < span->base + span->size)

@@ -2,8 +2,9 @@
 /*
  * boot.h - start-up and collectives. boot_mpi.c implements it; for tests
  * test/lib/boot_threads.c, where threads of one process are the ranks.
- * All but start are collective over all ranks (or, _host_, those of a host)
- * and called by one thread at a time.
+ * All but start are collective over all ranks (or, _host_, those of a host;
+ * _firsts_, the first of each host) and called by one thread at a time. What
+ * grows with the ranks of the job is gathered once per host, by its first.
  */
 #ifndef MEGA__BOOT_H
 #define MEGA__BOOT_H
@@ -31,11 +32,19 @@ struct mega__boot_place mega__boot_place(const struct mega__boot *boot);
 mega_status_t mega__boot_barrier(struct mega__boot *boot);
 mega_status_t mega__boot_bcast(struct mega__boot *boot, void *buf, size_t n,
                                int root);
-mega_status_t mega__boot_allgather(struct mega__boot *boot, const void *in,
-                                   size_t n, void *out);
+mega_status_t mega__boot_least(struct mega__boot *boot, int value,
+                               int *least_p);
 mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
                                     size_t n); /* from host_rank 0 */
 mega_status_t mega__boot_host_barrier(struct mega__boot *boot);
+
+/* n bytes of each, by host_rank. out: of host_rank 0, else not looked at. */
+mega_status_t mega__boot_host_gather(struct mega__boot *boot, const void *in,
+                                     size_t n, void *out);
+
+/* n bytes of each host_rank 0, by host, for each of them. */
+mega_status_t mega__boot_firsts_allgather(struct mega__boot *boot,
+                                          const void *in, size_t n, void *out);
 
 /* While a collective waits for others, fn(arg) is called every few seconds by
  * the thread that waits, from the first so many seconds on. A status ends the
@@ -59,9 +68,10 @@ mega_status_t mega__boot_agree(struct mega__boot *boot, mega_status_t mine);
 mega_status_t mega__boot_same(struct mega__boot *boot, const void *value,
                               size_t n, const char *what);
 
-/* Gathers n bytes (n may differ) of each rank, in rank order, into one
- * buffer of *n_p bytes that the caller frees. */
-mega_status_t mega__boot_gather_all(struct mega__boot *boot, const void *in,
-                                    size_t n, void **out_p, size_t *n_p);
+/* Gathers n bytes (n may differ) of each rank, by host, then host_rank, on
+ * host_rank 0 of each host: into one buffer of *n_p bytes that the caller
+ * frees. On the others it is NULL, and *n_p 0. */
+mega_status_t mega__boot_gather(struct mega__boot *boot, const void *in,
+                                size_t n, void **out_p, size_t *n_p);
 
 #endif

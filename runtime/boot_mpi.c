@@ -26,6 +26,7 @@
 struct mega__boot {
     MPI_Comm comm; /* a duplicate: our messages meet nobody's */
     MPI_Comm host;
+    MPI_Comm firsts; /* of the hosts; NULL on other ranks */
     struct mega__boot_place place;
     bool main_thread_only;
     bool mpi_ends; /* inside the callback: the attribute is going */
@@ -113,24 +114,32 @@ static mega_status_t check_threads(struct mega__boot *boot)
     return MEGA_OK;
 }
 
-/* Hosts are numbered in the order of their lowest rank. */
+static void free_comms(struct mega__boot *boot)
+{
+    if (boot->firsts != MPI_COMM_NULL)
+        MPI_Comm_free(&boot->firsts);
+    if (boot->host != MPI_COMM_NULL)
+        MPI_Comm_free(&boot->host);
+    MPI_Comm_free(&boot->comm);
+}
+
+/* Hosts are numbered in the order of their lowest rank, which is their first:
+ * so is the communicator of the firsts. */
 static mega_status_t number_hosts(struct mega__boot *boot)
 {
     struct mega__boot_place *p = &boot->place;
-    int leader = p->rank, rc;
-    int *leaders = calloc((size_t)p->nranks, sizeof *leaders);
-    if (!leaders)
-        return mega__fail(MEGA_ERR_NOMEM, "no memory for %d ranks", p->nranks);
-    rc = MPI_Bcast(&leader, 1, MPI_INT, 0, boot->host);
-    if (rc == MPI_SUCCESS)
-        rc =
-            MPI_Allgather(&leader, 1, MPI_INT, leaders, 1, MPI_INT, boot->comm);
-    for (int i = 0; rc == MPI_SUCCESS && i < p->nranks; i++) {
-        if (leaders[i] == leader && i == leader)
-            p->host = p->nhosts;
-        p->nhosts += leaders[i] == i;
+    int at[2] = {0, 0};
+    int rc = MPI_Comm_split(boot->comm, p->host_rank == 0 ? 0 : MPI_UNDEFINED,
+                            0, &boot->firsts);
+    if (rc == MPI_SUCCESS && boot->firsts != MPI_COMM_NULL) {
+        MPI_Comm_set_errhandler(boot->firsts, MPI_ERRORS_RETURN);
+        MPI_Comm_rank(boot->firsts, &at[0]);
+        MPI_Comm_size(boot->firsts, &at[1]);
     }
-    free(leaders);
+    if (rc == MPI_SUCCESS)
+        rc = MPI_Bcast(at, 2, MPI_INT, 0, boot->host);
+    p->host = at[0];
+    p->nhosts = at[1];
     return mpi_status(rc, "numbering the hosts");
 }
 
@@ -187,6 +196,7 @@ mega_status_t mega__boot_start(void *comm, const char *host,
     struct mega__boot *boot = calloc(1, sizeof *boot);
     if (!boot)
         return mega__fail(MEGA_ERR_NOMEM, "no memory to start");
+    boot->host = boot->firsts = MPI_COMM_NULL;
     MPI_Comm from = comm ? *(MPI_Comm *)comm : MPI_COMM_WORLD;
     st = check_threads(boot);
     if (st)
@@ -197,23 +207,21 @@ mega_status_t mega__boot_start(void *comm, const char *host,
     MPI_Comm_set_errhandler(boot->comm, MPI_ERRORS_RETURN);
     st = split_by_host(boot, host);
     if (st)
-        goto err_comm;
+        goto err_comms;
     MPI_Comm_set_errhandler(boot->host, MPI_ERRORS_RETURN);
-    MPI_Comm_rank(boot->comm, &boot->place.rank);
-    MPI_Comm_size(boot->comm, &boot->place.nranks);
     MPI_Comm_rank(boot->host, &boot->place.host_rank);
     MPI_Comm_size(boot->host, &boot->place.host_nranks);
+    MPI_Comm_rank(boot->comm, &boot->place.rank);
+    MPI_Comm_size(boot->comm, &boot->place.nranks);
     st = number_hosts(boot);
     if (st)
-        goto err_host;
+        goto err_comms;
     spaces_closed = false;
     *boot_p = boot;
     return MEGA_OK;
 
-err_host:
-    MPI_Comm_free(&boot->host);
-err_comm:
-    MPI_Comm_free(&boot->comm);
+err_comms:
+    free_comms(boot);
 err_free:
     free(boot);
     return st;
@@ -236,8 +244,7 @@ void mega__boot_stop(struct mega__boot **boot_p)
         if (found && set == boot)
             MPI_Comm_delete_attr(MPI_COMM_SELF, end_keyval);
         if (!boot->given_up) {
-            MPI_Comm_free(&boot->host);
-            MPI_Comm_free(&boot->comm);
+            free_comms(boot);
         }
     }
     spaces_closed = !boot->given_up;
@@ -369,18 +376,46 @@ mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
     return bcast(boot, boot->host, buf, n, 0);
 }
 
-mega_status_t mega__boot_allgather(struct mega__boot *boot, const void *in,
-                                   size_t n, void *out)
+mega_status_t mega__boot_least(struct mega__boot *boot, int value, int *least_p)
 {
     MPI_Request request;
     mega_status_t st = may_call(boot);
-    if (st)
-        return st;
-    if (n > INT_MAX)
-        return mega__fail(MEGA_ERR_TOO_BIG, "cannot gather %zu bytes a rank",
-                          n);
-    return complete(boot,
-                    MPI_Iallgather(in, (int)n, MPI_BYTE, out, (int)n, MPI_BYTE,
-                                   boot->comm, &request),
-                    &request, "MPI_Iallgather");
+    return st ? st
+              : complete(boot,
+                         MPI_Iallreduce(&value, least_p, 1, MPI_INT, MPI_MIN,
+                                        boot->comm, &request),
+                         &request, "MPI_Iallreduce");
+}
+
+static mega_status_t too_big(size_t n)
+{
+    return n > INT_MAX ? mega__fail(MEGA_ERR_TOO_BIG,
+                                    "cannot gather %zu bytes at once", n)
+                       : MEGA_OK;
+}
+
+mega_status_t mega__boot_host_gather(struct mega__boot *boot, const void *in,
+                                     size_t n, void *out)
+{
+    MPI_Request request;
+    mega_status_t st = may_call(boot);
+    st = st ? st : too_big(n);
+    return st ? st
+              : complete(boot,
+                         MPI_Igather(in, (int)n, MPI_BYTE, out, (int)n,
+                                     MPI_BYTE, 0, boot->host, &request),
+                         &request, "MPI_Igather");
+}
+
+mega_status_t mega__boot_firsts_allgather(struct mega__boot *boot,
+                                          const void *in, size_t n, void *out)
+{
+    MPI_Request request;
+    mega_status_t st = may_call(boot);
+    st = st ? st : too_big(n);
+    return st ? st
+              : complete(boot,
+                         MPI_Iallgather(in, (int)n, MPI_BYTE, out, (int)n,
+                                        MPI_BYTE, boot->firsts, &request),
+                         &request, "MPI_Iallgather");
 }

@@ -284,11 +284,11 @@ static mega_status_t read_live(struct mega__ctx *ctx, struct mega__live *live)
     const struct mega__home_block *zero;
     if (mega__degraded_is_absent(ctx, 0))
         return MEGA_OK;
-    mega_status_t st = mega__sight_block(ctx, &ctx->homes[0], &zero);
+    mega_status_t st = mega__sight_block(ctx, mega__home_at(ctx, 0), &zero);
     if (st)
         return st;
     mega__dir_live(zero, live);
-    mega__sight_drop(&ctx->homes[0], &zero);
+    mega__sight_drop(mega__home_at(ctx, 0), &zero);
     return MEGA_OK;
 }
 

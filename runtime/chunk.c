@@ -19,6 +19,7 @@
 #include "far.h"
 #include "hot.h"
 #include "log.h"
+#include "roll.h"
 #include "run.h"
 #include "seg.h"
 #include "slab.h"
@@ -256,10 +257,11 @@ static mega_status_t alloc_any(struct mega__ctx *ctx, struct mega__arena *a,
     mega_status_t st = MEGA_ERR_ABSENT;
     uint32_t from = ctx->my_home < 0 ? 0 : (uint32_t)ctx->my_home;
     for (uint32_t i = 0; i < 2 * ctx->nhomes; i++) {
-        struct mega__home *home = &ctx->homes[(from + i) % ctx->nhomes];
-        if (home->local != (i < ctx->nhomes)) /* those of this host first */
+        uint32_t h = (from + i) % ctx->nhomes;
+        /* those of this host first */
+        if (ctx->homes[h].local != (i < ctx->nhomes))
             continue;
-        st = alloc_on(ctx, a, region, home, size, live, p_p);
+        st = alloc_on(ctx, a, region, mega__home_at(ctx, h), size, live, p_p);
         if (st != MEGA_ERR_HOME_FULL && st != MEGA_ERR_MEDIUM_FULL &&
             st != MEGA_ERR_TABLE_FULL)
             break;
@@ -277,11 +279,10 @@ mega_status_t mega__chunk_alloc(struct mega__ctx *ctx, uint32_t region,
     struct mega__arena *a = mega__arena(ctx);
     if (!a)
         return MEGA_ERR_NOMEM;
-    struct mega__home *on =
-        &ctx->homes[home > 0 && (uint32_t)home < ctx->nhomes ? home : 0];
+    const uint32_t mine = ctx->my_home < 0 ? 0 : (uint32_t)ctx->my_home;
+    struct mega__home *on = mega__home_at(
+        ctx, home < 0 || (uint32_t)home >= ctx->nhomes ? mine : (uint32_t)home);
     if (home == MEGA_ANY_HOME) {
-        if (ctx->my_home >= 0)
-            on = &ctx->homes[ctx->my_home];
         st = alloc_any(ctx, a, region, size, live, p_p);
     } else if (home < 0 || (uint32_t)home >= ctx->nhomes) {
         return mega__fail(MEGA_ERR_ARG, "home %d: the space has homes 0 to %u",

@@ -2,10 +2,12 @@
 /*
  * deal.c - finds the homes of the space and deals them to ranks.
  *
- * Each host lists the pool files that it sees; a home is served by a rank of
- * a host that sees it, round robin. If there is none, or only what a creation
- * that was killed has left (no home born), the space is made: one home per
- * rank, born on homes 1..H-1 first and home 0 last (layout.h, 1).
+ * The first rank of each host lists the pool files that it sees and deals them
+ * to the host's ranks, round robin. What all see and all that is read of homes
+ * is gathered by the first of each host, which judges it for its ranks. If
+ * there is none, or only what a creation that was killed has left (no home
+ * born), the space is made: one home per rank, born on homes 1..H-1 first and
+ * home 0 last (layout.h, 1).
  */
 #include "deal.h"
 
@@ -15,120 +17,57 @@
 
 #include "home.h"
 #include "log.h"
-#include "span.h"
-
-struct sighting { /* of a home, by a host */
-    uint32_t home;
-    int32_t host;
-    char name[64]; /* of the host */
-};
+#include "roll.h"
 
 /* ---- Who sees what ---- */
 
-static mega_status_t sight(struct mega__ctx *ctx, struct sighting **seen_p,
-                           size_t *n_p)
+/* The ranks of this host take turns in serving what it sees. */
+static void attribute(struct mega__ctx *ctx, struct mega__sighting *mine,
+                      const uint32_t *list, size_t n, const int *ranks)
 {
-    uint32_t *list = NULL;
-    size_t n = 0, bytes = 0;
-    struct sighting *mine = NULL;
-    void *all = NULL;
-    mega_status_t st = MEGA_OK;
-    if (ctx->place.host_rank == 0)
-        st = mega__home_find(ctx, &list, &n);
-    mine = calloc(n + 1, sizeof *mine);
-    if (!st && !mine)
-        st = mega__fail(MEGA_ERR_NOMEM, "no memory for %zu homes", n);
-    for (size_t i = 0; !st && i < n; i++) {
-        mine[i] = (struct sighting){.home = list[i], .host = ctx->place.host};
+    for (size_t i = 0; i < n; i++) {
+        mine[i] = (struct mega__sighting){
+            .home = list[i],
+            .host = ctx->place.host,
+            .server = ranks[i % (size_t)ctx->place.host_nranks]};
         mega__conf_host(&ctx->conf, mine[i].name, sizeof mine[i].name);
     }
+}
+
+/* What the hosts see of the space, or, make: the homes that they are to make,
+ * one of each rank, by its number. For host_rank 0, of all hosts. */
+static mega_status_t sight(struct mega__ctx *ctx, bool make,
+                           struct mega__sighting **seen_p, size_t *n_p)
+{
+    const size_t nranks = (size_t)ctx->place.host_nranks;
+    const bool first = ctx->place.host_rank == 0;
+    uint32_t *list = NULL;
+    struct mega__sighting *mine = NULL;
+    int *ranks = calloc(nranks, sizeof *ranks);
+    size_t n = 0, bytes = 0;
+    void *all = NULL;
+    mega_status_t st =
+        ranks ? MEGA_OK
+              : mega__fail(MEGA_ERR_NOMEM, "no memory for %zu ranks", nranks);
+    if (!st && first && !make)
+        st = mega__home_find(ctx, &list, &n);
+    n = first && make ? nranks : n;
+    if (!st && !(mine = calloc(n + 1, sizeof *mine)))
+        st = mega__fail(MEGA_ERR_NOMEM, "no memory for %zu homes", n);
     st = mega__boot_agree(ctx->boot, st);
     if (!st)
-        st = mega__boot_gather_all(ctx->boot, mine, n * sizeof *mine, &all,
-                                   &bytes);
+        st = mega__boot_host_gather(ctx->boot, &ctx->place.rank, sizeof(int),
+                                    ranks);
+    if (!st)
+        attribute(ctx, mine, make ? (const uint32_t *)ranks : list, n, ranks);
+    if (!st)
+        st = mega__boot_gather(ctx->boot, mine, n * sizeof *mine, &all, &bytes);
     free(list);
     free(mine);
-    if (st)
-        return st;
+    free(ranks);
     *seen_p = all;
-    *n_p = bytes / sizeof(struct sighting);
-    return MEGA_OK;
-}
-
-/* ---- Homes ---- */
-
-static mega_status_t make_homes(struct mega__ctx *ctx, uint32_t nhomes)
-{
-    ctx->homes = calloc(nhomes, sizeof *ctx->homes);
-    if (!ctx->homes)
-        return mega__fail(MEGA_ERR_NOMEM, "no memory for %u homes", nhomes);
-    ctx->nhomes = nhomes;
-    for (uint32_t h = 0; h < nhomes; h++) {
-        ctx->homes[h].no = h;
-        ctx->homes[h].server = -1;
-        ctx->homes[h].lock_fd = -1;
-        mega__span_no_table(&ctx->homes[h]);
-    }
-    return MEGA_OK;
-}
-
-static void drop_homes(struct mega__ctx *ctx)
-{
-    for (uint32_t h = 0; h < ctx->nhomes; h++) {
-        mega__home_close(&ctx->homes[h]);
-        mega__span_no_table(&ctx->homes[h]);
-    }
-    free(ctx->homes);
-    ctx->homes = NULL;
-    ctx->nhomes = 0;
-}
-
-static mega_status_t refuse_twin(const struct sighting *seen, size_t i)
-{
-    size_t first = 0;
-    while (seen[first].home != seen[i].home)
-        first++;
-    return mega__fail(MEGA_ERR_MISMATCH,
-                      "home %u lies on two hosts, %s and %s: remove the older "
-                      "copy; megalloc info tells the epoch of each",
-                      seen[i].home, seen[first].name, seen[i].name);
-}
-
-/* Ranks of each host, so that homes can be dealt round robin. */
-static mega_status_t deal_seen(struct mega__ctx *ctx,
-                               const struct sighting *seen, size_t n)
-{
-    size_t nranks = (size_t)ctx->place.nranks;
-    int *host_of = calloc(nranks, sizeof *host_of);
-    int *next = calloc((size_t)ctx->place.nhosts, sizeof *next);
-    mega_status_t st = MEGA_OK;
-    if (!host_of || !next)
-        st = mega__fail(MEGA_ERR_NOMEM, "no memory for %zu ranks", nranks);
-    st = mega__boot_agree(ctx->boot, st);
-    if (!st)
-        st = mega__boot_allgather(ctx->boot, &ctx->place.host, sizeof(int),
-                                  host_of);
-    for (size_t i = 0; !st && i < n; i++) {
-        struct mega__home *home = &ctx->homes[seen[i].home];
-        int host = seen[i].host, r;
-        if (home->server >= 0) {
-            st = refuse_twin(seen, i);
-            break;
-        }
-        for (r = next[host]; host_of[r] != host; r = (r + 1) % (int)nranks)
-            ;
-        home->server = r;
-        home->serving = r == ctx->place.rank;
-        home->local = host == ctx->place.host;
-        if (!home->local)
-            home->how = MEGA__HOW_FAR;
-        else
-            st = mega__span_make_table(home);
-        next[host] = (r + 1) % (int)nranks;
-    }
-    free(host_of);
-    free(next);
-    return mega__boot_agree(ctx->boot, st);
+    *n_p = bytes / sizeof(struct mega__sighting);
+    return st;
 }
 
 /* ---- Opening ---- */
@@ -172,7 +111,8 @@ static int by_home(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Gathers the summaries of all homes, in the order of their numbers. */
+/* Gathers the summaries of all homes, in the order of their numbers; for
+ * host_rank 0. */
 static mega_status_t summarise(struct mega__ctx *ctx,
                                struct mega__summary **all_p, size_t *n_p)
 {
@@ -190,15 +130,13 @@ static mega_status_t summarise(struct mega__ctx *ctx,
     }
     st = mega__boot_agree(ctx->boot, st);
     if (!st)
-        st = mega__boot_gather_all(ctx->boot, mine, n * sizeof *mine, &all,
-                                   &bytes);
+        st = mega__boot_gather(ctx->boot, mine, n * sizeof *mine, &all, &bytes);
     free(mine);
-    if (st)
-        return st;
     *n_p = bytes / sizeof(struct mega__summary);
-    qsort(all, *n_p, sizeof(struct mega__summary), by_home);
     *all_p = all;
-    return MEGA_OK;
+    if (all)
+        qsort(all, *n_p, sizeof(struct mega__summary), by_home);
+    return st;
 }
 
 /* A home is missing; the one before it may know where it was. */
@@ -223,7 +161,8 @@ static mega_status_t refuse_missing(struct mega__ctx *ctx, uint32_t home,
 }
 
 static mega_status_t check_complete(struct mega__ctx *ctx,
-                                    const struct mega__summary *all, size_t n)
+                                    const struct mega__summary *all, size_t n,
+                                    uint32_t *nabsent_p)
 {
     mega_status_t st = MEGA_OK;
     size_t k = 0;
@@ -232,7 +171,7 @@ static mega_status_t check_complete(struct mega__ctx *ctx,
             k++;
             continue;
         }
-        ctx->nabsent++;
+        ++*nabsent_p;
         if (!ctx->readonly)
             st = refuse_missing(ctx, h, all, n);
     }
@@ -263,60 +202,94 @@ static mega_status_t remove_unborn(struct mega__ctx *ctx)
          !st && (home = mega__home_next_served(ctx, &i));)
         st = mega__home_remove(ctx, home);
     st = mega__boot_agree(ctx->boot, st);
-    drop_homes(ctx);
+    mega__roll_drop(ctx);
     return st;
 }
 
-/* Makes the homes, deals those that were seen, reads who they are. */
-static mega_status_t meet(struct mega__ctx *ctx, uint32_t nhomes,
-                          const struct sighting *seen, size_t n,
-                          struct mega__summary **all_p, size_t *n_p)
+/* What the first rank of each host finds in the summaries, for all. */
+struct finding {
+    uint8_t uuid[16];
+    uint64_t epoch;
+    uint32_t nhomes, nabsent;
+    bool unborn, clean;
+};
+
+static mega_status_t find_out(struct mega__ctx *ctx,
+                              const struct mega__summary *all, size_t n,
+                              struct finding *f)
 {
-    mega_status_t st = make_homes(ctx, nhomes);
-    st = mega__boot_agree(ctx->boot, st);
+    f->nhomes = all[0].nhomes;
+    f->unborn = none_born(all, n);
+    if (f->unborn)
+        return MEGA_OK;
+    memcpy(f->uuid, all[0].uuid, sizeof f->uuid);
+    f->clean = true;
+    for (size_t k = 0; k < n; k++) {
+        if (all[k].clean != all[k].epoch || all[k].epoch != all[0].epoch)
+            f->clean = false;
+        if (all[k].epoch > f->epoch)
+            f->epoch = all[k].epoch;
+    }
+    if (ctx->readonly && f->nhomes > ctx->nhomes)
+        return MEGA_OK; /* the last ones are absent: to be met again */
+    return check_complete(ctx, all, n, &f->nabsent);
+}
+
+/* Makes the homes that were seen, reads who they are. */
+static mega_status_t meet(struct mega__ctx *ctx, uint32_t nhomes,
+                          const struct mega__sighting *seen, size_t n,
+                          struct finding *f)
+{
+    struct mega__summary *all = NULL;
+    size_t nall = 0;
+    memset(f, 0, sizeof *f);
+    mega_status_t st = mega__roll_make(ctx, nhomes, seen, n);
     if (!st)
-        st = deal_seen(ctx, seen, n);
-    return st ? st : summarise(ctx, all_p, n_p);
+        st = summarise(ctx, &all, &nall);
+    if (!st && all)
+        st = find_out(ctx, all, nall, f);
+    free(all);
+    st = mega__boot_agree(ctx->boot, st);
+    return st ? st : mega__boot_host_bcast(ctx->boot, f, sizeof *f);
+}
+
+static mega_status_t highest(const struct mega__sighting *seen, size_t n,
+                             uint32_t *nhomes_p)
+{
+    uint32_t most = 0;
+    for (size_t k = 0; k < n; k++)
+        most = seen[k].home > most ? seen[k].home : most;
+    *nhomes_p = most + 1;
+    return most < MEGA__HOMES_MAX
+               ? MEGA_OK
+               : mega__fail(MEGA_ERR_ARG, "home-%u.0.pool: no such home number",
+                            most);
 }
 
 /* Opens what was seen. *unborn_p: there was only an unfinished creation. */
 static mega_status_t open_seen(struct mega__ctx *ctx,
-                               const struct sighting *seen, size_t n,
+                               const struct mega__sighting *seen, size_t n,
                                bool *unborn_p)
 {
-    struct mega__summary *all = NULL;
-    size_t nall = 0;
-    uint32_t most = 0, i = 0;
-    for (size_t k = 0; k < n; k++)
-        most = seen[k].home > most ? seen[k].home : most;
-    mega_status_t st =
-        most >= MEGA__HOMES_MAX
-            ? mega__fail(MEGA_ERR_ARG, "home-%u.0.pool: no such home number",
-                         most)
-            : meet(ctx, most + 1, seen, n, &all, &nall);
-    if (!st && ctx->readonly && all[0].nhomes > ctx->nhomes) {
-        const uint32_t nhomes = all[0].nhomes; /* the last ones are absent */
-        free(all);
-        drop_homes(ctx);
-        st = meet(ctx, nhomes, seen, n, &all, &nall);
+    struct finding f;
+    uint32_t nhomes, i = 0;
+    mega_status_t st = mega__boot_agree(ctx->boot, highest(seen, n, &nhomes));
+    if (!st)
+        st = meet(ctx, nhomes, seen, n, &f);
+    if (!st && ctx->readonly && f.nhomes > ctx->nhomes) {
+        nhomes = f.nhomes;
+        mega__roll_drop(ctx);
+        st = meet(ctx, nhomes, seen, n, &f);
     }
     if (st)
         return st;
-    *unborn_p = none_born(all, nall);
-    if (!*unborn_p) {
-        st = check_complete(ctx, all, nall);
-        memcpy(ctx->uuid, all[0].uuid, sizeof ctx->uuid);
-        ctx->recovery.clean = 1;
-        for (size_t k = 0; k < nall; k++) {
-            if (all[k].clean != all[k].epoch || all[k].epoch != all[0].epoch)
-                ctx->recovery.clean = 0;
-            if (all[k].epoch > ctx->epoch)
-                ctx->epoch = all[k].epoch;
-        }
-    }
-    free(all);
-    if (*unborn_p)
+    *unborn_p = f.unborn;
+    if (f.unborn)
         return ctx->readonly ? MEGA_OK : remove_unborn(ctx);
+    memcpy(ctx->uuid, f.uuid, sizeof ctx->uuid);
+    ctx->epoch = f.epoch;
+    ctx->nabsent = f.nabsent;
+    ctx->recovery.clean = f.clean;
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));)
         st = mega__home_open_rest(ctx, home);
@@ -343,30 +316,21 @@ static mega_status_t bear(struct mega__ctx *ctx, bool home0)
 
 static mega_status_t create(struct mega__ctx *ctx)
 {
+    struct mega__sighting *seen = NULL;
+    size_t n = 0;
     uint32_t i = 0;
-    mega_status_t st = make_homes(ctx, (uint32_t)ctx->place.nranks);
-    if (!st && ctx->place.rank == 0 &&
+    mega_status_t st = MEGA_OK;
+    if (ctx->place.rank == 0 &&
         getrandom(ctx->uuid, sizeof ctx->uuid, 0) != sizeof ctx->uuid)
         st = mega__fail(MEGA_ERR_IO, "getrandom failed");
     st = mega__boot_agree(ctx->boot, st);
     if (!st)
         st = mega__boot_bcast(ctx->boot, ctx->uuid, sizeof ctx->uuid, 0);
-    if (st)
-        return st;
-    struct sighting *seen = calloc(ctx->nhomes, sizeof *seen);
-    int *hosts = calloc(ctx->nhomes, sizeof *hosts);
-    if (!seen || !hosts)
-        st = mega__fail(MEGA_ERR_NOMEM, "no memory for %u homes", ctx->nhomes);
-    st = mega__boot_agree(ctx->boot, st);
     if (!st)
-        st = mega__boot_allgather(ctx->boot, &ctx->place.host, sizeof(int),
-                                  hosts);
-    for (uint32_t h = 0; !st && h < ctx->nhomes; h++)
-        seen[h] = (struct sighting){.home = h, .host = hosts[h]};
+        st = sight(ctx, true, &seen, &n);
     if (!st)
-        st = deal_seen(ctx, seen, ctx->nhomes);
+        st = mega__roll_make(ctx, (uint32_t)n, seen, n);
     free(seen);
-    free(hosts);
     if (st)
         return st;
     for (struct mega__home *home;
@@ -395,16 +359,19 @@ static mega_status_t create(struct mega__ctx *ctx)
 
 mega_status_t mega__deal(struct mega__ctx *ctx)
 {
-    struct sighting *seen = NULL;
+    struct mega__sighting *seen = NULL;
     size_t n = 0;
     bool unborn = false;
-    mega_status_t st = sight(ctx, &seen, &n);
-    if (!st && n > 0)
+    mega_status_t st = sight(ctx, false, &seen, &n);
+    bool exists = n > 0;
+    if (!st)
+        st = mega__boot_host_bcast(ctx->boot, &exists, sizeof exists);
+    if (!st && exists)
         st = open_seen(ctx, seen, n, &unborn);
     free(seen);
     if (st)
         return st;
-    bool exists = n > 0 && !unborn;
+    exists = exists && !unborn;
     uint64_t open = ctx->conf.open.v.number;
     char dir[MEGA__PATH] = "?";
     st = mega__conf_dir(&ctx->conf, 0, dir, sizeof dir);

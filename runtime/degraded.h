@@ -6,6 +6,7 @@
 #ifndef MEGA__DEGRADED_H
 #define MEGA__DEGRADED_H
 
+#include "roll.h"
 #include "types.h"
 
 /* UNSUPPORTED - says that the space is read-only. */
@@ -27,7 +28,7 @@ static inline mega_status_t mega__degraded_write(const struct mega__ctx *ctx)
 static inline bool mega__degraded_is_absent(const struct mega__ctx *ctx,
                                             uint32_t home)
 {
-    return ctx->homes[home].server < 0;
+    return mega__home_server(ctx, home) < 0;
 }
 
 /* Where a home that is not of this host is about to be reached.

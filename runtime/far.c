@@ -15,6 +15,7 @@
 #include "arena.h"
 #include "degraded.h"
 #include "log.h"
+#include "roll.h"
 #include "run.h"
 #include "slab.h"
 
@@ -67,13 +68,15 @@ mega_status_t mega__far_span(struct mega__ctx *ctx, mega_gptr_t p,
                              struct mega__span **span_p)
 {
     uint32_t home = mega__gptr_home(p), no = mega__gptr_span(p);
-    _Atomic(struct mega__span *) *table = far_table(ctx, &ctx->homes[home]);
+    _Atomic(struct mega__span *) *table =
+        far_table(ctx, mega__home_at(ctx, home));
     *span_p = NULL;
     if (!table)
         return MEGA_ERR_NOMEM;
     *span_p = atomic_load_explicit(&table[no], memory_order_acquire);
-    return *span_p ? MEGA_OK
-                   : meet(ctx, &ctx->homes[home], no, &table[no], span_p);
+    return *span_p
+               ? MEGA_OK
+               : meet(ctx, mega__home_at(ctx, home), no, &table[no], span_p);
 }
 
 mega_gptr_t mega__far_word_at(const struct mega__span *span, uint32_t extent)
@@ -341,7 +344,7 @@ mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
 mega_status_t mega__far_run_free(struct mega__ctx *ctx, mega_gptr_t p,
                                  enum mega__run_why why)
 {
-    struct mega__home *home = &ctx->homes[mega__gptr_home(p)];
+    struct mega__home *home = mega__home_at(ctx, mega__gptr_home(p));
     struct mega__request req = {
         .op = MEGA__ASK_RUN_FREE, .home = home->no, .arg = {p.v, why}};
     return mega__agent_ask(ctx, home, &req);

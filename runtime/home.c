@@ -191,16 +191,6 @@ void mega__home_write(const struct mega__home *home, struct mega__flusher *f,
     mega__pool_flush(f, home->how, word, sizeof *word);
 }
 
-struct mega__home *mega__home_next_served(struct mega__ctx *ctx, uint32_t *i_p)
-{
-    while (*i_p < ctx->nhomes) {
-        struct mega__home *home = &ctx->homes[(*i_p)++];
-        if (home->serving)
-            return home;
-    }
-    return NULL;
-}
-
 /* ---- Opening by the server ---- */
 
 static mega_status_t keep_pool(struct mega__home *home, uint32_t k,

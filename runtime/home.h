@@ -3,6 +3,7 @@
 #ifndef MEGA__HOME_H
 #define MEGA__HOME_H
 
+#include "roll.h"
 #include "types.h"
 #include "whereabouts.h"
 
@@ -87,8 +88,5 @@ mega_status_t mega__home_read(const struct mega__home *home,
 /* Stores a sealed word and begins its flush. */
 void mega__home_write(const struct mega__home *home, struct mega__flusher *f,
                       uint64_t *word, uint64_t value);
-
-/* The first home that this process serves from *i_p on; moves *i_p past it. */
-struct mega__home *mega__home_next_served(struct mega__ctx *ctx, uint32_t *i_p);
 
 #endif

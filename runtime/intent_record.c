@@ -18,6 +18,7 @@
 #include "agent.h"
 #include "log.h"
 #include "net.h"
+#include "roll.h"
 
 #define KEPT UINT32_MAX /* in intent_taken; else as agent_ask.c has it */
 
@@ -102,7 +103,7 @@ mega_status_t mega__record_take(struct mega__ctx *ctx, struct mega__arena *a,
         return take_local(ctx, a, r);
     }
     uint32_t no = mega__gptr_home(first); /* of a SET it may be anything */
-    r->home = &ctx->homes[no < ctx->nhomes ? no : 0];
+    r->home = mega__home_at(ctx, no < ctx->nhomes ? no : 0);
     return borrow_record(ctx, r);
 }
 

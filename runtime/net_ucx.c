@@ -30,23 +30,22 @@ static size_t padded(size_t n)
 static mega_status_t list_peers(const struct mega__ctx *ctx, const char *all,
                                 size_t len, struct mega__peers *peers)
 {
-    size_t nranks = (size_t)ctx->place.nranks, rank = 0;
+    size_t nranks = (size_t)ctx->place.nranks, n = 0;
     size_t begin = sizeof *peers + nranks * sizeof peers->at[0];
-    for (size_t at = 0; rank < nranks && len - at >= sizeof(struct mega__peer);
-         rank++) {
+    for (size_t at = 0; n < nranks && len - at >= sizeof(struct mega__peer);
+         n++) {
         const struct mega__peer *peer = (const void *)(all + at);
-        peers->at[rank] = begin + at;
+        peers->at[peer->rank] = begin + at;
         at += padded(sizeof *peer + peer->len);
     }
-    if (rank < nranks)
+    if (n < nranks)
         return mega__fail(MEGA_ERR_PEER,
-                          "%zu ranks of %zu said how to reach them", rank,
-                          nranks);
+                          "%zu ranks of %zu said how to reach them", n, nranks);
     memcpy((char *)peers + begin, all, len);
     return MEGA_OK;
 }
 
-/* Each host keeps one copy of what all have said. */
+/* Each host keeps one copy of what all have said, which its first has. */
 static mega_status_t keep_peers(struct mega__net *net, const char *all,
                                 size_t len)
 {
@@ -58,10 +57,7 @@ static mega_status_t keep_peers(struct mega__net *net, const char *all,
     if (st)
         return st;
     net->peers = p;
-    if (ctx->place.host_rank > 0)
-        return MEGA_OK;
-    net->peers->bytes = bytes;
-    return list_peers(ctx, all, len, net->peers);
+    return all ? list_peers(ctx, all, len, net->peers) : MEGA_OK;
 }
 
 /* All ranks know the service of all, once they have met again. */
@@ -75,10 +71,11 @@ static mega_status_t introduce(struct mega__net *net, const void *address,
         me ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory to start");
     st = mega__boot_agree(net->ctx->boot, st);
     if (!st) {
+        me->rank = (uint32_t)net->ctx->place.rank;
         me->len = (uint32_t)len;
         mega__conf_host(&net->ctx->conf, me->host, sizeof me->host);
         memcpy(me->address, address, len);
-        st = mega__boot_gather_all(net->ctx->boot, me, size, &all, &n);
+        st = mega__boot_gather(net->ctx->boot, me, size, &all, &n);
     }
     free(me);
     if (!st)
@@ -183,8 +180,7 @@ static void net_free(struct mega__net *net)
         ucp_cleanup(net->ucp);
     }
     free_far(net);
-    if (net->peers)
-        munmap(net->peers, net->peers->bytes);
+    mega__seg_unshare(net->peers);
     pthread_mutex_destroy(&net->lock);
     free(net);
 }

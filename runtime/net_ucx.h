@@ -115,11 +115,12 @@ struct mega__origin {
 /* How each rank introduced itself at the start: once for each host, in memory
  * that its ranks share. */
 struct mega__peers {
-    size_t bytes;
+    struct mega__shared shared;
     uint64_t at[]; /* by rank: of its struct mega__peer, from the start */
 };
 
 struct mega__peer {
+    uint32_t rank;
     uint32_t len; /* of the address */
     char host[MEGA__HOST_NAME];
     char address[]; /* of its service worker */

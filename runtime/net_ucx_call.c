@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "net_ucx.h"
+#include "roll.h"
 
 /* ---- Calls ---- */
 
@@ -160,9 +161,9 @@ mega_status_t mega__ucx_server(struct mega__origin *o, uint32_t home,
                                struct mega__link **link_p)
 {
     struct mega__ctx *ctx = o->net->ctx;
-    if (home >= ctx->nhomes || ctx->homes[home].server < 0)
+    if (home >= ctx->nhomes || mega__home_server(ctx, home) < 0)
         return mega__fail(MEGA_ERR_ABSENT, "there is no home %u", home);
-    return mega__ucx_link(o, ctx->homes[home].server, link_p);
+    return mega__ucx_link(o, mega__home_server(ctx, home), link_p);
 }
 
 /* Where this rank keeps what it knows of a home. NULL: no memory. */

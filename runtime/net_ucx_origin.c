@@ -277,7 +277,7 @@ void mega__ucx_on_done(void *request, ucs_status_t status, void *arg)
 
 struct pace {
     unsigned idle;
-    uint64_t began, now; /* ns; began 0: not yet looked */
+    uint64_t began, idle_from, now; /* ns; 0: not yet looked */
 };
 
 /* Nothing happened: spins, then gives the processor away, then sleeps until
@@ -290,7 +290,9 @@ static void rest(struct mega__origin *o, struct pace *pace)
     pace->now = mega__ucx_now();
     if (!pace->began)
         pace->began = pace->now;
-    if (pace->now - pace->began > YIELD_NS)
+    if (!pace->idle_from)
+        pace->idle_from = pace->now;
+    if (pace->now - pace->idle_from > YIELD_NS)
         nap = ucp_worker_arm(o->worker) == UCS_OK;
     pthread_mutex_unlock(&o->mutex);
     if (nap) {
@@ -311,6 +313,7 @@ mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
             return mega__ucx_late(link);
         if (ucp_worker_progress(o->worker) > 0) {
             pace.idle = 0;
+            pace.idle_from = 0;
             continue;
         }
         if (link->broken != UCS_OK && !link->ep)

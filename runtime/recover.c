@@ -113,20 +113,23 @@ static mega_status_t sweep_served(struct mega__ctx *ctx,
 
 static mega_status_t sum_up(struct mega__ctx *ctx)
 {
-    mega_recovery_t *all = calloc((size_t)ctx->place.nranks, sizeof *all);
-    mega_status_t st =
-        all ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory to recover");
-    st = mega__boot_agree(ctx->boot, st);
-    if (!st)
-        st = mega__boot_allgather(ctx->boot, &ctx->recovery, sizeof *all, all);
-    for (int r = 0; !st && r < ctx->place.nranks; r++) {
-        if (r == ctx->place.rank)
-            continue;
-        ctx->recovery.intents += all[r].intents;
-        ctx->recovery.refused += all[r].refused;
-        ctx->recovery.extents_freed += all[r].extents_freed;
+    void *all = NULL;
+    size_t bytes = 0;
+    mega_recovery_t sum = ctx->recovery;
+    mega_status_t st = mega__boot_gather(ctx->boot, &ctx->recovery,
+                                         sizeof ctx->recovery, &all, &bytes);
+    sum.intents = sum.refused = sum.extents_freed = 0;
+    const mega_recovery_t *r = all;
+    for (size_t i = 0; i < bytes / sizeof *r; i++) {
+        sum.intents += r[i].intents;
+        sum.refused += r[i].refused;
+        sum.extents_freed += r[i].extents_freed;
     }
     free(all);
+    if (!st)
+        st = mega__boot_host_bcast(ctx->boot, &sum, sizeof sum);
+    if (!st)
+        ctx->recovery = sum;
     return st;
 }
 
@@ -157,7 +160,7 @@ mega_status_t mega__recover(struct mega__ctx *ctx)
         mega__dir_live(ctx->homes[0].block, live);
     if (!st)
         st = mega__boot_bcast(ctx->boot, live, sizeof *live,
-                              ctx->homes[0].server);
+                              mega__home_server(ctx, 0));
     if (!st)
         st = mega__boot_agree(ctx->boot, mega__intent_replay(ctx, live));
     MEGA__CRASH(replayed);

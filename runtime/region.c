@@ -44,7 +44,7 @@ static mega_status_t spread(struct mega__ctx *ctx, struct decision *d)
     if (d->status)
         memcpy(d->text, mega__errmsg_buffer(), sizeof d->text);
     mega_status_t st =
-        mega__boot_bcast(ctx->boot, d, sizeof *d, ctx->homes[0].server);
+        mega__boot_bcast(ctx->boot, d, sizeof *d, mega__home_server(ctx, 0));
     if (!st && d->status)
         st = mega__fail(d->status, "%s", d->text);
     return st;
@@ -158,59 +158,71 @@ static size_t collect_runs(struct mega__ctx *ctx, uint32_t id,
     return n;
 }
 
+/* Where the raw runs of all homes lie; one copy per host. */
 static mega_status_t gather_runs(struct mega_region *r)
 {
     struct mega__ctx *ctx = r->ctx;
-    size_t n = collect_runs(ctx, r->id, NULL), bytes = 0, at = 0;
+    size_t n = collect_runs(ctx, r->id, NULL), bytes = 0;
     struct mega__raw_run *mine = calloc(n + 1, sizeof *mine);
-    void *all = NULL;
-    uint32_t *first = calloc(ctx->nhomes + 1, sizeof *first);
+    void *all = NULL, *p = NULL;
     mega_status_t st =
-        mine && first ? MEGA_OK
-                      : mega__fail(MEGA_ERR_NOMEM, "no memory for a region");
+        mine ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory for a region");
     st = mega__boot_agree(ctx->boot, st);
     if (!st) {
         collect_runs(ctx, r->id, mine);
-        st = mega__boot_gather_all(ctx->boot, mine, n * sizeof *mine, &all,
-                                   &bytes);
+        st = mega__boot_gather(ctx->boot, mine, n * sizeof *mine, &all, &bytes);
     }
     free(mine);
-    if (st) {
-        free(first);
-        return st;
+    if (!st)
+        st = mega__seg_share(ctx, sizeof *r->map + bytes, &p);
+    struct mega__run_map *map = p;
+    if (!st && all) {
+        qsort(all, bytes / sizeof *mine, sizeof *mine, by_place);
+        map->nruns = bytes / sizeof *mine;
+        memcpy(map->runs, all, bytes);
     }
-    n = bytes / sizeof *r->runs;
-    qsort(all, n, sizeof *r->runs, by_place);
-    const struct mega__raw_run *runs = all;
-    for (uint32_t h = 0; h <= ctx->nhomes; h++) {
-        while (at < n && mega__gptr_home(runs[at].base) < h)
-            at++;
-        first[h] = (uint32_t)at;
+    free(all);
+    st = mega__boot_agree(ctx->boot, st);
+    mega__seg_unshare(st ? map : r->map);
+    if (!st)
+        r->map = map;
+    return st;
+}
+
+/* The first run of a home that begins behind off; nruns: none. */
+static uint64_t run_behind(const struct mega__run_map *map, uint32_t home,
+                           uint64_t off)
+{
+    uint64_t low = 0, high = map->nruns;
+    while (low < high) {
+        uint64_t mid = low + (high - low) / 2;
+        const struct mega__raw_run *run = &map->runs[mid];
+        uint32_t h = mega__gptr_home(run->base);
+        if (h < home || (h == home && run->start <= off))
+            low = mid + 1;
+        else
+            high = mid;
     }
-    free(r->runs);
-    free(r->first_run);
-    r->runs = all;
-    r->first_run = first;
-    return MEGA_OK;
+    return low;
 }
 
 mega_gptr_t mega__region_at(const struct mega_region *r, uint32_t home,
                             uint64_t off, uint64_t *len_p)
 {
-    if (home >= r->ctx->nhomes || off >= r->bytes_per_home)
+    if (home >= r->ctx->nhomes || off >= r->bytes_per_home || !r->map)
         return mega_null();
-    for (uint32_t i = r->first_run[home]; i < r->first_run[home + 1]; i++) {
-        const struct mega__raw_run *run = &r->runs[i];
-        uint64_t in = off - run->start;
-        if (off < run->start || in >= run->bytes)
-            continue;
-        if (len_p) {
-            uint64_t left = r->bytes_per_home - off;
-            *len_p = run->bytes - in < left ? run->bytes - in : left;
-        }
-        return mega_add(run->base, (int64_t)in);
+    uint64_t i = run_behind(r->map, home, off);
+    if (i == 0)
+        return mega_null();
+    const struct mega__raw_run *run = &r->map->runs[i - 1];
+    uint64_t in = off - run->start;
+    if (mega__gptr_home(run->base) != home || in >= run->bytes)
+        return mega_null();
+    if (len_p) {
+        uint64_t left = r->bytes_per_home - off;
+        *len_p = run->bytes - in < left ? run->bytes - in : left;
     }
-    return mega_null();
+    return mega_add(run->base, (int64_t)in);
 }
 
 /* ---- Handles ---- */
@@ -218,8 +230,7 @@ mega_gptr_t mega__region_at(const struct mega_region *r, uint32_t home,
 static void handle_free(struct mega_region *r)
 {
     mega__arena_forget_usual(r->ctx); /* the next handle may lie here */
-    free(r->runs);
-    free(r->first_run);
+    mega__seg_unshare(r->map);
     free(r);
 }
 

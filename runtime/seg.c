@@ -18,6 +18,7 @@
 
 struct invitation {
     mega_status_t status;
+    size_t bytes;
     char name[64];
     char text[MEGA__ERRMSG_MAX];
 };
@@ -55,15 +56,15 @@ static mega_status_t map(const char *name, int flags, size_t bytes, void **p_p)
     return MEGA_OK;
 }
 
-static void invite(const struct mega__ctx *ctx, size_t bytes,
-                   struct invitation *inv, void **p_p)
+static void invite(const struct mega__ctx *ctx, struct invitation *inv,
+                   void **p_p)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     snprintf(inv->name, sizeof inv->name, "/megalloc-%ld-%d-%lx-%lx",
              (long)getpid(), ctx->place.host, (unsigned long)now.tv_sec,
              (unsigned long)now.tv_nsec);
-    inv->status = map(inv->name, O_CREAT | O_EXCL, bytes, p_p);
+    inv->status = map(inv->name, O_CREAT | O_EXCL, inv->bytes, p_p);
     if (inv->status)
         memcpy(inv->text, mega__errmsg_buffer(), sizeof inv->text);
 }
@@ -74,23 +75,32 @@ mega_status_t mega__seg_share(struct mega__ctx *ctx, size_t bytes, void **p_p)
     bool first = ctx->place.host_rank == 0;
     void *p = NULL;
     memset(&inv, 0, sizeof inv);
+    inv.bytes = bytes;
     if (first)
-        invite(ctx, bytes, &inv, &p);
+        invite(ctx, &inv, &p);
+    if (p)
+        ((struct mega__shared *)p)->bytes = bytes;
     mega_status_t st = mega__boot_host_bcast(ctx->boot, &inv, sizeof inv);
     if (!st && inv.status)
         st = mega__fail(inv.status, "%s", inv.text);
     if (!st && !first)
-        st = map(inv.name, 0, bytes, &p);
+        st = map(inv.name, 0, inv.bytes, &p);
     mega_status_t met = mega__boot_host_barrier(ctx->boot);
     if (first && !inv.status)
         shm_unlink(inv.name);
     if (st || met) {
         if (p)
-            munmap(p, bytes);
+            munmap(p, inv.bytes);
         return st ? st : met;
     }
     *p_p = p;
     return MEGA_OK;
+}
+
+void mega__seg_unshare(void *p)
+{
+    if (p)
+        munmap(p, ((struct mega__shared *)p)->bytes);
 }
 
 mega_status_t mega__seg_open(struct mega__ctx *ctx, uint32_t nhomes,
@@ -104,7 +114,6 @@ mega_status_t mega__seg_open(struct mega__ctx *ctx, uint32_t nhomes,
         return st;
     struct mega__seg *seg = *seg_p = p;
     if (ctx->place.host_rank == 0) {
-        seg->bytes = bytes;
         seg->nhomes = nhomes;
         seg->nranks = (uint32_t)ctx->place.host_nranks;
         seg->homes_off = homes_off;
@@ -114,8 +123,7 @@ mega_status_t mega__seg_open(struct mega__ctx *ctx, uint32_t nhomes,
 
 void mega__seg_close(struct mega__seg **seg_p)
 {
-    if (*seg_p)
-        munmap(*seg_p, (*seg_p)->bytes);
+    mega__seg_unshare(*seg_p);
     *seg_p = NULL;
 }
 

@@ -58,17 +58,21 @@ struct mega__seg_rank {
 };
 
 struct mega__seg {
-    uint64_t bytes;
+    struct mega__shared shared;
     uint32_t nhomes; /* of this host */
     uint32_t nranks;
     size_t homes_off;
     struct mega__seg_rank ranks[];
 };
 
-/* bytes of memory, all 0, that the ranks of this host share; the caller unmaps
- * it. Collective over the host's ranks. ERRORS: IO - also if one of the host's
- * ranks cannot map it, then on that rank only. */
+/* Memory that the ranks of this host share, all 0 but for this, with which it
+ * begins. bytes: of all of it; host_rank 0 says how many. Collective over the
+ * host's ranks. ERRORS: IO - also if one of the host's ranks cannot map it,
+ * then on that rank only. */
 mega_status_t mega__seg_share(struct mega__ctx *ctx, size_t bytes, void **p_p);
+
+/* Of this rank; not collective. p: NULL or what has been shared. */
+void mega__seg_unshare(void *p);
 
 /* Makes or joins the segment of this host, which is not to be looked at before
  * the host's ranks have met again. Collective and errors as mega__seg_share.

@@ -27,6 +27,7 @@
 #include "net.h"
 #include "recover.h"
 #include "region.h"
+#include "roll.h"
 #include "seg.h"
 #include "span.h"
 #include "sweep.h"
@@ -38,25 +39,23 @@
 static mega_status_t share_and_join(struct mega__ctx *ctx)
 {
     uint32_t here = 0, i = 0;
-    for (uint32_t h = 0; h < ctx->nhomes; h++)
-        here += ctx->homes[h].local;
-    mega_status_t st = mega__seg_open(ctx, here, &ctx->seg);
+    mega_status_t st = mega__seg_open(ctx, ctx->roll->nhere, &ctx->seg);
     st = mega__boot_agree(ctx->boot, st);
     if (st)
         return st;
-    here = 0;
-    for (uint32_t h = 0; h < ctx->nhomes; h++)
-        if (ctx->homes[h].local)
-            ctx->homes[h].seg = mega__seg_home(ctx->seg, here++);
+    for (struct mega__home *home; (home = mega__home_next_here(ctx, &here));)
+        home->seg = mega__seg_home(ctx->seg, here - 1);
     for (struct mega__home *home; (home = mega__home_next_served(ctx, &i));) {
         mega__home_share(ctx, home);
         if (!st)
             st = mega__lockfile_share(home->lock_fd);
     }
     st = mega__boot_agree(ctx->boot, st);
-    for (uint32_t h = 0; !st && h < ctx->nhomes; h++)
-        if (ctx->homes[h].local && !ctx->homes[h].serving)
-            st = mega__home_join(ctx, &ctx->homes[h]);
+    here = 0;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_here(ctx, &here));)
+        if (!home->serving)
+            st = mega__home_join(ctx, home);
     return mega__boot_agree(ctx->boot, st);
 }
 
@@ -78,11 +77,11 @@ static mega_status_t expose(struct mega__ctx *ctx)
 
 static void choose_my_home(struct mega__ctx *ctx)
 {
-    ctx->my_home = -1;
-    for (uint32_t h = ctx->nhomes; h-- > 0;)
-        if (ctx->homes[h].local && (ctx->homes[h].serving || ctx->my_home < 0 ||
-                                    !ctx->homes[ctx->my_home].serving))
-            ctx->my_home = (int)h;
+    uint32_t here = 0, served = 0;
+    struct mega__home *home = mega__home_next_served(ctx, &served);
+    if (!home)
+        home = mega__home_next_here(ctx, &here);
+    ctx->my_home = home ? (int)home->no : -1;
 }
 
 static void report_bad(const char *what, void *arg)
@@ -115,11 +114,12 @@ static mega_status_t check_served(struct mega__ctx *ctx)
 static void notice(struct mega__ctx *ctx)
 {
     static const char *const names[] = {"process", "power-msync", "power"};
-    uint32_t weakest = MEGA_DOMAIN_POWER, at = 0;
-    for (uint32_t h = 0; h < ctx->nhomes; h++)
-        if (ctx->homes[h].local && ctx->homes[h].domain < weakest) {
-            weakest = ctx->homes[h].domain;
-            at = h;
+    uint32_t weakest = MEGA_DOMAIN_POWER, at = 0, i = 0;
+    struct mega__home *home;
+    while ((home = mega__home_next_here(ctx, &i)))
+        if (home->domain < weakest) {
+            weakest = home->domain;
+            at = home->no;
         }
     if (ctx->place.rank != 0)
         return;
@@ -135,11 +135,11 @@ static void notice(struct mega__ctx *ctx)
     if (!ctx->conf.info.v.number)
         return;
     mega__conf_print(&ctx->conf);
-    for (uint32_t h = 0; h < ctx->nhomes; h++) {
+    for (i = 0; (home = mega__home_next_here(ctx, &i));) {
         char path[MEGA__PATH] = "";
-        if (ctx->homes[h].local && !mega__home_path(ctx, h, 0, "", path))
-            fprintf(stderr, "megalloc: home %u: %s, domain %s, epoch %llu\n", h,
-                    path, names[ctx->homes[h].domain],
+        if (!mega__home_path(ctx, home->no, 0, "", path))
+            fprintf(stderr, "megalloc: home %u: %s, domain %s, epoch %llu\n",
+                    home->no, path, names[home->domain],
                     (unsigned long long)ctx->epoch);
     }
 }
@@ -221,11 +221,7 @@ void mega__space_abandon(struct mega__ctx **ctx_p)
     mega__agent_stop(&ctx->agent);
     mega__arena_free_all(ctx);
     mega__region_close_all(ctx);
-    for (uint32_t h = 0; ctx->homes && h < ctx->nhomes; h++) {
-        mega__home_close(&ctx->homes[h]);
-        mega__span_no_table(&ctx->homes[h]);
-    }
-    free(ctx->homes);
+    mega__roll_drop(ctx);
     mega__seg_close(&ctx->seg);
     mega__boot_stop(&ctx->boot);
     pthread_mutex_destroy(&ctx->map_lock);

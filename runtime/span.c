@@ -146,21 +146,17 @@ struct mega__span *mega__span_meet(struct mega__ctx *ctx, uint32_t home_no,
 
 /* ---- Tables ---- */
 
-static _Atomic(struct mega__span *) no_spans[MEGA__SPANS_MAX];
-
-void mega__span_no_table(struct mega__home *home)
-{
-    if (home->spans && home->spans != no_spans)
-        free((void *)home->spans);
-    home->spans = no_spans;
-}
-
 mega_status_t mega__span_make_table(struct mega__home *home)
 {
     home->spans = calloc(MEGA__SPANS_MAX, sizeof *home->spans);
-    if (home->spans)
-        return MEGA_OK;
-    home->spans = no_spans;
-    return mega__fail(MEGA_ERR_NOMEM, "no memory for the spans of home %u",
-                      home->no);
+    return home->spans
+               ? MEGA_OK
+               : mega__fail(MEGA_ERR_NOMEM,
+                            "no memory for the spans of home %u", home->no);
+}
+
+void mega__span_drop_table(struct mega__home *home)
+{
+    free((void *)home->spans);
+    home->spans = NULL;
 }

@@ -37,10 +37,9 @@ struct mega__span *mega__span_new(struct mega__home *home, uint32_t no,
                                   enum mega__how how);
 void mega__span_delete(struct mega__span **span_p);
 
-/* Homes begin without a table of their own and end so; those of this host get
- * one. ASSUMPTION: no_table: its spans are deleted. */
-void mega__span_no_table(struct mega__home *home);
+/* Homes of this host have a table. ASSUMPTION: drop: its spans are deleted. */
 mega_status_t mega__span_make_table(struct mega__home *home); /* NOMEM */
+void mega__span_drop_table(struct mega__home *home);
 
 /* Maps a span that is met for the first time; NULL: there is none, or its
  * home is not on this host, or it cannot be mapped (see mega_errmsg). */
@@ -54,9 +53,12 @@ static inline struct mega__span *mega__span_of(struct mega__ctx *ctx,
     uint32_t home = mega__gptr_home(p), no = mega__gptr_span(p);
     if (__builtin_expect(home >= ctx->nhomes, 0))
         return NULL;
+    _Atomic(struct mega__span *) *spans = ctx->homes[home].spans;
+    if (__builtin_expect(!spans, 0))
+        return NULL;
     /* acquire pairs with the release in mega__span_meet */
     struct mega__span *span =
-        atomic_load_explicit(&ctx->homes[home].spans[no], memory_order_acquire);
+        atomic_load_explicit(&spans[no], memory_order_acquire);
     return __builtin_expect(span != NULL, 1) ? span
                                              : mega__span_meet(ctx, home, no);
 }

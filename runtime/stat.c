@@ -188,7 +188,7 @@ static mega_status_t describe(struct mega__ctx *ctx, struct mega__home *home,
     struct mega__request req = {.op = MEGA__ASK_HOME, .home = home->no};
     mega_status_t st;
     s->home = (int)home->no;
-    s->server = home->server;
+    s->server = mega__home_server(ctx, home->no);
     s->local = home->local;
     if (!home->local) {
         st = mega__agent_ask(ctx, home, &req);

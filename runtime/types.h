@@ -37,6 +37,7 @@ struct mega__view;
 struct mega__origin;
 struct mega__seg;
 struct mega__seg_home;
+struct mega__roll;
 struct mega__agent;
 struct mega__request;
 
@@ -79,11 +80,12 @@ struct mega__span {
     _Atomic(struct mega__slab *) *slabs;
 };
 
+/* A rank keeps a place for each home of the job, but touches those it meets. */
 struct mega__home {
     uint32_t no;
-    int server;   /* rank; -1: absent (degraded.h) */
-    bool local;   /* this host maps it: spans and block are valid */
-    bool serving; /* this rank is the server */
+    _Atomic bool met; /* set up: see roll.h */
+    bool local;       /* this host maps it: spans and block are valid */
+    bool serving;     /* this rank is the server */
     enum mega__how how;
     mega_domain_t domain;
     int lock_fd;                    /* -1: not held */
@@ -91,9 +93,8 @@ struct mega__home {
     struct mega__seg_home *seg;     /* what the ranks of the host share */
     struct mega__pool **pools;      /* by pool number; under ctx->map_lock */
     uint32_t npools, pools_room;
-    /* [MEGA__SPANS_MAX]; far homes share one that stays empty, for a rank
-     * knows all homes of the job and reaches few. */
-    _Atomic(struct mega__span *) *spans;
+    _Atomic(struct mega__span *)
+        *spans; /* [MEGA__SPANS_MAX]; NULL: not local */
     /* Of a far home, instead: [MEGA__SPANS_MAX], made when it is needed. */
     _Atomic(_Atomic(struct mega__span *) *) far;
 };
@@ -218,13 +219,26 @@ struct mega__arena {
     _Atomic(struct mega__arena *) *mine; /* that thread's mega__arena_mine */
 };
 
-/* ---- Regions ---- */
+/* ---- What the ranks of a host hold once (seg.h) ---- */
 
+struct mega__shared {
+    uint64_t bytes;
+};
+
+/* The raw runs of a region, in the order of home and start. */
 struct mega__raw_run {
     uint64_t start; /* region offset */
     uint64_t bytes;
     mega_gptr_t base;
 };
+
+struct mega__run_map {
+    struct mega__shared shared;
+    uint64_t nruns;
+    struct mega__raw_run runs[];
+};
+
+/* ---- Regions ---- */
 
 struct mega_region {
     struct mega_region *next; /* open handles of ctx */
@@ -233,8 +247,7 @@ struct mega_region {
     uint32_t line; /* of its record in home 0 */
     uint64_t bytes_per_home;
     char name[MEGA__NAME_BYTES];
-    struct mega__raw_run *runs; /* by home, then by start */
-    uint32_t *first_run;        /* [home]: index in runs; nhomes + 1 long */
+    struct mega__run_map *map; /* NULL: no bytes_per_home */
 };
 
 /* ---- The job ---- */
@@ -255,7 +268,8 @@ struct mega__ctx {
     bool readonly;    /* MEGALLOC_OPEN=degraded (degraded.h) */
     uint32_t nabsent; /* homes without a server: only if readonly */
     int my_home;      /* preferred by MEGA_ANY_HOME; -1: none local */
-    struct mega__home *homes;
+    struct mega__roll *roll;
+    struct mega__home *homes; /* by number; all 0: not met (roll.h) */
     struct mega__classes classes;
     mega_recovery_t recovery;
     bool fresh; /* created by this job */

@@ -3,22 +3,19 @@
 #include "whereabouts.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gptr.h"
 #include "home.h"
-#include "log.h"
+#include "roll.h"
 
 #define WORDS (sizeof((struct mega__home_block *)NULL)->next_host / 8)
 #define BYTES 6 /* of a name in a sealed word */
 
-_Static_assert(WORDS *BYTES < MEGA__WHERE_BYTES, "a name has an end");
-
-struct where {
-    uint32_t home;
-    char name[MEGA__WHERE_BYTES];
-};
+_Static_assert(WORDS *BYTES < MEGA__WHERE_BYTES &&
+                   WORDS * BYTES <=
+                       sizeof((struct mega__here *)NULL)->next_host,
+               "a name has an end");
 
 void mega__where_read(const struct mega__home_block *block,
                       char name[MEGA__WHERE_BYTES])
@@ -37,7 +34,7 @@ void mega__where_read(const struct mega__home_block *block,
 
 /* True: something was stored, and its flush has begun. */
 static bool tell(struct mega__ctx *ctx, const struct mega__home *home,
-                 const char name[MEGA__WHERE_BYTES])
+                 const char *name)
 {
     bool stored = false;
     for (size_t k = 0; k < WORDS; k++) {
@@ -52,49 +49,18 @@ static bool tell(struct mega__ctx *ctx, const struct mega__home *home,
     return stored;
 }
 
-static mega_status_t gather(struct mega__ctx *ctx, struct where **all_p,
-                            size_t *n_p)
-{
-    struct where *mine = calloc(ctx->nhomes + 1, sizeof *mine);
-    size_t n = 0, bytes = 0;
-    uint32_t i = 0;
-    void *all = NULL;
-    mega_status_t st = mega__boot_agree(
-        ctx->boot,
-        mine ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory to open"));
-    for (struct mega__home *home;
-         !st && (home = mega__home_next_served(ctx, &i)); n++) {
-        char host[64];
-        mega__conf_host(&ctx->conf, host, sizeof host);
-        mine[n].home = home->no;
-        memcpy(mine[n].name, host, WORDS * BYTES);
-    }
-    if (!st)
-        st = mega__boot_gather_all(ctx->boot, mine, n * sizeof *mine, &all,
-                                   &bytes);
-    free(mine);
-    *all_p = all;
-    *n_p = bytes / sizeof **all_p;
-    return st;
-}
-
 mega_status_t mega__where_write(struct mega__ctx *ctx)
 {
-    struct where *all;
-    size_t n;
     bool stored = false;
+    mega_status_t st = MEGA_OK;
     if (ctx->readonly || ctx->nhomes < 2)
         return MEGA_OK;
-    mega_status_t st = gather(ctx, &all, &n);
-    if (st)
-        return st;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t before = (all[i].home + ctx->nhomes - 1) % ctx->nhomes;
-        const struct mega__home *home = &ctx->homes[before];
-        if (home->serving && tell(ctx, home, all[i].name))
+    for (uint32_t i = 0; i < ctx->roll->nhere; i++) {
+        const struct mega__here *here = &mega__roll_here(ctx->roll)[i];
+        const struct mega__home *home = &ctx->homes[here->home];
+        if (home->serving && tell(ctx, home, here->next_host))
             stored = true;
     }
-    free(all);
     if (stored)
         st = mega__pool_drain(&ctx->flusher);
     return mega__boot_agree(ctx->boot, st);

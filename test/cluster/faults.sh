@@ -93,6 +93,15 @@ status=$?
 told "a job without a host that has a home: refused, and which is told" \
     "home 1 of 3 is missing: it was last on host h2"
 
+new_space
+lab run -n 3 "$build/test/cluster/degraded" make "$scratch/places" crash \
+    >/dev/null 2>&1 </dev/null
+lab kill 2
+output=$(MEGALLOC_OPEN=degraded lab run --hosts 1,3 -n 2 \
+    "$build/test/cluster/degraded" look "$scratch/places" 0 -1 2>&1 </dev/null)
+status=$?
+passed "a host was killed: MEGALLOC_OPEN=degraded reads what the others have"
+
 # ---- Links ----
 
 # cut_for SECONDS: during a build, which waits for the end of it.

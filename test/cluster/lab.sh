@@ -153,8 +153,11 @@ linked "is healed after it" yes
 "$build/launchers/lab" cut 2 --for 100 &
 cutter=$!
 until lab status | grep -q 'link down'; do sleep 0.05; done
+clock=$(ps -o pid= --ppid $cutter)
 kill -s TERM $cutter
 wait $cutter
+tap_empty "a cut that is interrupted leaves no process" \
+    "$(kill -s 0 $clock 2>/dev/null && ps -o args= -p $clock)"
 linked "or when it is interrupted" yes
 output=$(lab cut 1 --loss 100 2>&1)
 status=$?

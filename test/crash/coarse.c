@@ -8,6 +8,7 @@
 #include "directory.h"
 #include "log.h"
 #include "region.h"
+#include "roll.h"
 #include "test/lib/ops.h"
 #include "test/lib/report.h"
 #include "test/lib/scenario.h"
@@ -109,7 +110,7 @@ static void verify_region(struct mega__ctx *ctx, const struct scene *s)
 {
     uint32_t line;
     bool there =
-        mega__dir_region_find(&ctx->homes[0], "grid", &line) == MEGA_OK;
+        mega__dir_region_find(mega__home_at(ctx, 0), "grid", &line) == MEGA_OK;
     uint64_t known = s->v[0], bytes = 0;
     CHECK(!there || (known != NEVER && known != GONE), "the region is back");
     CHECK(there || known == NEVER || known == MAYBE || known == ENDING ||
@@ -163,8 +164,8 @@ static void roots(struct mega__ctx *ctx, int rank, struct scene *s)
                                 .arg = {OPS_DEFAULT, 0}};
     strcpy(req.text, "root-1");
     oracle_link(&s->o, 1, mega_null());
-    CHECK(mega__agent_ask(ctx, &ctx->homes[0], &req) == MEGA_OK, "remove: %s",
-          mega__errmsg_buffer());
+    CHECK(mega__agent_ask(ctx, mega__home_at(ctx, 0), &req) == MEGA_OK,
+          "remove: %s", mega__errmsg_buffer());
 }
 
 SCENARIO_TEST(crash, F11_runs, .nranks = 1, .act = runs)

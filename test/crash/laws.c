@@ -59,6 +59,12 @@ static void drain(struct mega__ctx *ctx, int rank, struct scene *s)
     step_drop(ctx, s, a);
     step_drain(ctx);
     oracle_set(&s->o, a, FATE_FREE);
+    unsigned c = step_take(ctx, s, 0, 64, 0);
+    step_drop(ctx, s, c); /* this thread keeps it at hand, over a drain */
+    step_drain(ctx);
+    unsigned d = step_take(ctx, s, 0, 64, 0);
+    step_drain(ctx);
+    oracle_set(&s->o, d, FATE_LIVE);
 }
 
 /* Each rank's stores, another's commit: none of them persists. */

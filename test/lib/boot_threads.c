@@ -16,7 +16,7 @@
 
 #include "log.h"
 
-enum call { BARRIER = 1, BCAST, ALLGATHER };
+enum call { BARRIER = 1, BCAST, GATHER, LEAST };
 
 struct shown { /* by one rank, for the time of one collective */
     enum call call;
@@ -47,6 +47,7 @@ struct mega__boot {
 struct boot_team {
     int nranks, nhosts;
     struct meeting all;
+    struct meeting firsts;
     struct meeting *hosts; /* [nhosts] */
     struct mega__boot *ranks;
     void **transports;
@@ -110,24 +111,37 @@ static mega_status_t peer_died(void)
     return mega__fail(MEGA_ERR_PEER, "a rank of the team has died");
 }
 
+/* out: NULL takes nothing. */
+static void take(const struct meeting *m, int me, void *out)
+{
+    const struct shown *mine = &m->shown[me];
+    if (!out || mine->n == 0)
+        return;
+    if (mine->call == BCAST && me != mine->root)
+        memcpy(out, m->shown[mine->root].in, mine->n);
+    for (int i = 0; i < m->count; i++) {
+        if (mine->call == GATHER)
+            memcpy((char *)out + (size_t)i * mine->n, m->shown[i].in, mine->n);
+        const int *value = m->shown[i].in;
+        if (mine->call == LEAST && (i == 0 || *value < *(int *)out))
+            *(int *)out = *value;
+    }
+}
+
 /* One collective: out gets what the call's kind says. */
 static mega_status_t together(struct meeting *m, int me, struct shown mine,
                               void *out)
 {
     m->shown[me] = mine;
     if (m->count == 1 && !m->broken) { /* nobody to wait for */
-        if (mine.call == ALLGATHER)
-            memcpy(out, mine.in, mine.n);
+        take(m, me, out);
         return MEGA_OK;
     }
     if (!meet(m))
         return peer_died();
     bool agreed = all_agree(m);
-    if (agreed && mine.call == BCAST && me != mine.root)
-        memcpy(out, m->shown[mine.root].in, mine.n);
-    if (agreed && mine.call == ALLGATHER)
-        for (int i = 0; i < m->count; i++)
-            memcpy((char *)out + (size_t)i * mine.n, m->shown[i].in, mine.n);
+    if (agreed)
+        take(m, me, out);
     if (!meet(m))
         return peer_died();
     if (!agreed)
@@ -168,6 +182,7 @@ struct boot_team *boot_team_new(int nranks, const int *hosts)
     for (int r = 0; r < nranks; r++)
         place_rank(team, r, hosts);
     team->nhosts = team->ranks[0].place.nhosts;
+    meeting_init(&team->firsts, team->nhosts);
     team->hosts = calloc((size_t)team->nhosts, sizeof *team->hosts);
     for (int r = 0; r < nranks; r++) {
         struct mega__boot *boot = &team->ranks[r];
@@ -187,6 +202,7 @@ void boot_team_free(struct boot_team **team_p)
     *team_p = NULL; /* may lie in what is freed now */
     for (int h = 0; h < team->nhosts; h++)
         meeting_end(&team->hosts[h]);
+    meeting_end(&team->firsts);
     meeting_end(&team->all);
     free(team->hosts);
     free(team->ranks);
@@ -202,6 +218,7 @@ void *boot_team_comm(struct boot_team *team, int rank)
 void boot_team_break(struct boot_team *team)
 {
     meeting_break(&team->all);
+    meeting_break(&team->firsts);
     for (int h = 0; h < team->nhosts; h++)
         meeting_break(&team->hosts[h]);
 }
@@ -286,11 +303,25 @@ mega_status_t mega__boot_bcast(struct mega__boot *boot, void *buf, size_t n,
                     (struct shown){BCAST, n, root, buf}, buf);
 }
 
-mega_status_t mega__boot_allgather(struct mega__boot *boot, const void *in,
-                                   size_t n, void *out)
+mega_status_t mega__boot_least(struct mega__boot *boot, int value, int *least_p)
 {
     return together(&boot->team->all, boot->place.rank,
-                    (struct shown){ALLGATHER, n, 0, in}, out);
+                    (struct shown){LEAST, sizeof value, 0, &value}, least_p);
+}
+
+mega_status_t mega__boot_host_gather(struct mega__boot *boot, const void *in,
+                                     size_t n, void *out)
+{
+    return together(boot->host, boot->place.host_rank,
+                    (struct shown){GATHER, n, 0, in},
+                    boot->place.host_rank == 0 ? out : NULL);
+}
+
+mega_status_t mega__boot_firsts_allgather(struct mega__boot *boot,
+                                          const void *in, size_t n, void *out)
+{
+    return together(&boot->team->firsts, boot->place.host,
+                    (struct shown){GATHER, n, 0, in}, out);
 }
 
 mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,

@@ -24,6 +24,7 @@
 #include "part.h"
 #include "report.h"
 #include "rma.h"
+#include "roll.h"
 #include "span.h"
 
 struct put { /* or an atomic */
@@ -134,7 +135,7 @@ static struct mega__ctx *server_of(struct mega__net *net, uint32_t home)
 {
     if (home >= net->ctx->nhomes)
         return NULL;
-    int rank = net->ctx->homes[home].server;
+    int rank = mega__home_server(net->ctx, home);
     struct mega__net *there = *boot_team_transport(net->team, rank);
     return there ? there->ctx : NULL;
 }

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "report.h"
 #include "rma.h"
+#include "roll.h"
 
 mega_status_t ops_alloc(struct mega__ctx *ctx, uint32_t region, int home,
                         size_t size, mega_gptr_t *p_p)
@@ -84,7 +85,7 @@ mega_gptr_t ops_root(struct mega__ctx *ctx, const char *name)
     struct mega__request req = {
         .op = MEGA__ASK_ROOT_MAKE, .home = 0, .arg = {OPS_DEFAULT, 0}};
     snprintf(req.text, sizeof req.text, "%s", name);
-    mega_status_t st = mega__agent_ask(ctx, &ctx->homes[0], &req);
+    mega_status_t st = mega__agent_ask(ctx, mega__home_at(ctx, 0), &req);
     CHECK(st == MEGA_OK, "root %s: %s", name, mega__errmsg_buffer());
     return st ? mega_null() : mega__dir_root_slot((uint32_t)req.result);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* scenario_work.c - see scenario_work.h. */
 #include "scenario_work.h"
+#include "roll.h"
 
 #include "check.h"
 #include "log.h"
@@ -63,6 +64,7 @@ void scenario_library_check(struct mega__ctx *ctx)
 {
     uint64_t bad;
     for (uint32_t h = 0; h < ctx->nhomes; h++)
-        if (mega__check_home(ctx, &ctx->homes[h], tell, NULL, &bad) != MEGA_OK)
+        if (mega__check_home(ctx, mega__home_at(ctx, h), tell, NULL, &bad) !=
+            MEGA_OK)
             tell(mega__errmsg_buffer(), NULL);
 }

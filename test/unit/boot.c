@@ -64,11 +64,9 @@ Test(boot, hosts_are_numbered_by_lowest_rank)
 static void exchange(struct mega__boot *boot, int rank)
 {
     for (int round = 0; round < 1000; round++) {
-        int mine = rank * 1000 + round, all[RANKS], told = -1;
-        CHECK(mega__boot_allgather(boot, &mine, sizeof mine, all) == MEGA_OK,
-              "allgather");
-        for (int r = 0; r < RANKS; r++)
-            CHECK(all[r] == r * 1000 + round, "round %d rank %d", round, r);
+        int mine = (rank + round) % RANKS * 1000 + round, least = -1, told = -1;
+        CHECK(mega__boot_least(boot, mine, &least) == MEGA_OK, "least");
+        CHECK(least == round, "round %d: least %d", round, least);
         if (rank == round % RANKS)
             told = round;
         CHECK(mega__boot_bcast(boot, &told, sizeof told, round % RANKS) ==
@@ -90,6 +88,16 @@ static void host_exchange(struct mega__boot *boot, int rank)
     CHECK(mega__boot_host_bcast(boot, &told, sizeof told) == MEGA_OK, "bcast");
     CHECK(told == 100 + p.host, "rank %d was told %d", rank, told);
     CHECK(mega__boot_host_barrier(boot) == MEGA_OK, "barrier");
+    int all[RANKS] = {-1, -1, -1, -1};
+    CHECK(mega__boot_host_gather(boot, &rank, sizeof rank, all) == MEGA_OK,
+          "gather");
+    if (p.host_rank > 0)
+        return;
+    CHECK(all[0] == p.host && all[1] == p.host + 2 && all[2] == -1, "%d, %d",
+          all[0], all[1]);
+    CHECK(mega__boot_firsts_allgather(boot, &rank, sizeof rank, all) == MEGA_OK,
+          "of the firsts");
+    CHECK(all[0] == 0 && all[1] == 1 && all[2] == -1, "%d, %d", all[0], all[1]);
 }
 
 Test(boot, host_collectives_stay_on_their_host)
@@ -135,17 +143,36 @@ static void gather(struct mega__boot *boot, int rank)
 {
     char mine[RANKS], *all = NULL;
     size_t n = 0;
+    const bool first = mega__boot_place(boot).host_rank == 0;
     memset(mine, 'a' + rank, sizeof mine);
-    CHECK(mega__boot_gather_all(boot, mine, (size_t)rank, (void **)&all, &n) ==
+    CHECK(mega__boot_gather(boot, mine, (size_t)rank, (void **)&all, &n) ==
               MEGA_OK,
           "gather");
-    CHECK(n == 6 && memcmp(all, "bccddd", 6) == 0, "%zu bytes", n);
+    if (first)
+        CHECK(n == 6 && memcmp(all, "ccbddd", 6) == 0, "%zu bytes", n);
+    else
+        CHECK(n == 0 && !all, "%zu bytes for all", n);
     free(all);
 }
 
 Test(boot, lengths_may_differ_when_gathering)
 {
-    on_ranks(NULL, gather);
+    on_ranks((const int[]){0, 1, 0, 1}, gather);
+}
+
+static void gather_nothing(struct mega__boot *boot, int rank)
+{
+    void *all = NULL;
+    size_t n = 1;
+    (void)rank;
+    CHECK(mega__boot_gather(boot, NULL, 0, &all, &n) == MEGA_OK, "gather");
+    CHECK(n == 0, "%zu bytes", n);
+    free(all);
+}
+
+Test(boot, nothing_can_be_gathered)
+{
+    on_ranks((const int[]){0, 1, 0, 2}, gather_nothing);
 }
 
 static void lose_a_rank(struct mega__boot *boot, int rank)

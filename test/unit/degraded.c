@@ -101,7 +101,7 @@ static void use(struct mega__ctx *ctx, int rank, void *arg)
           "%u homes, %u absent, epoch %llu", ctx->nhomes, ctx->nabsent,
           (unsigned long long)ctx->epoch);
     for (uint32_t h = 0; h < HOMES; h++) {
-        struct mega__home *home = &ctx->homes[h];
+        struct mega__home *home = mega__home_at(ctx, h);
         if (h == gone) {
             mega_status_t st = mega__rma_get(ctx, &number, chunk[h], 8);
             CHECK(st == MEGA_ERR_ABSENT, "get of an absent home: %d", st);

@@ -10,6 +10,7 @@
 #include "intent.h"
 #include "log.h"
 #include "rma.h"
+#include "roll.h"
 #include "slab.h"
 #include "stat.h"
 #include "test/lib/invariants.h"
@@ -329,7 +330,8 @@ static void none_live(struct mega__ctx *ctx, int rank, void *arg)
     _Atomic int n = 0;
     mega_gptr_t chunks[8];
     (void)arg;
-    OK(mega__stat_walk(ctx, &ctx->homes[rank], 0, count, (void *)&n, NULL));
+    OK(mega__stat_walk(ctx, mega__home_at(ctx, (uint32_t)rank), 0, count,
+                       (void *)&n, NULL));
     CHECK(n == 0, "%d chunks on home %d", n, rank);
     if (rank == 1)
         CHECK(chain(ctx, chunks) == 0, "the root is not null");
@@ -446,7 +448,8 @@ static void work(struct mega__ctx *ctx, int rank, void *arg)
     struct held held[HELD] = {{{0}, 0, 0}};
     uint64_t seed = (uint64_t)rank + 1, hole;
     (void)arg;
-    OK(mega__stat_room(ctx, &ctx->homes[rank], &free_before[rank], &hole));
+    OK(mega__stat_room(ctx, mega__home_at(ctx, (uint32_t)rank),
+                       &free_before[rank], &hole));
     world_barrier(ctx);
     for (unsigned i = 0; i < STEPS; i++) {
         struct held *h = &held[(medium_random(&seed) >> 25) % HELD];
@@ -475,8 +478,8 @@ static void nothing_left(struct mega__ctx *ctx, int rank, void *arg)
     (void)arg;
     if (ctx->homes[0].local) /* where the records of regions are */
         invariants_of_format(ctx);
-    mega__slab_reclaim(mega__arena(ctx), &ctx->homes[rank]);
-    OK(mega__stat_room(ctx, &ctx->homes[rank], &free, &hole));
+    mega__slab_reclaim(mega__arena(ctx), mega__home_at(ctx, (uint32_t)rank));
+    OK(mega__stat_room(ctx, mega__home_at(ctx, (uint32_t)rank), &free, &hole));
     CHECK(free == free_before[rank], "home %d: %llu bytes free, %llu before",
           rank, (unsigned long long)free,
           (unsigned long long)free_before[rank]);

@@ -11,6 +11,7 @@
 #include "intent.h"
 #include "log.h"
 #include "rma.h"
+#include "roll.h"
 #include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
 #include "test/lib/report.h"
@@ -257,7 +258,7 @@ static void alloc_to_a_lost_host(struct mega__ctx *ctx, int rank, void *arg)
         mega__the = NULL;
         CHECK(st == (why == MEGA_ERR_TIMEOUT ? why : MEGA_ERR_PEER), "%d", st);
         /* it stays reserved: nobody gets it, or the open would link it twice */
-        chunks[0] = kept_chunk(&ctx->homes[NEAR]);
+        chunks[0] = kept_chunk(mega__home_at(ctx, NEAR));
         for (unsigned i = 0; i < 100; i++) {
             OK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, &p));
             CHECK(p.v != chunks[0].v, "handed out again");

@@ -9,6 +9,7 @@
 #include "hot.h"
 #include "log.h"
 #include "rma.h"
+#include "roll.h"
 #include "slab.h"
 #include "stat.h"
 #include "test/lib/ops.h"
@@ -106,14 +107,15 @@ static void walk_own(struct mega__ctx *ctx, int rank, void *arg)
     if (rank != 0)
         return;
     make(ctx, 0);
-    OK(mega__stat_walk(ctx, &ctx->homes[1], 0, see, &s, &stop));
+    OK(mega__stat_walk(ctx, mega__home_at(ctx, 1), 0, see, &s, &stop));
     CHECK(s.count == kept() && s.strange == 0 && stop == 0,
           "%u chunks of %u, %u strange", s.count, kept(), s.strange);
     s = (struct seen){.ranks = 1, .stop_at = 5};
-    OK(mega__stat_walk(ctx, &ctx->homes[1], OPS_DEFAULT, see, &s, &stop));
+    OK(mega__stat_walk(ctx, mega__home_at(ctx, 1), OPS_DEFAULT, see, &s,
+                       &stop));
     CHECK(s.count == 5 && stop == 42, "stopped after %u by %d", s.count, stop);
     s = (struct seen){.ranks = 1};
-    OK(mega__stat_walk(ctx, &ctx->homes[1], 77, see, &s, &stop));
+    OK(mega__stat_walk(ctx, mega__home_at(ctx, 1), 77, see, &s, &stop));
     CHECK(s.count == 0, "%u chunks of a region that is not", s.count);
 }
 
@@ -135,7 +137,7 @@ static void walk_both(struct mega__ctx *ctx, int rank, void *arg)
     struct seen s = {.ranks = 2};
     (void)arg;
     settle(ctx, rank);
-    OK(mega__stat_walk(ctx, &ctx->homes[1], 0, see, &s, NULL));
+    OK(mega__stat_walk(ctx, mega__home_at(ctx, 1), 0, see, &s, NULL));
     CHECK(s.count == 2 * kept() && s.strange == 0,
           "rank %d: %u chunks of %u, %u strange", rank, s.count, 2 * kept(),
           s.strange);
@@ -156,8 +158,8 @@ static void compare_stats(struct mega__ctx *ctx, int rank, void *arg)
 {
     (void)arg;
     settle(ctx, rank);
-    OK(mega__stat_home(ctx, &ctx->homes[1], &stats[rank]));
-    OK(mega__stat_region(ctx, &ctx->homes[1], OPS_DEFAULT,
+    OK(mega__stat_home(ctx, mega__home_at(ctx, 1), &stats[rank]));
+    OK(mega__stat_region(ctx, mega__home_at(ctx, 1), OPS_DEFAULT,
                          &region_bytes[rank]));
     world_barrier(ctx);
     if (rank != 0)
@@ -208,7 +210,8 @@ static uint64_t look(struct mega__ctx *ctx, int rank, uint32_t home)
     uint64_t bad = 0;
     told[rank].n = 0;
     world_barrier(ctx);
-    OK(mega__check_home(ctx, &ctx->homes[home], tell, &told[rank], &bad));
+    OK(mega__check_home(ctx, mega__home_at(ctx, home), tell, &told[rank],
+                        &bad));
     CHECK(bad == told[rank].n, "rank %d was told %u of %llu", rank,
           told[rank].n, (unsigned long long)bad);
     world_barrier(ctx);
@@ -225,7 +228,7 @@ static uint64_t look(struct mega__ctx *ctx, int rank, uint32_t home)
  * the server puts it right again. */
 static void damage(struct mega__ctx *ctx, int rank, void *arg)
 {
-    struct mega__home *home = &ctx->homes[1];
+    struct mega__home *home = mega__home_at(ctx, 1);
     struct mega__span *span = NULL;
     uint64_t word = 0;
     uint32_t e = 0;

@@ -11,6 +11,7 @@
 #include "hot.h"
 #include "intent.h"
 #include "log.h"
+#include "roll.h"
 #include "stat.h"
 #include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
@@ -145,7 +146,7 @@ static void all_is_there(struct mega__ctx *ctx, int rank, void *arg)
     mega_home_stat_t s;
     (void)arg;
     if (rank == 0) {
-        OK(mega__stat_home(ctx, &ctx->homes[0], &s));
+        OK(mega__stat_home(ctx, mega__home_at(ctx, 0), &s));
         CHECK(s.live_chunks > 3000 &&
                   s.slabs < (s.live_chunks / 100 + 2) * MEGA__EXTENT,
               "%llu chunks, %llu bytes of slabs",

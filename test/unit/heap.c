@@ -10,6 +10,7 @@
 #include "intent.h"
 #include "log.h"
 #include "rma.h"
+#include "roll.h"
 #include "stat.h"
 #include "test/lib/invariants.h"
 #include "test/lib/ops.h"
@@ -123,7 +124,8 @@ static void all_is_back(struct mega__ctx *ctx, int rank, void *arg)
     (void)arg;
     for (uint32_t h = 0; rank == 0 && h < ctx->nhomes; h++) {
         mega_home_stat_t stat;
-        CHECK(mega__stat_home(ctx, &ctx->homes[h], &stat) == MEGA_OK, "stat");
+        CHECK(mega__stat_home(ctx, mega__home_at(ctx, h), &stat) == MEGA_OK,
+              "stat");
         CHECK(stat.live_chunks == 0 && stat.live_bytes == 0,
               "home %u: %llu chunks are left", h,
               (unsigned long long)stat.live_chunks);
@@ -212,7 +214,7 @@ static void sweep_between(struct mega__ctx *ctx, int rank, void *arg)
         OK(mega__hot_alloc(ctx, OPS_DEFAULT, 0, 64, &p[k]));
     for (int k = N / 2; k < N; k++)
         OK(mega__hot_free(ctx, p[k]));
-    mega__arena_trim(mega__arena(ctx), &ctx->homes[0]);
+    mega__arena_trim(mega__arena(ctx), mega__home_at(ctx, 0));
     for (int k = N / 2; k < N; k++) {
         OK(mega__hot_alloc(ctx, OPS_DEFAULT, 0, 64, &p[k]));
         for (int i = 0; i < k; i++)

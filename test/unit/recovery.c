@@ -44,7 +44,7 @@ static void look(struct mega__ctx *ctx, int rank, void *arg)
         told = ctx->recovery;
         invariants_of_format(ctx);
         invariants_of_recovery(ctx);
-        OK(mega__stat_home(ctx, &ctx->homes[0], &s));
+        OK(mega__stat_home(ctx, mega__home_at(ctx, 0), &s));
         bytes_free = s.free;
         chunks_live = s.live_chunks;
     }
@@ -320,8 +320,8 @@ static void half_make_a_region(struct mega__ctx *ctx, int rank, void *arg)
     uint32_t line, id;
     (void)arg;
     if (rank == 0)
-        OK(mega__dir_region_add(&ctx->homes[0], &ctx->flusher, "half", &line,
-                                &id));
+        OK(mega__dir_region_add(mega__home_at(ctx, 0), &ctx->flusher, "half",
+                                &line, &id));
     world_barrier(ctx);
 }
 
@@ -332,8 +332,8 @@ static void half_end_a_region(struct mega__ctx *ctx, int rank, void *arg)
     (void)arg;
     OK(mega__region_create(ctx, "half", 200000, &r));
     if (rank == 0) {
-        OK(mega__dir_region_find(&ctx->homes[0], "half", &line));
-        OK(mega__dir_region_set(&ctx->homes[0], &ctx->flusher, line,
+        OK(mega__dir_region_find(mega__home_at(ctx, 0), "half", &line));
+        OK(mega__dir_region_set(mega__home_at(ctx, 0), &ctx->flusher, line,
                                 MEGA__REC_DYING));
     }
     world_barrier(ctx);

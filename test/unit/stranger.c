@@ -16,6 +16,7 @@
 #include "log.h"
 #include "net.h"
 #include "part.h"
+#include "roll.h"
 #include "span.h"
 #include "test/lib/invariants.h"
 #include "test/lib/medium.h"
@@ -70,7 +71,7 @@ static void all_is_there(struct mega__ctx *ctx, int rank)
         OK(mega__chunk_usable(ctx, kept[i], &usable));
     }
     if (rank == 0)
-        OK(mega__check_home(ctx, &ctx->homes[0], NULL, NULL, &bad));
+        OK(mega__check_home(ctx, mega__home_at(ctx, 0), NULL, NULL, &bad));
     CHECK(rank != 0 || bad == 0, "%d violations", (int)bad);
     world_barrier(ctx);
 }
