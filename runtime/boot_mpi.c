@@ -34,7 +34,7 @@ struct mega__boot {
     void *at_end_arg;
     mega_status_t (*watch)(void *);
     void *watch_arg;
-    time_t watch_seconds;
+    uint64_t watch_ns;
     mega_status_t given_up; /* what the watch said, and its sentence */
     char given_up_text[MEGA__ERRMSG_MAX];
 };
@@ -268,7 +268,7 @@ void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
 {
     boot->watch = fn;
     boot->watch_arg = arg;
-    boot->watch_seconds = (time_t)seconds;
+    boot->watch_ns = seconds * 1000000000u;
 }
 
 static mega_status_t look_after_others(struct mega__boot *boot)
@@ -294,12 +294,25 @@ static mega_status_t may_call(const struct mega__boot *boot)
 }
 
 #define TESTS 64 /* before the clock is read */
+/* Who has waited so long sleeps in between, a hundredth of that, so that others
+ * have the processor. */
+#define AWAKE_NS 10000000u
+#define NAP_MAX_NS 1000000u
 
-static time_t now(void)
+static uint64_t now(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec;
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void rest(uint64_t waited)
+{
+    uint64_t ns = waited / 100 < NAP_MAX_NS ? waited / 100 : NAP_MAX_NS;
+    if (waited < AWAKE_NS)
+        sched_yield();
+    else
+        nanosleep(&(struct timespec){.tv_nsec = (long)ns}, NULL);
 }
 
 /* Waits for the end of what has begun with rc. */
@@ -307,23 +320,25 @@ static mega_status_t complete(struct mega__boot *boot, int rc,
                               MPI_Request *request, const char *what)
 {
     int done = 0;
-    time_t next = 0;
+    uint64_t began = 0, next = 0, t = 0;
     if (rc == MPI_SUCCESS && !boot->watch)
         return mpi_status(MPI_Wait(request, MPI_STATUS_IGNORE), what);
     for (unsigned tests = 1; rc == MPI_SUCCESS; tests++) {
         rc = MPI_Test(request, &done, MPI_STATUS_IGNORE);
         if (done)
             break;
-        if (tests % TESTS != 0)
+        if (tests % TESTS != 0 && t - began < AWAKE_NS)
             continue;
-        next = next ? next : now() + boot->watch_seconds;
-        if (now() >= next) {
+        t = now();
+        began = began ? began : t;
+        next = next ? next : t + boot->watch_ns;
+        if (t >= next) {
             mega_status_t st = look_after_others(boot);
             if (st)
                 return st;
             next = 0;
         }
-        sched_yield();
+        rest(t - began);
     }
     return mpi_status(rc, what);
 }

@@ -21,7 +21,7 @@
 #include "log.h"
 #include "net_ucx.h"
 
-#define SPINS 64             /* rounds before the processor is given away */
+#define SPINS 8              /* rounds before the processor is given away */
 #define YIELD_NS 2000000u    /* and this long before sleeping */
 #define NAP_MS 5             /* a sleep, at most */
 #define FORCE_NS 2000000000u /* for a closed link to end what it has */

@@ -14,7 +14,7 @@
 
 #define CALLS 2000
 #define WINDOW 16
-#define WINDOWS 8
+#define WINDOW_BYTES ((size_t)128 << 20) /* moved in a turn */
 #define ALLOCS 20000
 #define ASKS 1000
 #define BYTES 64
@@ -27,6 +27,7 @@ static mega_gptr_t polling; /* rank 1's: not 0, it calls MPI all the time */
 static mega_gptr_t chunk[ALLOCS];
 static char buffer[WINDOW << 20];
 static size_t piece; /* bytes of an operation of the windows */
+static int windows;  /* of a turn */
 
 /* ---- What is timed ---- */
 
@@ -116,7 +117,7 @@ static void mpi_adds(void)
 
 static void mega_put_windows(void)
 {
-    for (int k = 0; k < WINDOWS; k++) {
+    for (int k = 0; k < windows; k++) {
         for (size_t i = 0; i < WINDOW; i++) {
             BENCH_MUST(mega_put_nbi(mega_add(block, (int64_t)(i * piece)),
                                     buffer + i * piece, piece));
@@ -127,14 +128,14 @@ static void mega_put_windows(void)
 
 static void ucx_put_windows(void)
 {
-    for (int k = 0; k < WINDOWS; k++) {
+    for (int k = 0; k < windows; k++) {
         ucx_peer_puts(buffer, piece, WINDOW);
     }
 }
 
 static void mega_get_windows(void)
 {
-    for (int k = 0; k < WINDOWS; k++) {
+    for (int k = 0; k < windows; k++) {
         for (size_t i = 0; i < WINDOW; i++) {
             BENCH_MUST(mega_get_nbi(buffer + i * piece,
                                     mega_add(block, (int64_t)(i * piece)),
@@ -146,7 +147,7 @@ static void mega_get_windows(void)
 
 static void ucx_get_windows(void)
 {
-    for (int k = 0; k < WINDOWS; k++) {
+    for (int k = 0; k < windows; k++) {
         ucx_peer_gets(buffer, piece, WINDOW);
     }
 }
@@ -178,8 +179,9 @@ static void compare_windows(const char *name, size_t size, void (*mega)(void),
                             void (*ucx)(void))
 {
     double mega_s[BENCH_REPS], ucx_s[BENCH_REPS];
-    const double mb = 1e-6 * (double)size * WINDOW * WINDOWS;
+    const double mb = 1e-6 * (double)WINDOW_BYTES;
     piece = size;
+    windows = (int)(WINDOW_BYTES / WINDOW / size);
     bench_by_turns(mega, ucx, mega_s, ucx_s);
     print("net.%s.%s", name, "mega", mb / bench_median(mega_s, BENCH_REPS),
           "MB/s");
@@ -355,10 +357,43 @@ static void target(void)
     }
 }
 
-int main(void)
+/* ---- Latencies alone ---- */
+
+static void measure(const char *name, void (*mega)(void))
+{
+    double us[BENCH_REPS];
+    mega(); /* warm up */
+    for (int rep = 0; rep < BENCH_REPS; rep++) {
+        double begin = bench_now();
+        mega();
+        us[rep] = 1e6 / CALLS * (bench_now() - begin);
+    }
+    print("net.%s.%s", name, "mega_alone", bench_median(us, BENCH_REPS), "us");
+}
+
+/** As a program has them that uses nothing else. */
+static void latencies(void)
+{
+    BENCH_MUST(mega_init());
+    if (mega_rank() == 0) {
+        BENCH_MUST(mega_alloc(MEGA_DEFAULT, FAR_HOME, BYTES, &word));
+        measure("put8", mega_puts);
+        measure("get8", mega_gets);
+        measure("fadd8", mega_adds);
+    }
+    BENCH_MUST(mega_barrier());
+    BENCH_MUST(mega_finalize());
+}
+
+int main(int argc, char **argv)
 {
     uint64_t *base;
     MPI_Init(NULL, NULL);
+    if (argc > 1 && strcmp(argv[1], "latencies") == 0) {
+        latencies();
+        MPI_Finalize();
+        return 0;
+    }
     MPI_Win_allocate(4096, 8, MPI_INFO_NULL, MPI_COMM_WORLD, &base, &window);
     *base = 0;
     BENCH_MUST(mega_init());

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CALLS 500
+#define CALLS 2000
 #define REPS 7
 
 static long *word;
