@@ -70,6 +70,9 @@ static void measure(struct level *l)
 static mega_status_t make_room(struct level *l, const void *in, size_t n,
                                bool gets)
 {
+    if (l->widest > INT_MAX) /* on one host perhaps: all are to know */
+        return mega__fail(MEGA_ERR_TOO_BIG, "cannot gather %zu bytes at once",
+                          l->widest);
     l->mine = calloc(1, l->widest + 1);
     l->all = gets ? malloc(l->widest * l->count + 1) : NULL;
     if (!l->mine || (gets && !l->all))

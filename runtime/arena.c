@@ -145,6 +145,12 @@ struct mega__arena *mega__arena_find(struct mega__ctx *ctx)
         mega__fail(MEGA_ERR_NOMEM, "no memory for this thread's arena");
         return NULL;
     }
+    struct mega__arena *before = mega__arena_mine;
+    if (before != &mega__arena_none) { /* of another job: it resets no more */
+        pthread_mutex_lock(&before->ctx->arena_lock);
+        before->mine = NULL;
+        pthread_mutex_unlock(&before->ctx->arena_lock);
+    }
     mega__arena_mine = a;
     pthread_setspecific(exit_key, a);
     return a;

@@ -48,7 +48,8 @@ mega_status_t mega__boot_firsts_allgather(struct mega__boot *boot,
 
 /* While a collective waits for others, fn(arg) is called every few seconds by
  * the thread that waits, from the first so many seconds on. A status ends the
- * collective with it, and all that come later at once. fn NULL: no more. */
+ * collective with it, and all that come later at once. fn NULL: no more. The
+ * seconds of the last call also bound the end of MPI, if we have to end it. */
 void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
                       mega_status_t (*fn)(void *), void *arg);
 

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "boot_mpi_end.h"
 #include "log.h"
 
 #define HOST_NAME 256
@@ -42,6 +43,7 @@ struct mega__boot {
 static int end_keyval = MPI_KEYVAL_INVALID; /* of the process: MPI has one */
 static bool we_started_mpi;
 static bool spaces_closed = true;
+static uint64_t end_seconds; /* what a watch has allowed last; 0: no watch */
 
 static mega_status_t mpi_status(int rc, const char *what)
 {
@@ -62,7 +64,7 @@ static void end_mpi(void)
     int ended = 1;
     MPI_Finalized(&ended);
     if (!ended && spaces_closed)
-        MPI_Finalize();
+        mega__boot_mpi_end(end_seconds);
 }
 
 static mega_status_t start_mpi(void)
@@ -269,6 +271,7 @@ void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
     boot->watch = fn;
     boot->watch_arg = arg;
     boot->watch_ns = seconds * 1000000000u;
+    end_seconds = seconds;
 }
 
 static mega_status_t look_after_others(struct mega__boot *boot)

@@ -158,10 +158,12 @@ static size_t collect_runs(struct mega__ctx *ctx, uint32_t id,
     return n;
 }
 
-/* Where the raw runs of all homes lie; one copy per host. */
-static mega_status_t gather_runs(struct mega_region *r)
+/* Where the raw runs of all homes lie, bytes of each; one copy per host. */
+static mega_status_t gather_runs(struct mega_region *r, uint64_t of_each)
 {
     struct mega__ctx *ctx = r->ctx;
+    if (of_each == 0)
+        return MEGA_OK;
     size_t n = collect_runs(ctx, r->id, NULL), bytes = 0;
     struct mega__raw_run *mine = calloc(n + 1, sizeof *mine);
     void *all = NULL, *p = NULL;
@@ -272,7 +274,7 @@ static mega_status_t handle_new(struct mega__ctx *ctx, const char *name,
         r->line = d->line;
         r->bytes_per_home = d->bytes;
         strncpy(r->name, name, MEGA_NAME_MAX);
-        st = gather_runs(r);
+        st = gather_runs(r, d->bytes);
     }
     if (st) {
         if (r)
@@ -341,6 +343,7 @@ mega_status_t mega__region_create(struct mega__ctx *ctx, const char *name,
                                   uint64_t bytes, struct mega_region **r_p)
 {
     struct decision d = {.bytes = bytes};
+    struct mega_region *r = NULL;
     if (ctx->readonly)
         return mega__degraded_refuse();
     struct mega__home *home0 = home0_if_served(ctx);
@@ -356,11 +359,16 @@ mega_status_t mega__region_create(struct mega__ctx *ctx, const char *name,
     if (!st && home0)
         st = mega__dir_region_bytes(home0, &ctx->flusher, d.line, bytes);
     st = mega__boot_agree(ctx->boot, st);
+    if (!st)
+        st = handle_new(ctx, name, &d, &r);
     if (st)
         return undo_create(ctx, &d, st);
     st = set_state(ctx, d.line, MEGA__REC_LIVE);
     MEGA__CRASH(region_live);
-    return st ? st : handle_new(ctx, name, &d, r_p);
+    if (st)
+        mega__region_close(&r);
+    *r_p = r;
+    return st;
 }
 
 mega_status_t mega__region_open(struct mega__ctx *ctx, const char *name,
@@ -432,6 +440,8 @@ mega_status_t mega__region_grow(struct mega_region *r, uint64_t more)
     st = mega__boot_agree(ctx->boot, st);
     if (!st && want > reserved)
         st = reserve_all(ctx, r->id, reserved, want);
+    if (!st) /* may tell of more than there will be, if this fails */
+        st = gather_runs(r, want);
     if (!st && home0)
         st = mega__dir_region_bytes(home0, &ctx->flusher, r->line, want);
     st = mega__boot_agree(ctx->boot, st);
@@ -443,7 +453,7 @@ mega_status_t mega__region_grow(struct mega_region *r, uint64_t more)
         return mega__fail(st, "%s", text);
     }
     r->bytes_per_home = want;
-    return gather_runs(r);
+    return MEGA_OK;
 }
 
 mega_status_t mega__region_destroy(struct mega_region **r_p)

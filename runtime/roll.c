@@ -76,9 +76,10 @@ static mega_status_t make_homes(struct mega__ctx *ctx)
     for (uint32_t i = 0; !st && i < roll->nhere; i++) {
         uint32_t h = mega__roll_here(roll)[i].home;
         struct mega__home *home = mega__home_at(ctx, h);
-        home->local = true;
-        home->serving = roll->servers[h] == ctx->place.rank;
+        home->how = MEGA__HOW_NONE; /* until its medium is known */
         st = mega__span_make_table(home);
+        home->local = !st;
+        home->serving = !st && roll->servers[h] == ctx->place.rank;
     }
     return st;
 }

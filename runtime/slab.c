@@ -139,6 +139,8 @@ void mega__slab_delete(struct mega__arena *a, struct mega__slab *slab)
 
 void mega__slab_unnote(struct mega__slab *slab, uint32_t lines)
 {
+    if (slab->span->how == MEGA__HOW_NONE) /* never to be noted */
+        return;
     slab->noted &= ~lines;
     struct mega__bin *bin = slab->bin;
     if (!bin) /* not used yet, or no more */

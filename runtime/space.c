@@ -280,11 +280,28 @@ mega_status_t mega__space_commit(struct mega__ctx *ctx)
     return st ? st : mega__boot_agree(ctx->boot, write_served(ctx));
 }
 
+static mega_status_t too_late(void *arg)
+{
+    const struct mega__ctx *ctx = arg;
+    return mega__fail(MEGA_ERR_TIMEOUT,
+                      "not all ranks came to the end of the space within %llu "
+                      "s (MEGALLOC_TIMEOUT): one is stopped, or lost",
+                      (unsigned long long)ctx->conf.timeout.v.number);
+}
+
+/* From here on who gets through first may answer no more, so it is not asked.
+ */
+static void end_watch(struct mega__ctx *ctx)
+{
+    if (ctx->net)
+        mega__boot_watch(ctx->boot, ctx->conf.timeout.v.number, too_late, ctx);
+}
+
 /* All is durable everywhere, then a home is marked clean. */
 static mega_status_t end_cleanly(struct mega__ctx *ctx)
 {
     if (ctx->readonly) { /* others may still read what is served here */
-        mega__boot_watch(ctx->boot, 0, NULL, NULL); /* as below */
+        end_watch(ctx);
         return mega__boot_barrier(ctx->boot);
     }
     mega__arena_give_up_all(ctx);
@@ -296,8 +313,7 @@ static mega_status_t end_cleanly(struct mega__ctx *ctx)
         st = mega__pool_drain(&ctx->flusher);
         MEGA__CRASH(clean_some);
     }
-    /* who gets through first may answer no more */
-    mega__boot_watch(ctx->boot, 0, NULL, NULL);
+    end_watch(ctx);
     return mega__boot_agree(ctx->boot, st);
 }
 

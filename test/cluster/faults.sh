@@ -80,6 +80,11 @@ n=$(grep -c '^told: rank [02]: ' <<<"$output")
 ((n == 2 && status != 124)) && [[ $output == *"rank 1 on host h2"* ]]
 status=$?
 passed "a rank does not come to a barrier, for it is stopped: all are told"
+new_space
+output=$(lab run -n 3 "$program" leave "$scratch" 2>&1 </dev/null)
+status=$?
+told "a rank does not come to the end of MPI, for it is stopped: the job ends" \
+    "rank 1 does not come to the end of the job"
 program=$textindex_program
 
 hit lab kill 2

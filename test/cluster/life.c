@@ -3,6 +3,7 @@
 #include "rank.h"
 
 #include <mpi.h>
+#include <pthread.h>
 #include <signal.h>
 
 #include "megalloc_mpi.h"
@@ -227,6 +228,77 @@ static void thread(int argc, char **argv)
     MPI_Finalize();
 }
 
+/* ---- Threads that outlive a job ---- */
+
+enum { LEAVES_BETWEEN, LEAVES_LATER, GOES_ON, THREADS, CHUNKS = 500 };
+static pthread_barrier_t all_meet, others_meet;
+
+static void churn(uint64_t tag)
+{
+    static _Thread_local mega_gptr_t p[CHUNKS];
+    uint64_t seen;
+    for (int i = 0; i < CHUNKS; i++) {
+        MUST(mega_alloc(MEGA_DEFAULT, mega_my_home(), 64, &p[i]));
+        MUST(mega_put(p[i], &tag, sizeof tag));
+        if (i % 3 != 0)
+            continue;
+        MUST(mega_free(p[i]));
+        MUST(mega_alloc(MEGA_DEFAULT, mega_my_home(), 64, &p[i]));
+        MUST(mega_put(p[i], &tag, sizeof tag));
+    }
+    for (int i = 0; i < CHUNKS; i++) {
+        MUST(mega_get(&seen, p[i], sizeof seen));
+        HOLDS(seen == tag);
+        MUST(mega_free(p[i]));
+    }
+}
+
+static void *over_two_jobs(void *arg)
+{
+    const uint64_t kind = (uint64_t)(uintptr_t)arg;
+    mega_gptr_t p = mega_null();
+    churn(kind);
+    pthread_barrier_wait(&all_meet);
+    pthread_barrier_wait(&all_meet); /* the job has ended */
+    REFUSED(MEGA_ERR_STATE, mega_alloc(MEGA_DEFAULT, 0, 64, &p));
+    REFUSED(MEGA_ERR_STATE, mega_free(p));
+    if (kind == LEAVES_BETWEEN)
+        return NULL;
+    pthread_barrier_wait(&others_meet);
+    pthread_barrier_wait(&others_meet); /* there is another */
+    for (int turn = 0; kind == GOES_ON && turn < 20; turn++)
+        churn(100 + kind);
+    return NULL;
+}
+
+/* outlive: threads that end between two jobs, in the second without a call, and
+ * after work in it. */
+static void outlive(int argc, char **argv)
+{
+    pthread_t thread[THREADS];
+    (void)argc, (void)argv;
+    pthread_barrier_init(&all_meet, NULL, THREADS + 1);
+    pthread_barrier_init(&others_meet, NULL, THREADS);
+    MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &(int){0});
+    MUST(mega_init());
+    for (uintptr_t k = 0; k < THREADS; k++)
+        HOLDS(pthread_create(&thread[k], NULL, over_two_jobs, (void *)k) == 0);
+    pthread_barrier_wait(&all_meet);
+    MUST(mega_finalize());
+    pthread_barrier_wait(&all_meet);
+    HOLDS(pthread_join(thread[LEAVES_BETWEEN], NULL) == 0);
+    pthread_barrier_wait(&others_meet);
+    MUST(mega_init());
+    pthread_barrier_wait(&others_meet);
+    for (int turn = 0; turn < 20; turn++)
+        churn(50);
+    HOLDS(pthread_join(thread[LEAVES_LATER], NULL) == 0);
+    HOLDS(pthread_join(thread[GOES_ON], NULL) == 0);
+    rank_check_all();
+    MUST(mega_finalize());
+    MPI_Finalize();
+}
+
 /* ---- Locks that nobody gives back ---- */
 
 static mega_gptr_t lock_at(uint64_t i)
@@ -351,10 +423,10 @@ static void open_once(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
-        {"make", make},      {"look", look}, {"two", two},
-        {"again", again},    {"sub", sub},   {"end", end},
-        {"ended", ended},    {"take", take}, {"taken", taken},
-        {"domain", domain},  {"hold", hold}, {"thread", thread},
-        {"open", open_once}, {NULL, NULL}};
+        {"make", make},       {"look", look},      {"two", two},
+        {"again", again},     {"sub", sub},        {"end", end},
+        {"ended", ended},     {"take", take},      {"taken", taken},
+        {"outlive", outlive}, {"domain", domain},  {"hold", hold},
+        {"thread", thread},   {"open", open_once}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

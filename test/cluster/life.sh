@@ -45,6 +45,7 @@ passes "and the next job has the data" 2 life ended x
 new_space
 passes "MPI started with MPI_THREAD_SINGLE" 2 life thread single
 passes "MPI started with MPI_THREAD_FUNNELED" 2 life thread funneled
+passes "threads outlive a job" 2 life outlive
 
 # ---- Killed with locks held ----
 

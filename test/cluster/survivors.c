@@ -6,6 +6,7 @@
  * true in the next job.
  */
 #include <fcntl.h>
+#include <signal.h>
 
 #include "rank.h"
 
@@ -101,6 +102,20 @@ static void meet(int argc, char **argv)
     is_told(rank, st);
 }
 
+/* leave DIR: the victim is stopped when the space is closed, MPI is not. */
+static void leave(int argc, char **argv)
+{
+    HOLDS(argc == 1);
+    MUST(mega_init());
+    const int rank = mega_rank();
+    MUST(mega_finalize());
+    if (rank == VICTIM) {
+        say(argv[0], "ready-0");
+        say(argv[0], "ready-2");
+        raise(SIGSTOP);
+    }
+}
+
 /* look DIR */
 static void look(int argc, char **argv)
 {
@@ -123,7 +138,10 @@ static void look(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {
-        {"write", write_words}, {"meet", meet}, {"look", look}, {NULL, NULL}};
+    static const struct rank_case cases[] = {{"write", write_words},
+                                             {"meet", meet},
+                                             {"leave", leave},
+                                             {"look", look},
+                                             {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

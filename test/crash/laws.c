@@ -67,6 +67,19 @@ static void drain(struct mega__ctx *ctx, int rank, struct scene *s)
     oracle_set(&s->o, d, FATE_LIVE);
 }
 
+/* A line of marks is persisted while this thread keeps a chunk of it at hand,
+ * which it then hands out again. */
+static void hand_out_again(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    (void)rank;
+    unsigned a = step_take(ctx, s, 0, 64, 40), b = step_take(ctx, s, 0, 64, 0);
+    step_drop(ctx, s, b);
+    step_keep(ctx, s, a);
+    unsigned c = step_take(ctx, s, 0, 64, 0);
+    step_drain(ctx);
+    oracle_set(&s->o, c, FATE_LIVE);
+}
+
 /* Each rank's stores, another's commit: none of them persists. */
 static void commit(struct mega__ctx *ctx, int rank, struct scene *s)
 {
@@ -264,6 +277,7 @@ static void build_on_it(struct mega__ctx *ctx, int rank, struct scene *s)
 
 SCENARIO_TEST(laws, L1_persist, .nranks = 1, .act = persist)
 SCENARIO_TEST(laws, L1_drain, .nranks = 1, .act = drain)
+SCENARIO_TEST(laws, L1_handed_out_again, .nranks = 1, .act = hand_out_again)
 SCENARIO_TEST(laws, L1_commit, .nranks = 2, .setup = two_slots, .act = commit,
               .thin = 2)
 SCENARIO_TEST(laws, L2_durable_data_is_allocated, .nranks = 2,
