@@ -28,7 +28,7 @@ hit waited_for
 told "a rank is killed while others wait for it: the job ends" "${lost[@]}"
 whole "a rank is killed while others wait for it"
 
-hit ranks_on 2 STOP
+hit stop_ranks 2
 told "a rank is stopped: the job ends, and names it" "on host h2" "on node h2"
 whole "a rank is stopped"
 

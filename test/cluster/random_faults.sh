@@ -37,7 +37,7 @@ the_launcher() {
 }
 stopped_ranks() {
     what="the ranks of h$host are stopped"
-    ranks_on "$host" STOP
+    stop_ranks "$host"
 }
 cut_shortly() {
     what="the link of h$host is cut for 1 s"

@@ -180,3 +180,19 @@ ranks_on() { # HOST SIGNAL [MOST]: to its ranks, all or so many
             { kill -s "$1" "${p#/proc/}" && n=$((n - 1)); }; done' \
         sh "$2" "${3:--1}" "${program##*/}"
 }
+
+# stop_ranks HOST: of the job that runs. Those that had left MPI keep nobody but
+# the launcher: when all others have ended they are let go on.
+stop_ranks() {
+    local until=$((SECONDS + 3 * MEGALLOC_TIMEOUT)) other others
+    ranks_on "$1" STOP
+    while ((SECONDS < until)) && kill -s 0 "$job" 2>/dev/null; do
+        sleep 0.3
+        others=''
+        for other in 1 2 3; do
+            [[ $other == "$1" ]] || others+=$(lab on $other \
+                sh -c 'grep -lxs "$1" /proc/[0-9]*/comm' sh "${program##*/}")
+        done
+        [[ $others ]] || { ranks_on "$1" CONT; return; }
+    done
+}
