@@ -137,11 +137,24 @@ void mega__slab_delete(struct mega__arena *a, struct mega__slab *slab)
     a->spare_slabs = slab;
 }
 
+/* The line is on its way to the medium: processors that let go of it meanwhile
+ * need it back for the next mark, and cannot flush it again before. */
+static void leave_line(struct mega__slab *slab)
+{
+    const unsigned next = slab->line ^ 1u;
+    if (!slab->avail[next])
+        return;
+    slab->line = (uint16_t)next;
+    __builtin_prefetch((const void *)&slab->marks[next * MEGA__LINE], 1);
+}
+
 void mega__slab_unnote(struct mega__slab *slab, uint32_t lines)
 {
     if (slab->span->how == MEGA__HOW_NONE) /* never to be noted */
         return;
     slab->noted &= ~lines;
+    if (lines >> slab->line & 1 && !slab->far)
+        leave_line(slab);
     struct mega__bin *bin = slab->bin;
     if (!bin) /* not used yet, or no more */
         return;
