@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "home.h"
 #include "log.h"
@@ -63,15 +64,19 @@ static mega_status_t write_roll(struct mega__ctx *ctx, uint32_t nhomes,
 
 /* ---- What a rank makes of it ---- */
 
-/* calloc: the places of homes that are never met are never touched. */
+/* mmap: the places of homes that are never met are never touched; calloc may
+ * clear what it has had before. */
 static mega_status_t make_homes(struct mega__ctx *ctx)
 {
     struct mega__roll *roll = ctx->roll;
     mega_status_t st = MEGA_OK;
-    ctx->homes = calloc(roll->nhomes, sizeof *ctx->homes);
-    if (!ctx->homes)
+    void *places =
+        mmap(NULL, roll->nhomes * sizeof *ctx->homes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (places == MAP_FAILED)
         return mega__fail(MEGA_ERR_NOMEM, "no memory for %u homes",
                           roll->nhomes);
+    ctx->homes = places;
     ctx->nhomes = roll->nhomes;
     for (uint32_t i = 0; !st && i < roll->nhere; i++) {
         uint32_t h = mega__roll_here(roll)[i].home;
@@ -112,7 +117,8 @@ void mega__roll_drop(struct mega__ctx *ctx)
         mega__home_close(home);
         mega__span_drop_table(home);
     }
-    free(ctx->homes);
+    if (ctx->homes)
+        munmap(ctx->homes, ctx->nhomes * sizeof *ctx->homes);
     ctx->homes = NULL;
     ctx->nhomes = 0;
     mega__seg_unshare(ctx->roll);

@@ -102,7 +102,7 @@ Test(roll, a_rank_holds_only_the_homes_that_it_meets)
                 HOMES, (size_t)ctx->roll->shared.bytes >> 10,
                 HOMES * sizeof *ctx->homes >> 10, before, after, MET);
     cr_assert_leq(before, 16u);
-    cr_assert_leq(after, before + MET);
+    cr_assert_leq(after, before + 2 * MET); /* a place may lie on two */
 }
 
 Test(roll, an_absent_home_has_no_server)
