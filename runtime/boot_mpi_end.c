@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * boot_mpi_end.c - see boot_mpi_end.h. MPI_Finalize waits for ever for a rank
- * that is stopped, or behind a link that is cut. So each rank first hears of
- * the next one that it has come, and can name it if it has not; what happens
- * later, a thread bounds. The process is at its end already: its data is
- * durable, its exit handlers have run.
+ * boot_mpi_end.c - see boot_mpi_end.h. A rank may have much to do between
+ * mega_finalize and its exit, so the others wait for it, and name it if it is
+ * long. When all have come nobody has anything to do but to leave: a rank that
+ * is stopped then would keep the others in MPI_Finalize for ever, so a thread
+ * bounds that. The process is at its end already: its data is durable, its
+ * exit handlers have run.
  */
 #include "boot_mpi_end.h"
 
@@ -27,40 +28,42 @@ static time_t now(void)
     return ts.tv_sec;
 }
 
-/* False: it does not. */
-static bool next_comes(uint64_t seconds)
+/* All ranks have come. */
+static void meet(uint64_t seconds)
 {
     const struct timespec nap = {.tv_nsec = NAP_NS};
-    const time_t until = now() + (time_t)seconds + 1;
-    static char mine, theirs; /* MPI may still write there */
-    int rank, ranks, done = 0;
-    MPI_Request request[2];
-    MPI_Status status[2]; /* MPICH's MPI_STATUSES_IGNORE is a warning */
+    const time_t late = now() + (time_t)seconds;
+    char mine = 0, theirs;
+    int rank, ranks, all = 0, came = 0;
+    bool told = false;
+    MPI_Request barrier, request[2];
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
     const int next = (rank + 1) % ranks, before = (rank + ranks - 1) % ranks;
     MPI_Irecv(&theirs, 1, MPI_BYTE, next, TAG, MPI_COMM_WORLD, &request[0]);
     MPI_Isend(&mine, 1, MPI_BYTE, before, TAG, MPI_COMM_WORLD, &request[1]);
-    while (!done) {
-        MPI_Testall(2, request, &done, status);
-        if (done)
-            break;
-        if (now() >= until) {
-            mega__log(MEGA__LOG_ERROR,
-                      "rank %d does not come to the end of the job: it is "
-                      "stopped, or lost. Rank %d leaves without it; the space "
-                      "is closed, nothing is lost",
-                      next, rank);
-            return false;
+    MPI_Ibarrier(MPI_COMM_WORLD, &barrier);
+    while (!all || !came) {
+        if (!came)
+            MPI_Test(&request[0], &came, MPI_STATUS_IGNORE);
+        if (!all)
+            MPI_Test(&barrier, &all, MPI_STATUS_IGNORE);
+        if (!came && !told && now() >= late) {
+            mega__log(MEGA__LOG_WARN,
+                      "rank %d has not come to the end of the job: it is "
+                      "waited for. The space is closed, nothing is lost",
+                      next);
+            told = true;
         }
-        nanosleep(&nap, NULL);
+        if (!all || !came)
+            nanosleep(&nap, NULL);
     }
-    return true;
+    MPI_Wait(&request[1], MPI_STATUS_IGNORE);
 }
 
 static void *leave_late(void *arg)
 {
-    sleep((unsigned)*(uint64_t *)arg + 2); /* who can name it is first */
+    sleep((unsigned)*(uint64_t *)arg);
     mega__log(MEGA__LOG_ERROR,
               "MPI_Finalize does not return: a rank is stopped, or lost. This "
               "one leaves without; the space is closed, nothing is lost");
@@ -72,8 +75,8 @@ void mega__boot_mpi_end(uint64_t seconds)
     static uint64_t limit;
     pthread_t thread;
     limit = seconds;
-    if (seconds > 0 && !next_comes(seconds))
-        return;
+    if (seconds > 0)
+        meet(seconds);
     if (seconds > 0 && pthread_create(&thread, NULL, leave_late, &limit) == 0)
         pthread_detach(thread);
     MPI_Finalize();

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-/* MPI_Finalize, by all ranks, at exit. seconds: after which a rank does not
- * wait for one that does not come, says so, and leaves without, so that the
+/* MPI_Finalize, by all ranks, at exit. seconds: after which a rank that has not
+ * come is named, and, when all have come, a rank leaves without, so that the
  * launcher ends the job; 0: it waits for ever. */
 void mega__boot_mpi_end(uint64_t seconds);
 

@@ -301,8 +301,9 @@ static void end_watch(struct mega__ctx *ctx)
 static mega_status_t end_cleanly(struct mega__ctx *ctx)
 {
     if (ctx->readonly) { /* others may still read what is served here */
+        mega_status_t st = mega__boot_barrier(ctx->boot);
         end_watch(ctx);
-        return mega__boot_barrier(ctx->boot);
+        return mega__boot_agree(ctx->boot, st);
     }
     mega__arena_give_up_all(ctx);
     mega_status_t st = mega__space_commit(ctx);
