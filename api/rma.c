@@ -104,15 +104,14 @@ mega_status_t mega_quiet(void)
     return mega__rma_quiet(ctx);
 }
 
-/* What must be true before an atomic operation. */
-static inline mega_status_t before_amo(struct mega__ctx *ctx, unsigned flags,
-                                       mega_gptr_t p)
+/* What must be true before an atomic operation. On one host the operation is
+ * itself a fence; over several, what is under way may go anywhere (L3). */
+static inline mega_status_t before_amo(struct mega__ctx *ctx, unsigned flags)
 {
     if (__builtin_expect(!ctx, 0))
         return mega__api_closed();
-    return flags & MEGA_AMO_RELEASE && mega__rma_is_remote(ctx, p)
-               ? mega__rma_quiet(ctx)
-               : MEGA_OK;
+    return flags & MEGA_AMO_RELEASE && ctx->net ? mega__rma_quiet(ctx)
+                                                : MEGA_OK;
 }
 
 mega_status_t mega_amo(mega_amo_op_t op, unsigned flags, size_t size,
@@ -120,7 +119,7 @@ mega_status_t mega_amo(mega_amo_op_t op, unsigned flags, size_t size,
                        uint64_t *old_p)
 {
     struct mega__ctx *ctx = mega__the;
-    mega_status_t st = before_amo(ctx, flags, p);
+    mega_status_t st = before_amo(ctx, flags);
     return st ? st : mega__rma_amo(ctx, op, size, p, value, compare, old_p);
 }
 
@@ -129,7 +128,7 @@ mega_status_t mega_amo_nbi(mega_amo_op_t op, unsigned flags, size_t size,
                            uint64_t *old_p)
 {
     struct mega__ctx *ctx = mega__the;
-    mega_status_t st = before_amo(ctx, flags, p);
+    mega_status_t st = before_amo(ctx, flags);
     return st ? st : mega__rma_amo_nbi(ctx, op, size, p, value, compare, old_p);
 }
 

@@ -229,8 +229,11 @@ void mega__arena_drop_region(struct mega__ctx *ctx, uint32_t region)
     pthread_mutex_unlock(&ctx->arena_lock);
 }
 
+/* The caller has an arena before the lock is held: the net asks for one. */
 void mega__arena_give_up_all(struct mega__ctx *ctx)
 {
+    if (!mega__arena(ctx))
+        return; /* slabs stay owned: the next open settles that */
     pthread_mutex_lock(&ctx->arena_lock);
     for (struct mega__arena *a = ctx->arenas; a; a = a->next)
         give_up_heaps(a);
@@ -241,6 +244,8 @@ mega_status_t mega__arena_drain_all(struct mega__ctx *ctx,
                                     struct mega__flusher *f)
 {
     mega_status_t st = MEGA_OK;
+    if (!mega__arena(ctx)) /* see above */
+        return MEGA_ERR_NOMEM;
     pthread_mutex_lock(&ctx->arena_lock);
     for (struct mega__arena *a = ctx->arenas; a; a = a->next) {
         mega_status_t sent = mega__far_send_all(a);

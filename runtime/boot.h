@@ -53,6 +53,10 @@ mega_status_t mega__boot_firsts_allgather(struct mega__boot *boot,
 void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
                       mega_status_t (*fn)(void *), void *arg);
 
+/* The status with which the watch has ended a collective, and its sentence;
+ * MEGA_OK: it has not. Any thread may ask. */
+mega_status_t mega__boot_given_up(const struct mega__boot *boot);
+
 /* Calls fn(arg) when MPI is about to end and the job has not left. */
 void mega__boot_at_end(struct mega__boot *boot, void (*fn)(void *), void *arg);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * boot_mpi.c - start-up and collectives by MPI. MPI is used here only, never
- * on the data path. If nobody has started MPI we do, and end it at exit; an
- * attribute on MPI_COMM_SELF, whose delete callback MPI calls at the start of
- * MPI_Finalize (MPI-4.0, 11.2.4), closes a space that the program left open.
+ * on the data path. If nobody has started MPI we do, and end it at exit
+ * (boot_mpi_end.c); an attribute on MPI_COMM_SELF, whose delete callback MPI
+ * calls at the start of MPI_Finalize (MPI-4.0, 11.2.4), closes a space that the
+ * program left open.
  *
  * MPI waits for ever for a process that is stopped, or behind a link that is
  * cut. So collectives are begun and then tested, and who waits looks after the
@@ -15,6 +16,7 @@
 #include <limits.h>
 #include <mpi.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -36,7 +38,7 @@ struct mega__boot {
     mega_status_t (*watch)(void *);
     void *watch_arg;
     uint64_t watch_ns;
-    mega_status_t given_up; /* what the watch said, and its sentence */
+    _Atomic int given_up; /* what the watch said; its sentence is there first */
     char given_up_text[MEGA__ERRMSG_MAX];
 };
 
@@ -44,6 +46,7 @@ static int end_keyval = MPI_KEYVAL_INVALID; /* of the process: MPI has one */
 static bool we_started_mpi;
 static bool spaces_closed = true;
 static uint64_t end_seconds; /* what a watch has allowed last; 0: no watch */
+static bool end_tells;       /* of its host's ranks this one does */
 
 static mega_status_t mpi_status(int rc, const char *what)
 {
@@ -64,7 +67,7 @@ static void end_mpi(void)
     int ended = 1;
     MPI_Finalized(&ended);
     if (!ended && spaces_closed)
-        mega__boot_mpi_end(end_seconds);
+        mega__boot_mpi_end(end_seconds, end_tells);
 }
 
 static mega_status_t start_mpi(void)
@@ -272,20 +275,29 @@ void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
     boot->watch_arg = arg;
     boot->watch_ns = seconds * 1000000000u;
     end_seconds = seconds;
+    end_tells = boot->place.host_rank == 0;
 }
 
 static mega_status_t look_after_others(struct mega__boot *boot)
 {
-    boot->given_up = boot->watch(boot->watch_arg);
-    memcpy(boot->given_up_text, mega__errmsg_buffer(), MEGA__ERRMSG_MAX);
-    return boot->given_up;
+    mega_status_t st = boot->watch(boot->watch_arg);
+    if (st)
+        memcpy(boot->given_up_text, mega__errmsg_buffer(), MEGA__ERRMSG_MAX);
+    atomic_store(&boot->given_up, st);
+    return st;
+}
+
+mega_status_t mega__boot_given_up(const struct mega__boot *boot)
+{
+    mega_status_t st = (mega_status_t)atomic_load(&boot->given_up);
+    return st ? mega__fail(st, "%s", boot->given_up_text) : MEGA_OK;
 }
 
 static mega_status_t may_call(const struct mega__boot *boot)
 {
     int main_thread = 1;
     if (boot->given_up)
-        return mega__fail(boot->given_up, "%s", boot->given_up_text);
+        return mega__boot_given_up(boot);
     if (!boot->main_thread_only)
         return MEGA_OK;
     MPI_Is_thread_main(&main_thread);

@@ -3,6 +3,7 @@
 #ifndef MEGA__CHUNK_H
 #define MEGA__CHUNK_H
 
+#include "class.h"
 #include "types.h"
 
 /* What lies around a pointer. */
@@ -27,10 +28,32 @@ mega_status_t mega__chunk_look(struct mega__ctx *ctx, mega_gptr_t p,
                                struct mega__place *place_p, uint8_t *mark_p,
                                bool *in_p);
 
+static inline void mega__chunk_place_mark(struct mega__place *at)
+{
+    uint64_t granule = at->start >> MEGA__GRANULE_SHIFT;
+    at->mark_off = at->span->marks_off + granule;
+    at->mark = at->span->marks ? &at->span->marks[granule] : NULL;
+}
+
 /* The same in parts, where the word is known: in, the offset in the extent.
  * False: behind the last chunk. */
-bool mega__chunk_place_in_slab(const struct mega__ctx *ctx,
-                               struct mega__place *place, uint32_t in);
+static inline bool mega__chunk_place_in_slab(const struct mega__ctx *ctx,
+                                             struct mega__place *at,
+                                             uint32_t in)
+{
+    unsigned class = mega__word_class(at->word);
+    if (class >= MEGA__CLASSES)
+        return false;
+    const struct mega__class *c = &ctx->classes.of[class];
+    uint32_t i = mega__class_index(c, in);
+    if (i >= c->capacity)
+        return false;
+    uint32_t start = i * c->size;
+    at->start = ((uint64_t)at->extent << MEGA__EXTENT_SHIFT) + start;
+    at->size = c->size;
+    mega__chunk_place_mark(at);
+    return true;
+}
 void mega__chunk_place_run(struct mega__place *place);
 
 /* NOT_LIVE, and why. */

@@ -36,6 +36,7 @@ struct def {
 /* The words of each ENUM, in the order of its enum in conf.h or log.h. */
 #define words_open "auto create open degraded"
 #define words_durability "auto power power-msync process"
+#define words_atomics "cpu nic"
 #define words_check "no yes"
 #define words_info "0 1"
 #define words_log "error warn info debug"

@@ -18,6 +18,8 @@ enum mega__conf_durability {
     MEGA__DURABLE_PROCESS
 };
 
+enum mega__conf_atomics { MEGA__ATOMICS_CPU, MEGA__ATOMICS_NIC };
+
 #define MEGA__CONF_TEXT 512
 
 union mega__conf_value { /* by the variable's kind */
@@ -53,5 +55,11 @@ void mega__conf_host(const struct mega__conf *conf, char *name, size_t size);
  * ERRORS: CONF - longer than size. */
 mega_status_t mega__conf_dir(const struct mega__conf *conf, uint32_t home,
                              char *dir, size_t size);
+
+/* How many seconds one waits for others before looking after them. */
+static inline uint64_t mega__conf_patience(const struct mega__conf *conf)
+{
+    return conf->timeout.v.number / 4 + 1;
+}
 
 #endif

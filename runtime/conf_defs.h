@@ -22,6 +22,9 @@ CONF(durability, "DURABILITY", ENUM, "auto",
      "(survives kill -9 only); auto: what the medium needs")
 CONF(timeout, "TIMEOUT", SECONDS, "30",
      "how long to wait for an answer before a call fails")
+CONF(atomics, "ATOMICS", ENUM, "cpu",
+     "cpu: the processor's, on homes of this host; nic: all go through UCX, "
+     "which leaves them to a network card that can do them")
 CONF(check, "CHECK", ENUM, "no", "yes: verify all homes at open and finalize")
 CONF(info, "INFO", ENUM, "0", "1: print the settings and homes to stderr")
 CONF(log, "LOG", ENUM, "warn", "error, warn, info or debug; to stderr")

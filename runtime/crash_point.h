@@ -3,7 +3,8 @@
  * crash_point.h - named points at which a test may have a process killed, by
  * MEGALLOC_CRASH=point[:count]: SIGKILL when it comes there for the count-th
  * time. Only the library that tests link has them (test/lib/crash_point.c);
- * in every other build they are nothing.
+ * in every other build they are nothing. A far_ point is one of jobs over
+ * several hosts: no other comes there.
  */
 #ifndef MEGA__CRASH_POINT_H
 #define MEGA__CRASH_POINT_H
@@ -36,7 +37,17 @@
     X(pool_made)       /* growth: the file has its temporary name */           \
     X(pool_renamed)    /* growth: it has its name and is not listed */         \
     X(pool_listed)     /* growth: listed, not told to others */                \
-    X(clean_some)      /* close: this rank's homes are clean */
+    X(clean_some)      /* close: this rank's homes are clean */                \
+    X(far_init)        /* far claim: words say SLAB_INIT, if they were FREE */ \
+    X(far_word)        /* far claim: SLAB is durable there */                  \
+    X(far_adopted)     /* far adoption: the owner is seen, no more */          \
+    X(far_adoption)    /* far adoption: what it builds on is durable */        \
+    X(far_given_up)    /* far slab: its last word is on its way */             \
+    X(far_run_taken)   /* far run: the server has it, it has no mark */        \
+    X(far_run_live)    /* far run: it has one, durable */                      \
+    X(far_run_freed)   /* far run: the server has freed it */                  \
+    X(far_letter)      /* far marks, or publish: written, not sent */          \
+    X(far_sent)        /* far marks, or publish: done and durable there */
 
 #ifdef MEGA__CRASH_POINTS
 #include "megalloc.h"

@@ -59,11 +59,18 @@ static enum mega__record_state state_of(const uint64_t *word, uint32_t *id_p)
     return state;
 }
 
+static void write_state(const struct mega__home *home, struct mega__flusher *f,
+                        uint64_t *word, uint32_t id,
+                        enum mega__record_state state)
+{
+    mega__home_write(home, f, word, (uint64_t)id << 8 | (uint64_t)state);
+}
+
 static mega_status_t set_state(const struct mega__home *home,
                                struct mega__flusher *f, uint64_t *word,
                                uint32_t id, enum mega__record_state state)
 {
-    mega__home_write(home, f, word, (uint64_t)id << 8 | (uint64_t)state);
+    write_state(home, f, word, id, state);
     return mega__pool_drain(f);
 }
 
@@ -167,7 +174,7 @@ mega_status_t mega__dir_region_add(const struct mega__home *home0,
     memset(r->name, 0, sizeof r->name);
     strncpy(r->name, name, MEGA_NAME_MAX);
     r->crc = name_crc((uint32_t)id, r->name);
-    mega__home_write(home0, f, &r->bytes_per_home, 0);
+    r->bytes_per_home = mega__seal(0);
     mega__home_write(home0, f, &b->next_region, id + 1); /* (7) */
     mega__pool_flush(f, home0->how, r, sizeof *r);
     st = mega__pool_drain(f);
@@ -224,24 +231,24 @@ void mega__dir_live(const struct mega__home_block *block0,
     }
 }
 
+/* In any order: a root of a region that is not there goes at the next open. */
 mega_status_t mega__dir_bury(const struct mega__home *home0,
                              struct mega__flusher *f)
 {
     struct mega__home_block *b = home0->block;
     struct mega__live live;
     uint32_t id;
-    mega_status_t st = MEGA_OK;
     mega__dir_live(b, &live);
-    for (unsigned i = 0; !st && i < MEGA_ROOTS_MAX; i++)
+    for (unsigned i = 0; i < MEGA_ROOTS_MAX; i++)
         if (state_of(&b->roots[i].state, &id) == MEGA__REC_LIVE &&
             !mega__live_has(&live, id))
-            st = set_state(home0, f, &b->roots[i].state, id, MEGA__REC_GONE);
-    for (unsigned i = 0; !st && i < MEGA_REGIONS_MAX; i++) {
+            write_state(home0, f, &b->roots[i].state, id, MEGA__REC_GONE);
+    for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++) {
         enum mega__record_state s = state_of(&b->regions[i].state, &id);
         if (s == MEGA__REC_CREATING || s == MEGA__REC_DYING)
-            st = set_state(home0, f, &b->regions[i].state, id, MEGA__REC_GONE);
+            write_state(home0, f, &b->regions[i].state, id, MEGA__REC_GONE);
     }
-    return st;
+    return mega__pool_drain(f);
 }
 
 /* ---- Roots ---- */
@@ -401,13 +408,12 @@ mega__dir_run_prune(const struct mega__home *home, struct mega__flusher *f,
                     bool (*keep)(uint32_t region, uint64_t start, void *arg),
                     void *arg)
 {
-    mega_status_t st = MEGA_OK;
-    for (unsigned i = 0; !st && i < MEGA__RUNS_MAX; i++) {
+    for (unsigned i = 0; i < MEGA__RUNS_MAX; i++) {
         struct mega__run_record *r = &home->block->runs[i];
         uint32_t id;
         if (state_of(&r->state, &id) == MEGA__REC_LIVE &&
             !keep(id, r->start, arg))
-            st = set_state(home, f, &r->state, id, MEGA__REC_GONE);
+            write_state(home, f, &r->state, id, MEGA__REC_GONE);
     }
-    return st;
+    return mega__pool_drain(f);
 }

@@ -13,6 +13,7 @@
 
 #include "agent.h"
 #include "arena.h"
+#include "crash_point.h"
 #include "degraded.h"
 #include "log.h"
 #include "roll.h"
@@ -327,6 +328,7 @@ mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
     }
     if (st)
         return st;
+    MEGA__CRASH(far_run_taken);
     *p_p = mega_from_bits(req.result);
     struct mega__span *span;
     st = mega__far_span(ctx, *p_p, &span);
@@ -338,7 +340,13 @@ mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
             span, span->marks_off + (mega_offset(*p_p) >> MEGA__GRANULE_SHIFT)),
         .src = &mark,
         .n = 1};
-    return live ? mega__net_durable(ctx->net, &part, 1) : MEGA_OK;
+    if (!live)
+        return MEGA_OK;
+    /* Durable is more than is due before the first persist, which flushes the
+     * mark again; it is the same message. */
+    st = mega__net_durable(ctx->net, &part, 1);
+    MEGA__CRASH(far_run_live);
+    return st;
 }
 
 mega_status_t mega__far_run_free(struct mega__ctx *ctx, mega_gptr_t p,
@@ -347,7 +355,9 @@ mega_status_t mega__far_run_free(struct mega__ctx *ctx, mega_gptr_t p,
     struct mega__home *home = mega__home_at(ctx, mega__gptr_home(p));
     struct mega__request req = {
         .op = MEGA__ASK_RUN_FREE, .home = home->no, .arg = {p.v, why}};
-    return mega__agent_ask(ctx, home, &req);
+    mega_status_t st = mega__agent_ask(ctx, home, &req);
+    MEGA__CRASH(far_run_freed);
+    return st;
 }
 
 void mega__far_has(const struct mega__place *at, uint8_t mark)

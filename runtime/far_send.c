@@ -20,6 +20,7 @@
 #include <stdlib.h>
 
 #include "arena.h"
+#include "crash_point.h"
 #include "far.h"
 #include "slab.h"
 
@@ -68,8 +69,11 @@ struct letter {
 
 static mega_status_t post(struct letter *l)
 {
-    mega_status_t st =
-        l->n ? mega__net_durable(l->ctx->net, l->parts, l->n) : MEGA_OK;
+    if (l->n == 0)
+        return MEGA_OK;
+    MEGA__CRASH(far_letter);
+    mega_status_t st = mega__net_durable(l->ctx->net, l->parts, l->n);
+    MEGA__CRASH(far_sent);
     l->n = l->nbytes = 0;
     return st;
 }

@@ -15,6 +15,7 @@
 
 #include "agent.h"
 #include "arena.h"
+#include "crash_point.h"
 #include "far.h"
 #include "find.h"
 #include "log.h"
@@ -28,6 +29,8 @@ struct mega__view {
     uint32_t at;       /* to be looked at next */
     unsigned lost;     /* claims in a row: extents that may be FREE were passed
                         * over */
+    unsigned wary;     /* claims before which it is to be read again */
+    unsigned full;     /* slabs to be adopted before others are looked for */
     uint64_t words[MEGA__VIEW_WORDS];
 };
 
@@ -77,6 +80,7 @@ static mega_status_t try_words(struct mega__arena *a,
     }
     mega_status_t flushed =
         mega__net_flush_home(net, span->home->no); /* it writes to was */
+    MEGA__CRASH(far_init);
     a->count.claim_cas += c->n;
     return st ? st : flushed;
 }
@@ -114,6 +118,7 @@ static mega_status_t take_won(struct mega__arena *a, struct mega__heap *heap,
     if (n == 0)
         return st;
     st = mega__far_send(a, span->home->no, parts, 2 * n); /* marks go along */
+    MEGA__CRASH(far_word);
     for (unsigned i = 0; i < n; i++) {
         if (st) {
             mega__slab_delete(a, won[i]);
@@ -132,14 +137,14 @@ static mega_status_t take_won(struct mega__arena *a, struct mega__heap *heap,
     return st;
 }
 
-/* How many: what is needed now, or twice what was claimed last; the bin can
- * keep all but one. */
+/* How many: what is needed now, or what find.h says; the bin can keep all but
+ * one. */
 static unsigned how_many(const struct mega__arena *a, struct mega__bin *bin,
                          unsigned class)
 {
     const uint32_t capacity = a->ctx->classes.of[class].capacity;
     const unsigned room = MEGA__BIN_KEEP - bin->n;
-    size_t n = bin->far_ahead ? 2u * bin->far_ahead : 1;
+    size_t n = mega__find_ahead(bin->far_ahead, MEGA__FAR_AHEAD_MAX);
     if (n < (a->wanted + capacity - 1) / capacity)
         n = (a->wanted + capacity - 1) / capacity;
     n = n < MEGA__FAR_AHEAD_MAX ? n : MEGA__FAR_AHEAD_MAX;
@@ -165,6 +170,7 @@ static mega_status_t adopt(struct mega__arena *a, struct mega__span *span,
         mega__slab_owned_word(ctx, MEGA__SLAB, class, region), &won);
     if (st || !won)
         return st;
+    MEGA__CRASH(far_adopted);
     struct mega__slab *slab = new_slab(a, span, extent, class, region);
     if (!slab)
         return mega__fail(MEGA_ERR_NOMEM, "no memory for a slab");
@@ -173,6 +179,7 @@ static mega_status_t adopt(struct mega__arena *a, struct mega__span *span,
         {.p = marks_at(slab), .n = MARK_BYTES},
         {.p = mega__far_word_at(span, extent), .n = 8}};
     st = mega__net_durable(ctx->net, parts, 2);
+    MEGA__CRASH(far_adoption);
     if (!st)
         st = read_marks(slab, (uint8_t *)slab->far->now);
     memcpy((void *)slab->far->sent, (void *)slab->far->now, MARK_BYTES);
@@ -239,6 +246,7 @@ void mega__far_give_up(struct mega__arena *a, struct mega__slab *slab)
     mega_status_t st =
         mega__net_amo_nbi(ctx->net, MEGA_AMO_CSWAP, 8,
                           mega__far_word_at(span, extent), next, owned, NULL);
+    MEGA__CRASH(far_given_up);
     if (!st && !empty && available > 0)
         mega__net_put(
             ctx->net,
@@ -262,17 +270,30 @@ static mega_status_t read_view(struct mega__ctx *ctx, struct mega__view *v,
                          8 * (size_t)v->n);
 }
 
-/* Another was faster: what this view shows is old, and others look at the
- * same. */
-static mega_status_t leap(struct mega__arena *a, struct mega__view *v)
+/* What this view shows from here on is old. */
+static mega_status_t read_again(struct mega__ctx *ctx, struct mega__view *v)
 {
     const uint32_t end = v->first + v->n;
-    v->at += mega__find_leap(&a->seed, v->lost++);
     if (v->at >= end)
         return MEGA_OK;
-    return mega__net_get(a->ctx->net, &v->words[v->at - v->first],
+    return mega__net_get(ctx->net, &v->words[v->at - v->first],
                          mega__far_word_at(v->span, v->at),
                          8 * (size_t)(end - v->at));
+}
+
+/* Another was faster, and others look at the same. */
+static mega_status_t leap(struct mega__arena *a, struct mega__view *v)
+{
+    v->at += mega__find_leap(&a->seed, v->lost++);
+    return read_again(a->ctx, v);
+}
+
+static bool lost_any(const struct claim *c)
+{
+    for (unsigned i = 0; i < c->n; i++)
+        if (c->was[i] != MEGA__FREE)
+            return true;
+    return false;
 }
 
 /* The next FREE words of the view, so many at once. */
@@ -283,9 +304,9 @@ static mega_status_t try_view(struct mega__arena *a, struct mega__heap *heap,
     struct mega__bin *bin = &heap->bins[class];
     const uint64_t init =
         mega__slab_owned_word(a->ctx, MEGA__SLAB_INIT, class, heap->region);
-    const unsigned most = how_many(a, bin, class);
     mega_status_t st = MEGA_OK;
     while (!st && !*slab_p && v->at < v->first + v->n) {
+        const unsigned most = how_many(a, bin, class);
         struct claim c = {0};
         for (; c.n < most && v->at < v->first + v->n; v->at++)
             if (v->words[v->at - v->first] == MEGA__FREE)
@@ -293,17 +314,64 @@ static mega_status_t try_view(struct mega__arena *a, struct mega__heap *heap,
         if (c.n == 0)
             break;
         st = try_words(a, v->span, init, &c);
+        bin->far_ahead = (uint8_t)most;
+        if (!st && lost_any(&c)) {
+            bin->far_ahead = 0;
+            v->wary = MEGA__FIND_WARY;
+        }
         if (!st)
             st = take_won(a, heap, class, v->span, &c, slab_p);
         if (!st && !*slab_p)
             st = leap(a, v);
     }
-    if (*slab_p)
-        bin->far_ahead = (uint8_t)most;
     return st;
 }
 
-/* All extents of a span, from this rank's start on, around. */
+/* The view that was kept, which is older than one just read. */
+static mega_status_t try_kept(struct mega__arena *a, struct mega__heap *heap,
+                              unsigned class, struct mega__slab **slab_p)
+{
+    struct mega__view *v = heap->view;
+    mega_status_t st = MEGA_OK;
+    if (v->wary > 0) {
+        v->wary--;
+        st = read_again(a->ctx, v);
+    }
+    return st ? st : try_view(a, heap, class, slab_p);
+}
+
+static bool shows_free(const struct mega__view *v)
+{
+    for (uint32_t i = 0; i < v->n; i++)
+        if (v->words[i] == MEGA__FREE)
+            return true;
+    return false;
+}
+
+/* Some views of a span, from extent e on. */
+static mega_status_t try_some(struct mega__arena *a, struct mega__heap *heap,
+                              unsigned class, struct mega__span *span,
+                              uint32_t e, struct mega__slab **slab_p)
+{
+    const uint32_t n = span->extents - span->first;
+    const uint32_t probes = mega__find_probes(n / MEGA__VIEW_WORDS);
+    struct mega__view *v = heap->view;
+    mega_status_t st = MEGA_OK;
+    unsigned missed = 0;
+    for (uint32_t i = 0; !st && !*slab_p && i < probes; i++) {
+        st = read_view(a->ctx, v, span, e);
+        missed = st || shows_free(v) ? 0 : missed + 1;
+        if (!st)
+            st = try_view(a, heap, class, slab_p);
+        e = span->first + mega__find_probe(&a->seed, n,
+                                           v->first + v->n - span->first,
+                                           missed);
+    }
+    return st;
+}
+
+/* All extents of a span: some here and there, then from this rank's start on,
+ * around. */
 static mega_status_t try_span(struct mega__arena *a, struct mega__heap *heap,
                               unsigned class, struct mega__span *span,
                               struct mega__slab **slab_p)
@@ -312,7 +380,7 @@ static mega_status_t try_span(struct mega__arena *a, struct mega__heap *heap,
     uint32_t start = span->first + mega__find_start(span->extents - span->first,
                                                     (uint32_t)place->rank,
                                                     (uint32_t)place->nranks);
-    mega_status_t st = MEGA_OK;
+    mega_status_t st = try_some(a, heap, class, span, start, slab_p);
     for (uint32_t e = start; !st && !*slab_p && e < span->extents;
          e += MEGA__VIEW_WORDS) {
         st = read_view(a->ctx, heap->view, span, e);
@@ -388,7 +456,11 @@ mega_status_t mega__far_slab_get(struct mega__arena *a, struct mega__heap *heap,
     while (!st && !slab) {
         struct mega__request room = {.op = MEGA__ASK_RECLAIM,
                                      .home = heap->home->no};
-        st = try_view(a, heap, class, &slab);
+        st = try_kept(a, heap, class, &slab);
+        if (!st && !slab && heap->view->full > 0) {
+            st = adopt_named(a, heap, class, &slab);
+            heap->view->full = slab ? heap->view->full - 1 : 0;
+        }
         if (!st && !slab)
             st = try_home(a, heap, class, &nspans, &slab);
         if (st || slab)
@@ -404,6 +476,7 @@ mega_status_t mega__far_slab_get(struct mega__arena *a, struct mega__heap *heap,
         if (st || trimmed || room.result > 0)
             continue;
         st = adopt_named(a, heap, class, &slab);
+        heap->view->full = slab ? MEGA__FIND_FULL : 0;
         if (!st && !slab)
             st = mega__slab_grow(a->ctx, heap->home, nspans, MEGA__EXTENT);
     }

@@ -157,26 +157,51 @@ static struct mega__slab *take_free(struct mega__arena *a,
 
 /* ---- 3: search ---- */
 
+/* Among extents [from, end) of a span. */
+static mega_gptr_t named_in(struct mega__ctx *ctx, struct mega__span *span,
+                            uint32_t from, uint32_t end, uint32_t region,
+                            unsigned class)
+{
+    for (uint32_t e = from; e < end; e++) {
+        if (atomic_load_explicit(&span->hints[e], memory_order_relaxed) == 0)
+            continue;
+        uint64_t w = mega__span_word(span, e);
+        if (!mega__word_is_slab(w) || mega__slab_owned(ctx, w) ||
+            mega__word_class(w) != class || mega__word_region(w) != region)
+            continue;
+        atomic_store_explicit(&span->hints[e], 0, memory_order_relaxed);
+        if (mega__slab_has_room(ctx, span, e, class))
+            return mega__span_gptr(span, (uint64_t)e << MEGA__EXTENT_SHIFT);
+    }
+    return mega_from_bits(0);
+}
+
+/* From where the last was found on, around: what lies before has been named to
+ * others, and many ask at once when a home is full. */
 mega_gptr_t mega__find_named(struct mega__ctx *ctx, struct mega__home *home,
                              uint32_t region, uint64_t class)
 {
-    for (uint32_t no = 0; no < MEGA__SPANS_MAX && class < MEGA__CLASSES; no++) {
-        struct mega__span *span =
-            mega__span_of(ctx, mega__gptr(home->no, no, 0));
+    struct mega__seg_home *seg = home->seg;
+    if (class >= MEGA__CLASSES)
+        return mega_from_bits(0);
+    const uint32_t nspans =
+        atomic_load_explicit(&seg->nspans, memory_order_acquire);
+    const mega_gptr_t last =
+        mega_from_bits(atomic_load_explicit(&seg->named, memory_order_relaxed));
+    const uint32_t begin = (uint32_t)(mega_offset(last) >> MEGA__EXTENT_SHIFT);
+    for (uint32_t i = 0; nspans > 0 && i <= nspans; i++) {
+        struct mega__span *span = mega__span_of(
+            ctx, mega__gptr(home->no, (mega__gptr_span(last) + i) % nspans, 0));
         if (!span)
-            break;
-        for (uint32_t e = span->first; e < span->extents; e++) {
-            if (atomic_load_explicit(&span->hints[e], memory_order_relaxed) ==
-                0)
-                continue;
-            uint64_t w = mega__span_word(span, e);
-            if (!mega__word_is_slab(w) || mega__slab_owned(ctx, w) ||
-                mega__word_class(w) != class || mega__word_region(w) != region)
-                continue;
-            atomic_store_explicit(&span->hints[e], 0, memory_order_relaxed);
-            if (mega__slab_has_room(ctx, span, e, (unsigned)class))
-                return mega__span_gptr(span, (uint64_t)e << MEGA__EXTENT_SHIFT);
-        }
+            continue;
+        uint32_t from = i == 0 && begin > span->first ? begin : span->first;
+        uint32_t end =
+            i == nspans && begin < span->extents ? begin : span->extents;
+        mega_gptr_t p = named_in(ctx, span, from, end, region, (unsigned)class);
+        if (mega_is_null(p))
+            continue;
+        atomic_store_explicit(&seg->named, p.v, memory_order_relaxed);
+        return p;
     }
     return mega_from_bits(0);
 }
@@ -212,6 +237,7 @@ static mega_status_t get_slab(struct mega__arena *a, struct mega__heap *heap,
     for (;;) {
         uint32_t seen = atomic_load_explicit(&heap->home->seg->nspans,
                                              memory_order_acquire);
+        mega__span_error = MEGA_OK;
         struct mega__slab *slab = take_offer(a, heap, class);
         if (!slab)
             slab = take_free(a, heap, class);
@@ -225,6 +251,8 @@ static mega_status_t get_slab(struct mega__arena *a, struct mega__heap *heap,
             *slab_p = slab;
             return MEGA_OK;
         }
+        if (mega__span_error) /* not full: out of reach */
+            return mega__span_error;
         mega_status_t st =
             mega__slab_grow(a->ctx, heap->home, seen, MEGA__EXTENT);
         if (st)

@@ -31,12 +31,43 @@ static inline uint32_t mega__find_leap(uint32_t *seed, unsigned lost)
 /* Words of a far home that are read at once. */
 #define MEGA__VIEW_WORDS 512
 
+/* So many claims after one that was lost, the words are read again before the
+ * next: what was seen at the last one is old where others claim too. */
+#define MEGA__FIND_WARY 16
+
+/* How many to claim at once: twice as many as last, which is 0 after a loss,
+ * for who takes ahead where room is short takes it from others. */
+static inline unsigned mega__find_ahead(unsigned last, unsigned most)
+{
+    return last == 0 ? 1 : 2 * last < most ? 2 * last : most;
+}
+
+/* Once nothing was FREE on a far home, but a slab was adopted, so many are
+ * adopted before all words are read again. */
+#define MEGA__FIND_FULL 32
+
 /* Where a rank begins among n extents of a far home, so that ranks do not
  * meet. */
 static inline uint32_t mega__find_start(uint32_t n, uint32_t rank,
                                         uint32_t nranks)
 {
     return (uint32_t)((uint64_t)n * rank / nranks);
+}
+
+/* Views of a far span, of so many, that are tried here and there before it is
+ * read through: what is taken often lies together. */
+static inline uint32_t mega__find_probes(uint32_t views)
+{
+    return views / 8;
+}
+
+/* Where among n extents the next of them begins, after one that ends at end:
+ * right there, unless it showed nothing FREE; missed: so many in a row. */
+static inline uint32_t mega__find_probe(uint32_t *seed, uint32_t n,
+                                        uint32_t end, unsigned missed)
+{
+    uint64_t views = missed ? mega__find_leap(seed, missed - 1) : 0;
+    return (uint32_t)((end + views * MEGA__VIEW_WORDS) % n);
 }
 
 /* ---- slab.c, for find.c: NULL if another was faster, or without memory ----

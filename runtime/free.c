@@ -20,30 +20,6 @@
 
 /* ---- What lies around a pointer ---- */
 
-static void set_mark(struct mega__place *at)
-{
-    uint64_t granule = at->start >> MEGA__GRANULE_SHIFT;
-    at->mark_off = at->span->marks_off + granule;
-    at->mark = at->span->marks ? &at->span->marks[granule] : NULL;
-}
-
-bool mega__chunk_place_in_slab(const struct mega__ctx *ctx,
-                               struct mega__place *at, uint32_t in)
-{
-    unsigned class = mega__word_class(at->word);
-    if (class >= MEGA__CLASSES)
-        return false;
-    const struct mega__class *c = &ctx->classes.of[class];
-    uint32_t i = mega__class_index(c, in);
-    if (i >= c->capacity)
-        return false; /* behind the last chunk */
-    uint32_t start = i * c->size;
-    at->start = ((uint64_t)at->extent << MEGA__EXTENT_SHIFT) + start;
-    at->size = c->size;
-    set_mark(at);
-    return true;
-}
-
 void mega__chunk_place_run(struct mega__place *at)
 {
     at->start = (uint64_t)at->extent << MEGA__EXTENT_SHIFT;
@@ -51,7 +27,7 @@ void mega__chunk_place_run(struct mega__place *at)
     at->mark = NULL;
     at->mark_off = 0;
     if (!(mega__word_flags(at->word) & MEGA__RUN_RAW))
-        set_mark(at);
+        mega__chunk_place_mark(at);
 }
 
 bool mega__chunk_place(struct mega__ctx *ctx, mega_gptr_t p,
@@ -59,7 +35,7 @@ bool mega__chunk_place(struct mega__ctx *ctx, mega_gptr_t p,
 {
     uint64_t off = mega_offset(p);
     at->span = mega__span_of(ctx, p);
-    if (!at->span || off >= at->span->size)
+    if (!at->span || off < at->span->data || off >= at->span->size)
         return false;
     at->extent = (uint32_t)(off >> MEGA__EXTENT_SHIFT);
     at->word = mega__span_word(at->span, at->extent);

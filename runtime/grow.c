@@ -61,9 +61,8 @@ static mega_status_t add_span(struct mega__ctx *ctx, struct mega__home *home,
                          sizeof(struct mega__home_block));
     }
     mega__span_format(f, home->how, base, &ident);
-    st = mega__pool_drain(f);
-    if (st)
-        return st;
+    /* In no order: the file has its name, and is listed, after the drain (3).
+     */
     rec.crc = mega__crc(&rec, sizeof rec - 4);
     root->spans[slot] = rec;
     mega__pool_flush(f, home->how, &root->spans[slot], sizeof rec);
@@ -94,6 +93,8 @@ static mega_status_t make_pool(struct mega__ctx *ctx, struct mega__home *home,
         st = mega__pool_create(temp, size, &ident, &pool);
     if (st)
         return st;
+    if (k == 0) /* it is not open yet */
+        mega__home_choose_how(ctx, home, pool);
     st = add_span(ctx, home, pool, 0, no, f);
     for (unsigned slot = 1; !st && slot < MEGA__POOL_SPANS; slot++)
         if (add_span(ctx, home, pool, slot, no + slot, f) != MEGA_OK)
@@ -120,7 +121,11 @@ mega_status_t mega__home_create(struct mega__ctx *ctx, struct mega__home *home)
         st = mega__home_open(ctx, home, &summary);
     if (st)
         return st;
-    mega__home_write(home, f, &home->block->npools, 1);
+    _Static_assert(offsetof(struct mega__home_block, npools) / MEGA__LINE ==
+                       offsetof(struct mega__home_block, next_region) /
+                           MEGA__LINE,
+                   "one flush for both");
+    home->block->npools = mega__seal(1);
     mega__home_write(home, f, &home->block->next_region,
                      MEGA__REGION_DEFAULT + 1);
     return mega__pool_drain(f);
@@ -136,7 +141,7 @@ static void share_span(struct mega__home *home, struct mega__pool *pool,
     to->pool = k;
     to->base = (uint64_t)(span->base - mega__pool_base(pool));
     to->size = span->size;
-    to->ino = mega__pool_ino(pool);
+    to->file = mega__pool_file(pool);
     to->root_off = mega__pool_root_off(pool);
     atomic_store_explicit(&to->free, span->extents - span->first,
                           memory_order_relaxed);

@@ -281,8 +281,8 @@ static mega_status_t open_span(struct mega__home *home,
     return MEGA_OK;
 }
 
-static void choose_how(const struct mega__ctx *ctx, struct mega__home *home,
-                       const struct mega__pool *pool)
+void mega__home_choose_how(const struct mega__ctx *ctx, struct mega__home *home,
+                           const struct mega__pool *pool)
 {
     switch (ctx->readonly ? MEGA__DURABLE_AUTO
                           : ctx->conf.durability.v.number) {
@@ -320,7 +320,7 @@ mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
         return st;
     st = verify_ident(pool, uuid, home->no, k, path);
     if (!st && k == 0)
-        choose_how(ctx, home, pool);
+        mega__home_choose_how(ctx, home, pool);
     const struct mega__pool_root *root = mega__pool_root(pool);
     for (unsigned i = 0; !st && i < MEGA__POOL_SPANS; i++)
         if (memcmp(&root->spans[i], &never, sizeof never) != 0)
@@ -404,7 +404,7 @@ mega_status_t mega__home_open_rest(struct mega__ctx *ctx,
     uint64_t npools;
     mega_status_t st =
         mega__home_read(home, &home->block->npools, "npools", &npools);
-    if (!st && npools > MEGA__SPANS_MAX)
+    if (!st && (npools == 0 || npools > MEGA__SPANS_MAX))
         st = mega__fail(MEGA_ERR_DAMAGED, "home %u lists %llu pools", home->no,
                         (unsigned long long)npools);
     for (uint32_t k = 1; !st && k < npools; k++)
@@ -453,7 +453,7 @@ struct mega__span *mega__home_map_span(struct mega__ctx *ctx,
         if (mega__home_path(ctx, home->no, at->pool, "", path) ||
             (ctx->readonly
                  ? mega__pool_view(path, &pool)
-                 : mega__pool_map(path, at->ino, at->root_off, &pool)))
+                 : mega__pool_map(path, at->file, at->root_off, &pool)))
             return NULL;
         if (verify_ident(pool, ctx->uuid, home->no, at->pool, path) ||
             keep_pool(home, at->pool, pool)) {

@@ -46,6 +46,10 @@ mega_status_t mega__home_open(struct mega__ctx *ctx, struct mega__home *home,
 mega_status_t mega__home_open_rest(struct mega__ctx *ctx,
                                    struct mega__home *home);
 
+/* How stores reach the medium of a home, by the settings or by its pool 0. */
+void mega__home_choose_how(const struct mega__ctx *ctx, struct mega__home *home,
+                           const struct mega__pool *pool);
+
 /* Opens pool k with its spans. */
 mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
                                    struct mega__home *home, uint32_t k);

@@ -145,12 +145,13 @@ static mega_status_t write_record(struct mega__ctx *ctx, struct mega__arena *a,
     return mega__record_store(ctx, a, r, &record, len);
 }
 
-/* Void from the next fence on. */
+/* Void from the next fence on. A whole line: to stream a part of one is slower.
+ * Torn, it is a record whose crc is wrong. */
 static mega_status_t clear_record(struct mega__ctx *ctx, struct mega__arena *a,
                                   const struct mega__record *r)
 {
-    const uint64_t none = 0;
-    return mega__record_store(ctx, a, r, &none, 8);
+    static const uint64_t none[MEGA__LINE / 8];
+    return mega__record_store(ctx, a, r, none, sizeof none);
 }
 
 /* ---- The effects ---- */
@@ -172,10 +173,11 @@ static mega_status_t store_mark(struct once *o, const struct mega__check *c,
                                 uint8_t v)
 {
     const uint64_t value = v; /* its first byte */
-    if (!c->mark.addr)
-        return add_far(o, c->mark.p, &value, 1);
-    __atomic_store_n((uint8_t *)c->mark.addr, v, __ATOMIC_RELEASE);
-    flush_once(o, 0, c->mark.how, c->mark.addr);
+    const struct mega__place *at = &c->at;
+    if (!at->mark)
+        return add_far(o, mega__span_gptr(at->span, at->mark_off), &value, 1);
+    atomic_store_explicit(at->mark, v, memory_order_release);
+    flush_once(o, 0, at->span->how, (const void *)at->mark);
     return MEGA_OK;
 }
 
@@ -209,21 +211,20 @@ static mega_status_t apply(struct mega__ctx *ctx, struct once *o,
 }
 
 static mega_status_t free_dead(struct mega__ctx *ctx, struct mega__arena *a,
-                               const struct mega__place *at,
-                               const struct mega__cell *mark)
+                               const struct mega__place *at)
 {
     if (!mega__word_is_slab(at->word))
-        return mark->addr
+        return at->mark
                    ? mega__run_free(ctx, at->span, at->extent, at->word,
                                     &a->flusher)
                    : mega__far_run_free(ctx,
                                         mega__span_gptr(at->span, at->start),
                                         MEGA__RUN_DEAD);
-    if (!mark->addr) {
+    if (!at->mark) {
         mega__far_has(at, ctx->dead_mark);
-        return mega__far_free_mark(a, mark->p);
+        return mega__far_free_mark(a, mega__span_gptr(at->span, at->mark_off));
     }
-    __atomic_store_n((uint8_t *)mark->addr, MEGA__MARK_FREE, __ATOMIC_RELEASE);
+    atomic_store_explicit(at->mark, MEGA__MARK_FREE, memory_order_release);
     uint64_t w = mega__span_word(at->span, at->extent);
     if (mega__word_is_slab(w) && !mega__slab_owned(ctx, w))
         mega__slab_hint(a, at->span, at->extent, w);
@@ -240,11 +241,11 @@ static mega_status_t settle(struct mega__ctx *ctx, struct mega__arena *a,
     for (size_t i = 0; i < n; i++) {
         const struct mega__place *at = &c[i].at;
         if (items[i].op == MEGA_PUBLISH_ALLOC) {
-            if (!c[i].mark.addr)
+            if (!at->mark)
                 mega__far_has(at, MEGA__MARK_LIVE);
             mega__chunk_unreserve(&u, at);
         } else if (items[i].op == MEGA_PUBLISH_FREE) {
-            mega_status_t freed = free_dead(ctx, a, at, &c[i].mark);
+            mega_status_t freed = free_dead(ctx, a, at);
             st = st ? st : freed;
         }
     }
@@ -256,7 +257,7 @@ static mega_status_t settle(struct mega__ctx *ctx, struct mega__arena *a,
 static mega_status_t flush_contents(struct once *o, const struct mega__check *c)
 {
     const struct mega__place *at = &c->at;
-    if (!c->mark.addr)
+    if (!at->mark)
         return add_far(o, mega__span_gptr(at->span, at->start), NULL, at->size);
     mega__pool_flush(&o->a->flusher, at->span->how, at->span->base + at->start,
                      at->size);
@@ -445,6 +446,7 @@ mega_status_t mega__intent_clear(struct mega__ctx *ctx)
             __atomic_store_n(&in->seq, 0, __ATOMIC_RELEASE);
             mega__pool_flush(&ctx->flusher, home->how, &in->seq, 8);
         }
+        /* The sweep's first fence would do, as long as it has one. */
         st = mega__pool_drain(&ctx->flusher);
     }
     return st;

@@ -111,39 +111,49 @@ static bool in_group(const mega_publish_item_t *items, size_t n,
     return false;
 }
 
-/* Slots are often neighbours: where the last one was found, this one may be.
- * Only on this host. */
-static bool locate_beside(mega_gptr_t p, struct mega__check *c,
-                          const struct mega__place *around, uint8_t *mark_p)
+/* Slots are often neighbours, and so are the chunks of a group: where the last
+ * one was found, this one may be. Only on this host. */
+struct beside {
+    struct mega__place around;      /* the last slot; its span NULL: in none */
+    uint64_t begins;                /* the bits of where that begins */
+    const struct mega__place *last; /* chunk of the group, or NULL */
+    uint64_t chunk;                 /* its bits */
+};
+
+static bool locate_beside(const struct beside *b, mega_gptr_t p,
+                          struct mega__check *c, uint8_t *mark_p)
 {
+    const struct mega__place *around = &b->around;
     if (!around->span || !around->span->base || p.v % 8 != 0 ||
-        p.v - mega__span_gptr(around->span, around->start).v >= around->size)
+        p.v - b->begins >= around->size)
         return false;
     c->slot.p = p;
     c->slot.addr = around->span->base + mega_offset(p);
     c->slot.how = around->span->how;
-    c->slot_mark = mark_of(around);
     if (around->mark)
         *mark_p = atomic_load_explicit(around->mark, memory_order_acquire);
     return true;
 }
 
-/* around: of the last slot, then of this one. */
 static mega_status_t check_slot(struct mega__ctx *ctx,
                                 const mega_publish_item_t *items, size_t n,
                                 size_t i, struct mega__check *c,
-                                struct mega__place *around)
+                                struct beside *b)
 {
+    const struct mega__place *around = &b->around;
     uint8_t mark = MEGA__MARK_LIVE;
     c->slot.p = c->slot_mark.p = mega_from_bits(0);
     if (mega_is_null(items[i].slot) && items[i].op == MEGA_PUBLISH_ALLOC)
         return MEGA_OK;
-    bool is_slot = locate_beside(items[i].slot, c, around, &mark);
-    mega_status_t st =
-        is_slot ? MEGA_OK
-                : locate_slot(ctx, items[i].slot, c, around, &mark, &is_slot);
-    if (st)
-        return st;
+    bool is_slot = locate_beside(b, items[i].slot, c, &mark);
+    if (!is_slot) {
+        mega_status_t st =
+            locate_slot(ctx, items[i].slot, c, &b->around, &mark, &is_slot);
+        if (st)
+            return st;
+        if (is_slot && around->span)
+            b->begins = mega__span_gptr(around->span, around->start).v;
+    }
     if (!is_slot)
         return bad(i, MEGA_ERR_ARG,
                    "its slot is not 8 aligned bytes in a root, a raw run or a "
@@ -156,17 +166,13 @@ static mega_status_t check_slot(struct mega__ctx *ctx,
 
 /* ---- Chunks ---- */
 
-/* Chunks of a group are often of one slab, whose word stays as it is while one
- * of its chunks is ours: where the last one was found, this one may be. Only on
- * this host. last: may be NULL. */
-static bool look_beside(struct mega__ctx *ctx, mega_gptr_t p,
-                        struct mega__place *at, const struct mega__place *last,
-                        uint8_t *mark_p)
+/* A slab's word stays as it is while one of its chunks is ours. */
+static bool look_beside(struct mega__ctx *ctx, const struct beside *b,
+                        mega_gptr_t p, struct mega__place *at, uint8_t *mark_p)
 {
-    if (!last || !last->span || !last->mark ||
-        !mega__word_is_slab(last->word) ||
-        (p.v ^ mega__span_gptr(last->span, last->start).v) >>
-            MEGA__EXTENT_SHIFT)
+    const struct mega__place *last = b->last;
+    if (!last || (p.v ^ b->chunk) >> MEGA__EXTENT_SHIFT || !last->mark ||
+        !mega__word_is_slab(last->word))
         return false;
     at->span = last->span;
     at->extent = last->extent;
@@ -177,11 +183,9 @@ static bool look_beside(struct mega__ctx *ctx, mega_gptr_t p,
     return true;
 }
 
-/* last: the place of the chunk before, of this group. */
 static mega_status_t check_item(struct mega__ctx *ctx,
                                 const mega_publish_item_t *item, size_t i,
-                                struct mega__check *c,
-                                const struct mega__place *last)
+                                struct mega__check *c, struct beside *b)
 {
     uint64_t now;
     uint8_t mark = MEGA__MARK_FREE;
@@ -189,14 +193,15 @@ static mega_status_t check_item(struct mega__ctx *ctx,
     mega_status_t st = read_slot(ctx, &c->slot, &now);
     if (st || item->op == MEGA_PUBLISH_SET)
         return st;
-    in = look_beside(ctx, item->chunk, &c->at, last, &mark);
+    in = look_beside(ctx, b, item->chunk, &c->at, &mark);
     if (!in)
         st = mega__chunk_look(ctx, item->chunk, &c->at, &mark, &in);
     if (st)
         return st;
     if (!in || c->at.start != mega_offset(item->chunk) || !c->at.mark_off)
         return bad(i, MEGA_ERR_NOT_LIVE, "no chunk begins there");
-    c->mark = mark_of(&c->at);
+    b->last = &c->at;
+    b->chunk = item->chunk.v;
     if (item->op == MEGA_PUBLISH_ALLOC) {
         if (!mega__chunk_is_reserved(ctx, &c->at, mark))
             return bad(i, MEGA_ERR_NOT_LIVE,
@@ -212,49 +217,54 @@ static mega_status_t check_item(struct mega__ctx *ctx,
     return MEGA_OK;
 }
 
-/* Two items may not name one slot, nor allocate or free one chunk. A small
- * hash set: groups are small, but 64 * 64 comparisons are not. */
 #define SEEN 256
-struct seen {
-    uint64_t key[SEEN];
-};
 
-static bool seen_before(struct seen *s, uint64_t key)
+static bool seen_before(uint64_t seen[SEEN], uint64_t key)
 {
     uint64_t h = (key >> 3) * UINT64_C(0x9e3779b97f4a7c15) >> 56;
-    for (; s->key[h]; h = (h + 1) % SEEN)
-        if (s->key[h] == key)
+    for (; seen[h]; h = (h + 1) % SEEN)
+        if (seen[h] == key)
             return true;
-    s->key[h] = key;
+    seen[h] = key;
     return false;
+}
+
+/* Two items may not name one slot, nor allocate or free one chunk. A small
+ * hash set: groups are small, but 64 * 64 comparisons are not. */
+static mega_status_t none_twice(const mega_publish_item_t *items, size_t n)
+{
+    uint64_t seen[SEEN] = {0};
+    for (size_t i = 0; i < n; i++) /* a chunk may hold a slot at its start */
+        if ((!mega_is_null(items[i].slot) &&
+             seen_before(seen, items[i].slot.v | 1)) ||
+            (items[i].op != MEGA_PUBLISH_SET &&
+             seen_before(seen, items[i].chunk.v)))
+            return bad(i, MEGA_ERR_ARG, "its slot or chunk was named before");
+    return MEGA_OK;
 }
 
 mega_status_t mega__intent_check(struct mega__ctx *ctx,
                                  const mega_publish_item_t *items, size_t n,
                                  struct mega__check *checks)
 {
-    struct seen seen;
-    struct mega__place around = {0}, *last = NULL;
-    mega_status_t st = MEGA_OK;
-    if (n > 1)
-        seen = (struct seen){{0}};
-    for (size_t i = 0; !st && i < n; i++) {
-        if (items[i].op > MEGA_PUBLISH_SET || items[i].chunk.v & 15)
+    struct beside b = {.last = NULL};
+    uint64_t slot = 0, chunk = 0;
+    bool rising = true; /* then nothing is named twice */
+    for (size_t i = 0; i < n; i++) {
+        const mega_publish_item_t *item = &items[i];
+        if (item->op > MEGA_PUBLISH_SET || item->chunk.v & 15)
             return bad(i, MEGA_ERR_ARG, "op or chunk is not valid");
-        st = check_slot(ctx, items, n, i, &checks[i], &around);
+        mega_status_t st = check_slot(ctx, items, n, i, &checks[i], &b);
         if (!st)
-            st = check_item(ctx, &items[i], i, &checks[i], last);
-        if (items[i].op != MEGA_PUBLISH_SET)
-            last = &checks[i].at;
-        /* a slot's key is odd, a chunk's even: a chunk may hold a slot */
-        if (!st && n > 1 &&
-            ((!mega_is_null(checks[i].slot.p) &&
-              seen_before(&seen, items[i].slot.v | 1)) ||
-             (items[i].op != MEGA_PUBLISH_SET &&
-              seen_before(&seen, items[i].chunk.v))))
-            st = bad(i, MEGA_ERR_ARG, "its slot or chunk was named before");
+            st = check_item(ctx, item, i, &checks[i], &b);
+        if (st)
+            return st;
+        rising = rising && item->slot.v > slot &&
+                 (item->op == MEGA_PUBLISH_SET || item->chunk.v > chunk);
+        slot = item->slot.v;
+        chunk = item->op == MEGA_PUBLISH_SET ? chunk : item->chunk.v;
     }
-    return st;
+    return rising || n == 1 ? MEGA_OK : none_twice(items, n);
 }
 
 /* ---- At open ---- */
@@ -290,6 +300,5 @@ mega_status_t mega__intent_replayable(struct mega__ctx *ctx,
         !mega__live_has(live, mega__word_region(c->at.word)))
         return mega__fail(MEGA_ERR_DAMAGED, "no chunk begins at %#llx",
                           (unsigned long long)item->chunk.v);
-    c->mark = mark_of(&c->at);
     return MEGA_OK;
 }

@@ -15,9 +15,9 @@ struct mega__cell {
 
 struct mega__check {       /* of one item */
     struct mega__place at; /* the chunk; unset with SET */
-    struct mega__cell mark;
     struct mega__cell slot;
-    struct mega__cell slot_mark; /* of the chunk that holds it */
+    struct mega__cell slot_mark; /* of the chunk that holds it, unless an item
+                                  * before has it */
 };
 
 /* Fills checks[0..n). ERRORS: as mega_publish. */

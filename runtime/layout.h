@@ -21,7 +21,7 @@
  *
  * (1) A born word is set on homes 1..H-1 first, home 0 last.
  * (2) epoch[h] >= epoch[0] in every image: home 0 is raised last.
- * (3) A span is listed (npools, span record) after all of it is durable.
+ * (3) A pool file is renamed, then listed (npools), after all of it is durable.
  * (4) Marks count only under a SLAB word or at a RUN_HEAD.
  * (5) A SLAB word is durable only after its marks were cleared durably; a
  *     RUN_HEAD after its tails and its cleared mark.

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * net.h - transport to homes of other hosts, far homes. Homes of the same host
- * never come here: they are mapped. net_none.c is the build without a
- * transport, net_ucx.c the one with; test/lib/net_delay.c, for tests, delivers
- * late and reorders until a flush.
+ * are mapped, and come here for atomics only, if MEGALLOC_ATOMICS is nic.
+ * net_none.c is the build without a transport, net_ucx.c the one with;
+ * test/lib/net_delay.c, for tests, delivers late and reorders until a flush.
  *
- * ASSUMPTIONS: a range lies in one span (the target checks); nobody serves the
- * home on this host. Any thread may call; each is its own origin.
+ * ASSUMPTIONS: a range lies in one span (the target checks). Any thread may
+ * call; each is its own origin.
+ *
  * ORDER: none between two operations of a thread before mega__net_flush, but
  * that an operation which returns a value has happened on return.
+ *
  * ERRORS, of all: PEER - the server's process is gone or the link is broken;
  * TIMEOUT - it has not answered in MEGALLOC_TIMEOUT; ARG - no such memory.
  */
@@ -23,9 +25,14 @@
 mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p);
 void mega__net_stop(struct mega__net **net_p);
 
-/* Whether the next rank, in a ring, still answers: one message.
- * ERRORS: PEER, TIMEOUT - it does not. */
-mega_status_t mega__net_watch(struct mega__net *net);
+/* Whether a network card was found to do atomics, on a link that there is. */
+bool mega__net_has_card(const struct mega__net *net);
+
+/* Whether a rank still answers, -1: the next one, in a ring; one message. For
+ * who waits, perhaps for all: so a job asks as much as it has ranks. net may
+ * be NULL: MEGA_OK. ERRORS: PEER, TIMEOUT - it does not, or has itself found
+ * one that does not, which the sentence names. */
+mega_status_t mega__net_alive(struct mega__net *net, int rank);
 
 /* A span of a home that this rank serves may now be reached by others. */
 mega_status_t mega__net_expose(struct mega__net *net, struct mega__span *span);

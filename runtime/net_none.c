@@ -14,6 +14,10 @@ static mega_status_t nowhere(mega_gptr_t p)
 mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
 {
     *net_p = NULL;
+    if (ctx->conf.atomics.v.number == MEGA__ATOMICS_NIC)
+        return mega__fail(MEGA_ERR_UNSUPPORTED,
+                          "MEGALLOC_ATOMICS=nic: this build is without UCX, "
+                          "which does them; leave it at cpu");
     if (ctx->place.nhosts == 1)
         return MEGA_OK;
     return mega__fail(MEGA_ERR_UNSUPPORTED,
@@ -27,9 +31,15 @@ void mega__net_stop(struct mega__net **net_p)
     *net_p = NULL;
 }
 
-mega_status_t mega__net_watch(struct mega__net *net)
+bool mega__net_has_card(const struct mega__net *net)
 {
     (void)net;
+    return false;
+}
+
+mega_status_t mega__net_alive(struct mega__net *net, int rank)
+{
+    (void)net, (void)rank;
     return MEGA_OK;
 }
 

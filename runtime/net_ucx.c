@@ -3,10 +3,11 @@
  * net_ucx.c - the transport to homes of other hosts, by UCX: its start and
  * stop, and the spans that others may reach. See net_ucx.h for the parts.
  *
- * A job on one host starts nothing. UCX is told what we want by its own
- * configuration calls, never by the environment, which the UCX inside an MPI
- * would read too. Atomics are the CPU's: so they agree with those of ranks
- * that have the home mapped.
+ * A job on one host starts nothing, but for MEGALLOC_ATOMICS=nic. UCX is told
+ * what we want by its own configuration calls, never by the environment, which
+ * the UCX inside an MPI would read too. Atomics are the CPU's, so they agree
+ * with those of ranks that have the home mapped; or, with nic, those of a card
+ * that has them, and nobody else's.
  */
 #include "net_ucx.h"
 
@@ -117,6 +118,11 @@ mega_status_t mega__ucx_worker(struct mega__net *net, unsigned id,
     return MEGA_OK;
 }
 
+static bool by_nic(const struct mega__ctx *ctx)
+{
+    return ctx->conf.atomics.v.number == MEGA__ATOMICS_NIC;
+}
+
 static mega_status_t open_ucp(struct mega__net *net)
 {
     ucp_params_t params = {.field_mask = UCP_PARAM_FIELD_FEATURES |
@@ -132,7 +138,8 @@ static mega_status_t open_ucp(struct mega__net *net)
     if (rc != UCS_OK)
         return mega__fail(MEGA_ERR_IO, "settings of UCX: %s",
                           ucs_status_string(rc));
-    rc = ucp_config_modify(config, "ATOMIC_MODE", "cpu");
+    rc = ucp_config_modify(config, "ATOMIC_MODE",
+                           by_nic(net->ctx) ? "device" : "cpu");
     if (rc == UCS_OK)
         rc = ucp_init(&params, config, &net->ucp);
     ucp_config_release(config);
@@ -142,18 +149,6 @@ static mega_status_t open_ucp(struct mega__net *net)
                           "and UCX_NET_DEVICES",
                           ucs_status_string(rc));
     return MEGA_OK;
-}
-
-static void free_far(struct mega__net *net)
-{
-    _Atomic(struct mega__far_home *) *table = atomic_load(&net->far);
-    for (uint32_t h = 0; table && h < net->ctx->nhomes; h++) {
-        struct mega__far_home *far = atomic_load(&table[h]);
-        for (uint32_t i = 0; far && i < MEGA__SPANS_MAX; i++)
-            free(atomic_load(&far->spans[i]));
-        free(far);
-    }
-    free(table);
 }
 
 static void free_exposed(struct mega__net *net)
@@ -179,7 +174,7 @@ static void net_free(struct mega__net *net)
         free_exposed(net);
         ucp_cleanup(net->ucp);
     }
-    free_far(net);
+    mega__keys_close(&net->keys);
     mega__seg_unshare(net->peers);
     pthread_mutex_destroy(&net->lock);
     free(net);
@@ -190,7 +185,7 @@ mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
     const void *address = NULL;
     size_t len = 0;
     *net_p = NULL;
-    if (ctx->place.nhosts == 1)
+    if (ctx->place.nhosts == 1 && !by_nic(ctx))
         return MEGA_OK;
     struct mega__net *net = calloc(1, sizeof *net);
     mega_status_t st =
@@ -205,6 +200,8 @@ mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
     st = mega__boot_agree(ctx->boot, st);
     if (!st)
         st = mega__boot_agree(ctx->boot, introduce(net, address, len));
+    if (!st)
+        st = mega__boot_agree(ctx->boot, mega__keys_open(ctx, &net->keys));
     if (st) { /* the same on all ranks: nobody has used it */
         if (net)
             net_free(net);
@@ -212,6 +209,11 @@ mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
     }
     *net_p = net;
     return MEGA_OK;
+}
+
+bool mega__net_has_card(const struct mega__net *net)
+{
+    return net && atomic_load_explicit(&net->card, memory_order_relaxed);
 }
 
 /* Our links are closed while all services still answer; then no rank needs

@@ -13,6 +13,7 @@
  * for each thread that reaches far homes, up to MEGA__ORIGINS_MAX; then they
  * share. An origin has a link to each rank that it has met, and the keys of
  * the spans that it has met: endpoints and unpacked keys belong to a worker.
+ * Packed, a key is the host's (keys.h).
  * The mutex of an origin is held while UCX is called, and never while waiting.
  */
 #ifndef MEGA__NET_UCX_H
@@ -21,23 +22,13 @@
 #include <time.h>
 #include <ucp/api/ucp.h>
 
+#include "keys.h"
 #include "net_ucx_wire.h"
 
 #define MEGA__ORIGINS_MAX 32
 #define MEGA__LINK_BUCKETS 64
 #define MEGA__REACH_BUCKETS 256
 #define MEGA__HOST_NAME 64
-
-/* A span of a far home, as every origin of this rank finds it. */
-struct mega__far_span {
-    uint64_t size, address;
-    size_t key_len;
-    char key[];
-};
-
-struct mega__far_home {
-    _Atomic(struct mega__far_span *) spans[MEGA__SPANS_MAX];
-};
 
 /* A span of a home served here. */
 struct mega__exposed {
@@ -56,7 +47,7 @@ struct mega__call { /* requests of one number, mostly one, and the answer */
     bool done; /* they are equal */
     struct mega__wire_answer head;
     size_t len;
-    char payload[MEGA__WIRE_KEY_MAX + sizeof(struct mega__wire_key)];
+    _Alignas(8) char payload[MEGA__WIRE_PAYLOAD_MAX];
 };
 
 struct mega__link { /* an origin's way to a rank */
@@ -131,11 +122,12 @@ struct mega__net {
     ucp_context_h ucp;
     struct mega__service *service;
     struct mega__peers *peers;
-    pthread_mutex_t lock; /* origins, far homes, exposed */
+    pthread_mutex_t lock; /* origins, exposed */
     struct mega__origin *origins;
     unsigned norigins, next_shared;
-    _Atomic(_Atomic(struct mega__far_home *) *) far; /* by home */
+    struct mega__keys *keys;
     struct mega__exposed *exposed;
+    _Atomic bool card; /* a link has one that does atomics */
 };
 
 /* ---- net_ucx.c ---- */

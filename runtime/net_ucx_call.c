@@ -137,22 +137,20 @@ static mega_status_t alive(struct mega__origin *o, struct mega__link *link,
     return st;
 }
 
-/* Whoever waits for the rank that is lost, and so for all, looks after one: so
- * a job asks as much as it has ranks. */
-mega_status_t mega__net_watch(struct mega__net *net)
+mega_status_t mega__net_alive(struct mega__net *net, int rank)
 {
-    const struct mega__boot_place *place = &net->ctx->place;
     struct mega__link *link;
     bool growing;
-    struct mega__origin *o = mega__ucx_enter(net);
+    struct mega__origin *o = net ? mega__ucx_enter(net) : NULL;
     if (!o)
-        return MEGA_ERR_NOMEM;
-    mega_status_t st =
-        mega__ucx_link(o, (place->rank + 1) % place->nranks, &link);
+        return net ? MEGA_ERR_NOMEM : MEGA_OK;
+    const struct mega__boot_place *place = &net->ctx->place;
+    mega_status_t st = mega__ucx_link(
+        o, rank < 0 ? (place->rank + 1) % place->nranks : rank, &link);
     if (!st)
         st = alive(o, link, &growing);
     mega__ucx_leave(o);
-    return st;
+    return st == MEGA_ERR_PEER || st == MEGA_ERR_TIMEOUT ? st : MEGA_OK;
 }
 
 /* ---- Servers and keys ---- */
@@ -166,73 +164,16 @@ mega_status_t mega__ucx_server(struct mega__origin *o, uint32_t home,
     return mega__ucx_link(o, mega__home_server(ctx, home), link_p);
 }
 
-/* Where this rank keeps what it knows of a home. NULL: no memory. */
-static struct mega__far_home *far_home(struct mega__net *net, uint32_t home)
-{
-    _Atomic(struct mega__far_home *) *table = atomic_load(&net->far);
-    struct mega__far_home *far = table ? atomic_load(&table[home]) : NULL;
-    if (far)
-        return far;
-    pthread_mutex_lock(&net->lock);
-    table = atomic_load(&net->far);
-    if (!table) {
-        table = calloc(net->ctx->nhomes, sizeof *table);
-        atomic_store(&net->far, table);
-    }
-    far = table ? atomic_load(&table[home]) : NULL;
-    if (table && !far) {
-        far = calloc(1, sizeof *far);
-        atomic_store(&table[home], far);
-    }
-    pthread_mutex_unlock(&net->lock);
-    if (!far)
-        mega__fail(MEGA_ERR_NOMEM, "no memory for the keys of home %u", home);
-    return far;
-}
-
-/* Keeps a key; if another thread was faster, its. */
-static struct mega__far_span *keep_key(struct mega__far_home *far, uint32_t no,
-                                       const struct mega__call *call)
-{
-    struct mega__wire_key key;
-    struct mega__far_span *span, *other = NULL;
-    size_t key_len = call->len - sizeof key;
-    if (call->len < sizeof key) {
-        mega__fail(MEGA_ERR_PEER, "the key of a span is cut short");
-        return NULL;
-    }
-    span = malloc(sizeof *span + key_len);
-    if (!span) {
-        mega__fail(MEGA_ERR_NOMEM, "no memory for the key of a span");
-        return NULL;
-    }
-    memcpy(&key, call->payload, sizeof key);
-    span->size = key.size;
-    span->address = key.address;
-    span->key_len = key_len;
-    memcpy(span->key, call->payload + sizeof key, key_len);
-    if (!atomic_compare_exchange_strong(&far->spans[no], &other, span)) {
-        free(span);
-        span = other;
-    }
-    return span;
-}
-
-/* What this rank knows of a span, asking the server the first time. */
-static mega_status_t far_span(struct mega__origin *o, uint32_t home,
-                              uint32_t no, struct mega__far_span **span_p)
+/* What the server of a span says of it: as it is kept, or asked for now, then
+ * in *call. */
+static mega_status_t far_key(struct mega__origin *o, uint32_t home, uint32_t no,
+                             struct mega__call *call,
+                             const struct mega__wire_key **key_p)
 {
     struct mega__net *net = o->net;
     struct mega__link *link;
-    struct mega__call call;
-    if (home >= net->ctx->nhomes || no >= MEGA__SPANS_MAX)
-        return mega__fail(MEGA_ERR_ABSENT, "there is no span %u of home %u", no,
-                          home);
-    struct mega__far_home *far = far_home(net, home);
-    if (!far)
-        return MEGA_ERR_NOMEM;
-    *span_p = atomic_load_explicit(&far->spans[no], memory_order_acquire);
-    if (*span_p)
+    *key_p = mega__keys_find(net->keys, home, no);
+    if (*key_p)
         return MEGA_OK;
     mega_status_t st = mega__ucx_server(o, home, &link);
     if (st)
@@ -240,41 +181,23 @@ static mega_status_t far_span(struct mega__origin *o, uint32_t home,
     struct mega__wire_head head = mega__ucx_head(o, MEGA__WIRE_KEY);
     head.home = home;
     head.span = no;
-    st = mega__ucx_request(o, link, &head, NULL, 0, &call);
+    st = mega__ucx_request(o, link, &head, NULL, 0, call);
     if (st)
         return st;
-    *span_p = keep_key(far, no, &call);
-    return *span_p ? MEGA_OK : MEGA_ERR_NOMEM;
-}
-
-mega_status_t mega__net_span(struct mega__net *net, uint32_t home, uint32_t no,
-                             uint64_t *size_p)
-{
-    _Atomic(struct mega__far_home *) *table = atomic_load(&net->far);
-    struct mega__far_home *far =
-        table && home < net->ctx->nhomes ? atomic_load(&table[home]) : NULL;
-    struct mega__far_span *span =
-        far && no < MEGA__SPANS_MAX ? atomic_load(&far->spans[no]) : NULL;
-    if (span) {
-        *size_p = span->size;
-        return MEGA_OK;
-    }
-    struct mega__origin *o = mega__ucx_enter(net);
-    if (!o)
-        return MEGA_ERR_NOMEM;
-    mega_status_t st = far_span(o, home, no, &span);
-    mega__ucx_leave(o);
-    if (!st)
-        *size_p = span->size;
-    return st;
+    if (call->len < sizeof **key_p)
+        return mega__fail(MEGA_ERR_PEER, "the key of a span is cut short");
+    mega__keys_keep(net->keys, home, no, call->payload, call->len);
+    *key_p = (const void *)call->payload;
+    return MEGA_OK;
 }
 
 static mega_status_t reach_new(struct mega__origin *o, uint32_t home,
                                uint32_t no, struct mega__reach **reach_p)
 {
-    struct mega__far_span *span;
+    const struct mega__wire_key *key;
+    struct mega__call call;
     struct mega__link *link;
-    mega_status_t st = far_span(o, home, no, &span);
+    mega_status_t st = far_key(o, home, no, &call, &key);
     if (!st)
         st = mega__ucx_server(o, home, &link);
     if (st)
@@ -282,7 +205,7 @@ static mega_status_t reach_new(struct mega__origin *o, uint32_t home,
     struct mega__reach *r = calloc(1, sizeof *r);
     if (!r)
         return mega__fail(MEGA_ERR_NOMEM, "no memory for a key");
-    ucs_status_t rc = ucp_ep_rkey_unpack(link->ep, span->key, &r->key);
+    ucs_status_t rc = ucp_ep_rkey_unpack(link->ep, key->packed, &r->key);
     if (rc != UCS_OK) {
         free(r);
         return mega__fail(MEGA_ERR_IO, "the key of span %u of home %u: %s", no,
@@ -290,8 +213,8 @@ static mega_status_t reach_new(struct mega__origin *o, uint32_t home,
     }
     r->home = home;
     r->span = no;
-    r->size = span->size;
-    r->address = span->address;
+    r->size = key->size;
+    r->address = key->address;
     r->link = link;
     struct mega__reach **bucket =
         &o->reach[(home * 31 + no) % MEGA__REACH_BUCKETS];
@@ -301,6 +224,36 @@ static mega_status_t reach_new(struct mega__origin *o, uint32_t home,
     return MEGA_OK;
 }
 
+/* ERRORS: ABSENT. */
+static mega_status_t reach_span(struct mega__origin *o, uint32_t home,
+                                uint32_t no, struct mega__reach **reach_p)
+{
+    struct mega__reach *r = o->reach[(home * 31 + no) % MEGA__REACH_BUCKETS];
+    while (r && (r->home != home || r->span != no))
+        r = r->next;
+    *reach_p = r;
+    return r ? MEGA_OK : reach_new(o, home, no, reach_p);
+}
+
+mega_status_t mega__net_span(struct mega__net *net, uint32_t home, uint32_t no,
+                             uint64_t *size_p)
+{
+    const struct mega__wire_key *key = mega__keys_find(net->keys, home, no);
+    if (key) {
+        *size_p = key->size;
+        return MEGA_OK;
+    }
+    struct mega__reach *r;
+    struct mega__origin *o = mega__ucx_enter(net);
+    if (!o)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = reach_span(o, home, no, &r);
+    if (!st)
+        *size_p = r->size;
+    mega__ucx_leave(o);
+    return st;
+}
+
 mega_status_t mega__ucx_reach(struct mega__origin *o, mega_gptr_t p, size_t n,
                               struct mega__reach **reach_p)
 {
@@ -308,10 +261,7 @@ mega_status_t mega__ucx_reach(struct mega__origin *o, mega_gptr_t p, size_t n,
     struct mega__reach *r = o->last;
     uint64_t off = mega_offset(p);
     if (!r || r->home != home || r->span != no) {
-        r = o->reach[(home * 31 + no) % MEGA__REACH_BUCKETS];
-        while (r && (r->home != home || r->span != no))
-            r = r->next;
-        mega_status_t st = r ? MEGA_OK : reach_new(o, home, no, &r);
+        mega_status_t st = reach_span(o, home, no, &r);
         if (st)
             return st == MEGA_ERR_ABSENT
                        ? mega__fail(MEGA_ERR_ARG,

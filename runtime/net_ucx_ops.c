@@ -184,6 +184,23 @@ static uint64_t operand_of(mega_amo_op_t op, uint64_t value, uint64_t compare)
     return op == MEGA_AMO_FETCH ? 0 : op == MEGA_AMO_CSWAP ? compare : value;
 }
 
+/* Fetched as it was: a card that adds 0 stores what it has read, and so undoes
+ * a store of the processor between. */
+static bool is_read(const struct mega__net *net, mega_amo_op_t op)
+{
+    return op == MEGA_AMO_FETCH && net->ctx->nic;
+}
+
+static mega_status_t
+read_word(struct mega__net *net, size_t size, mega_gptr_t p, uint64_t *old_p,
+          mega_status_t (*get)(struct mega__net *, void *, mega_gptr_t, size_t))
+{
+    if (!old_p)
+        return MEGA_OK;
+    *old_p = 0; /* little end first: 4 bytes are the lower ones */
+    return get(net, old_p, p, size);
+}
+
 static ucs_status_ptr_t begin_amo(const struct mega__reach *r, mega_amo_op_t op,
                                   size_t size, mega_gptr_t p,
                                   const uint64_t *operand, uint64_t *reply,
@@ -215,12 +232,16 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
     ucp_request_param_t param = waited_for(&wait);
     uint64_t operand = operand_of(op, value, compare);
     uint64_t reply = op == MEGA_AMO_CSWAP ? value : 0;
+    if (is_read(net, op))
+        return read_word(net, size, p, old_p, mega__net_get);
     struct mega__origin *o = mega__ucx_enter(net);
     if (!o)
         return MEGA_ERR_NOMEM;
     mega_status_t st = mega__ucx_reach(o, p, size, &r);
     if (!st) {
         o->round_trips++;
+        if (net->ctx->nic)
+            stamp(r->link); /* a persist is to see it arrived */
         st = mega__ucx_finish(
             o, r->link, begin_amo(r, op, size, p, &operand, &reply, &param),
             &wait);
@@ -268,6 +289,8 @@ mega_status_t mega__net_amo_nbi(struct mega__net *net, mega_amo_op_t op,
                                 uint64_t compare, uint64_t *old_p)
 {
     struct mega__reach *r;
+    if (is_read(net, op))
+        return read_word(net, size, p, old_p, mega__net_get_nbi);
     struct mega__origin *o = mega__ucx_enter(net);
     if (!o)
         return MEGA_ERR_NOMEM;

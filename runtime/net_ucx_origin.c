@@ -103,32 +103,44 @@ static void on_lost(void *arg, ucp_ep_h ep, ucs_status_t status)
         link->broken = status;
 }
 
-/* Whether any of its transports writes without the target's processor. */
-static bool uses_hardware(ucp_ep_h ep)
+/* "lane[0]:  1:tcp/eth0 md[1] -> md[1]/tcp/sysdev[255] am wireup" is of none.
+ */
+static bool is_card(const char *lane)
 {
-    static const char *const soft[] = {"tcp/",   "self/",  "posix/",
-                                       "sysv/",  "cma/",   "knem/",
-                                       "xpmem/", "<none>", "mm/"};
-    char *text = NULL;
+    static const char *const soft[] = {
+        "tcp/", "self/",  "posix/", "sysv/",     "cma/",    "knem/",
+        "mm/",  "xpmem/", "<none>", "ud_verbs/", "ud_mlx5/"};
+    bool known = false;
+    const char *name = strchr(lane, ']');
+    name = name ? strchr(name + 2, ':') : NULL;
+    for (size_t i = 0; name && i < sizeof soft / sizeof soft[0]; i++)
+        known |= strncmp(name + 1, soft[i], strlen(soft[i])) == 0;
+    return name && !known;
+}
+
+/* Which of its transports write without the target's processor, and whether
+ * one of those does atomics. */
+static void look_at_lanes(struct mega__link *link)
+{
+    char *text = NULL, *next = NULL;
     size_t len = 0;
-    bool hard = false;
     FILE *file = open_memstream(&text, &len);
+    link->hardware = !file;
     if (!file)
-        return true;
-    ucp_ep_print_info(ep, file);
+        return;
+    ucp_ep_print_info(link->ep, file);
     fclose(file);
-    for (const char *at = text; at && (at = strstr(at, "lane[")) != NULL;) {
-        const char *name = strchr(at, ']');
-        bool known = false;
-        name = name ? strchr(name + 2, ':') : NULL; /* "]: 3:tcp/eth0" */
-        name = name && name[1] == ' ' ? strchr(name + 1, ':') : name;
-        for (size_t i = 0; name && i < sizeof soft / sizeof soft[0]; i++)
-            known |= strncmp(name + 1, soft[i], strlen(soft[i])) == 0;
-        hard |= !known;
-        at += 5;
+    for (char *line = text ? strtok_r(text, "\n", &next) : NULL; line;
+         line = strtok_r(NULL, "\n", &next)) {
+        const char *lane = strstr(line, "lane[");
+        if (!lane || !is_card(lane))
+            continue;
+        link->hardware = true;
+        if (strstr(lane, " amo"))
+            atomic_store_explicit(&link->origin->net->card, true,
+                                  memory_order_relaxed);
     }
     free(text);
-    return hard;
 }
 
 static ucs_status_t connect_link(struct mega__link *link)
@@ -149,7 +161,7 @@ static ucs_status_t connect_link(struct mega__link *link)
         rc = ucp_ep_create(link->origin->worker, &params, &link->ep);
     }
     if (rc == UCS_OK)
-        link->hardware = uses_hardware(link->ep);
+        look_at_lanes(link);
     return rc;
 }
 

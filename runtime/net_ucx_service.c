@@ -38,7 +38,7 @@ struct reply {
     size_t len;
     union {
         struct mega__request req;
-        char bytes[sizeof(struct mega__wire_key) + MEGA__WIRE_KEY_MAX];
+        char bytes[MEGA__WIRE_PAYLOAD_MAX];
     } payload;
 };
 
@@ -211,17 +211,18 @@ static void wake(struct mega__service *s)
     (void)written; /* full: it is awake */
 }
 
-/* By the agent's thread. */
+/* By the agent's thread. The reply is the service's once the lock is free. */
 static void asked(struct mega__request *req, void *arg)
 {
     struct reply *r = arg;
+    struct mega__service *s = r->service;
     (void)req;
     r->len = sizeof r->payload.req;
-    pthread_mutex_lock(&r->service->done_lock);
-    r->next = r->service->done;
-    r->service->done = r;
-    pthread_mutex_unlock(&r->service->done_lock);
-    wake(r->service);
+    pthread_mutex_lock(&s->done_lock);
+    r->next = s->done;
+    s->done = r;
+    pthread_mutex_unlock(&s->done_lock);
+    wake(s);
 }
 
 static void serve_ask(struct mega__service *s, struct reply *r,
@@ -282,7 +283,7 @@ static ucs_status_t on_request(void *arg, const void *header, size_t head_len,
         break;
     case MEGA__WIRE_ALIVE:
         r->head.value = growing(ctx);
-        reply_status(r, MEGA_OK);
+        reply_status(r, mega__boot_given_up(ctx->boot));
         break;
     default:
         reply_status(r, mega__fail(MEGA_ERR_ARG, "message %u", head.op));
@@ -327,6 +328,11 @@ static void *run(void *arg)
 {
     struct mega__service *s = arg;
     struct attention linger = {0};
+    /* Now: later it would wait for who, holding the lock of the arenas, waits
+     * for an answer. */
+    struct mega__arena *a = mega__arena(s->net->ctx);
+    if (a)
+        a->serves = true;
     while (!atomic_load_explicit(&s->stop, memory_order_acquire)) {
         unsigned rounds = 0;
         while (rounds < ROUNDS && ucp_worker_progress(s->worker) > 0)

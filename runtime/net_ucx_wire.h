@@ -48,12 +48,15 @@ struct mega__wire_answer {
     uint32_t spare;
 };
 
-struct mega__wire_key {
+struct mega__wire_key { /* as it is kept, too (keys.h) */
     uint64_t size;
     uint64_t address;
+    char packed[]; /* the key */
 };
 
 #define MEGA__WIRE_KEY_MAX 2048
+#define MEGA__WIRE_PAYLOAD_MAX                                                 \
+    (sizeof(struct mega__wire_key) + MEGA__WIRE_KEY_MAX) /* of an answer */
 #define MEGA__WIRE_BYTES_MAX 16384u /* of all parts of a message */
 
 #endif

@@ -117,6 +117,8 @@ mega_status_t mega__part_apply(struct mega__ctx *ctx, struct mega__arena *a,
         st = store_in(ctx, a, span, part);
     if (st || span->how == MEGA__HOW_NONE || part->n == 0)
         return st;
+    /* Perhaps a mark that this message has brought and flushed: to know that
+     * would cost more than the second flush. */
     if (part->marks)
         return mega__chunk_flush(ctx, a, part->p, part->n);
     mega__pool_flush(&a->flusher, span->how, span->base + mega_offset(part->p),

@@ -16,6 +16,10 @@
 
 struct mega__pool; /* one pool file, open (by its server) or only mapped */
 
+struct mega__file { /* which of the files of this host */
+    uint64_t device, inode;
+};
+
 /* How a store reaches the medium. */
 enum mega__how {
     MEGA__HOW_NONE = 0, /* nothing to do: domain process, or eADR */
@@ -65,10 +69,10 @@ mega_status_t mega__pool_create(const char *path, uint64_t size,
 mega_status_t mega__pool_open(const char *path, struct mega__pool **pool_p);
 
 /* Maps a pool file that a server of this host has open. root_off is its
- * mega__pool_root_off there. ERRORS: ABSENT; MISMATCH - not the inode ino;
+ * mega__pool_root_off there. ERRORS: ABSENT; MISMATCH - another file;
  * IO. */
-mega_status_t mega__pool_map(const char *path, uint64_t ino, uint64_t root_off,
-                             struct mega__pool **pool_p);
+mega_status_t mega__pool_map(const char *path, struct mega__file file,
+                             uint64_t root_off, struct mega__pool **pool_p);
 
 /* Maps a pool file to be read only; no store to it is possible, no flush of it
  * is needed. libpmemobj has no part in it, so what it has to recover stays as
@@ -82,7 +86,7 @@ struct mega__pool_root *mega__pool_root(const struct mega__pool *pool);
 uint64_t mega__pool_root_off(const struct mega__pool *pool);
 char *mega__pool_base(const struct mega__pool *pool); /* of file offset 0 */
 uint64_t mega__pool_size(const struct mega__pool *pool);
-uint64_t mega__pool_ino(const struct mega__pool *pool);
+struct mega__file mega__pool_file(const struct mega__pool *pool);
 
 /* Allocates the largest object that fits as root->oids[slot] and returns
  * where a span may lie in it: file offset aligned to MEGA__SPAN_ALIGN, size

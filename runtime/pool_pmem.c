@@ -35,7 +35,8 @@
 struct mega__pool {
     PMEMobjpool *pop; /* NULL: only mapped */
     char *base;
-    uint64_t size, ino, root_off;
+    uint64_t size, root_off;
+    struct mega__file file;
     enum mega__how how;
     mega_domain_t domain;
     char path[];
@@ -135,7 +136,7 @@ static mega_status_t find_domain(struct mega__pool *pool, int fd)
     if (fstat(fd, &sb) != 0 || fstatfs(fd, &fs) != 0)
         return mega__fail(MEGA_ERR_IO, "stat of %s: %s", pool->path,
                           strerror(errno));
-    pool->ino = sb.st_ino;
+    pool->file = (struct mega__file){sb.st_dev, sb.st_ino};
     if (S_ISCHR(sb.st_mode) || is_dax(fd)) {
         pool->domain = MEGA_DOMAIN_POWER;
         pool->how = MEGA__HOW_FLUSH;
@@ -277,8 +278,8 @@ mega_status_t mega__pool_open(const char *path, struct mega__pool **pool_p)
     return MEGA_OK;
 }
 
-mega_status_t mega__pool_map(const char *path, uint64_t ino, uint64_t root_off,
-                             struct mega__pool **pool_p)
+mega_status_t mega__pool_map(const char *path, struct mega__file file,
+                             uint64_t root_off, struct mega__pool **pool_p)
 {
     struct mega__pool *pool = new_pool(path);
     if (!pool)
@@ -287,7 +288,7 @@ mega_status_t mega__pool_map(const char *path, uint64_t ino, uint64_t root_off,
     mega_status_t st = fd < 0 ? refuse("map", path) : find_domain(pool, fd);
     if (st)
         goto err_close;
-    if (pool->ino != ino) {
+    if (pool->file.inode != file.inode || pool->file.device != file.device) {
         st = mega__fail(MEGA_ERR_MISMATCH,
                         "%s is not the file that its server has open: is "
                         "another file mounted over it here?",
@@ -398,9 +399,9 @@ uint64_t mega__pool_size(const struct mega__pool *pool)
     return pool->size;
 }
 
-uint64_t mega__pool_ino(const struct mega__pool *pool)
+struct mega__file mega__pool_file(const struct mega__pool *pool)
 {
-    return pool->ino;
+    return pool->file;
 }
 
 enum mega__how mega__pool_how(const struct mega__pool *pool)

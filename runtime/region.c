@@ -64,9 +64,8 @@ static mega_status_t reserve_run(struct mega__ctx *ctx, struct mega__home *home,
     if (!a)
         return MEGA_ERR_NOMEM;
     for (;;) {
-        uint32_t seen = 0;
-        while (seen < MEGA__SPANS_MAX && atomic_load(&home->spans[seen]))
-            seen++;
+        uint32_t seen =
+            atomic_load_explicit(&home->seg->nspans, memory_order_acquire);
         st = mega__run_claim(ctx, home, id, (uint32_t)n, MEGA__RUN_RAW,
                              &ctx->flusher, p_p);
         if (st == MEGA_ERR_HOME_FULL &&
@@ -105,10 +104,9 @@ static mega_status_t reserve_on(struct mega__ctx *ctx, struct mega__home *home,
         size_t len = (size_t)got << MEGA__EXTENT_SHIFT;
         memset(raw, 0, len);
         mega__pool_flush(&ctx->flusher, span->how, raw, len);
-        st = mega__pool_drain(&ctx->flusher);
-        if (!st)
-            st = mega__dir_run_add(home, &ctx->flusher, id, p.v & in_home, at,
-                                   (uint32_t)got);
+        /* its fence before the record counts is also that of the zeros */
+        st = mega__dir_run_add(home, &ctx->flusher, id, p.v & in_home, at,
+                               (uint32_t)got);
         at += len;
     }
     return st;
@@ -316,6 +314,7 @@ static mega_status_t end_region(struct mega__ctx *ctx, uint32_t id)
     st = mega__boot_agree(ctx->boot, st); /* all have dropped it */
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));) {
+        /* Need not be durable here: the next open would prune them again. */
         st = mega__dir_run_prune(home, &ctx->flusher, not_of, &id);
         if (!st)
             st = mega__sweep_region(ctx, home, id);

@@ -184,10 +184,11 @@ amo(struct mega__ctx *ctx, mega_amo_op_t op, size_t size, mega_gptr_t p,
     if (__builtin_expect(ctx->readonly, 0))
         return amo_readonly(ctx, op, size, p, old_p);
     char *at = mega__rma_address(ctx, p, size);
-    if (__builtin_expect(at != NULL, 1)) {
+    /* A card would fetch by storing what it has read, over a store between. */
+    if (__builtin_expect(at && (!ctx->nic || op == MEGA_AMO_FETCH), 1)) {
         old = mega__rma_amo_at(op, size, at, value, compare);
     } else {
-        mega_status_t st = check_far(ctx, p, size);
+        mega_status_t st = at ? MEGA_OK : check_far(ctx, p, size);
         if (nbi)
             return st ? st
                       : mega__net_amo_nbi(ctx->net, op, size, p, value, compare,

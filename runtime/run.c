@@ -72,7 +72,9 @@ static bool take_hole(struct mega__ctx *ctx, struct mega__span *span,
         return false;
     MEGA__CRASH(run_tails);
     /* The head's mark is cleared before the head counts (5). The extent must
-     * be ours for that: a slab's claimer may be handing out its chunks. */
+     * be ours for that: a slab's claimer may be handing out its chunks. A raw
+     * run has no mark and counts by its record, whose fence comes after both of
+     * these: for it they are not needed, and not left out. */
     if (n > 1)
         mega__pool_flush(f, span->how, (const void *)&span->words[start + 1],
                          8 * (size_t)(n - 1));
@@ -94,7 +96,7 @@ static bool take_hole(struct mega__ctx *ctx, struct mega__span *span,
     MEGA__CRASH(run_head);
     mega__pool_flush(f, span->how, (const void *)&span->words[start], 8);
     /* Its own thread could wait for its first persist; another's persist (L2)
-     * and a record that names the run do not flush the word. */
+     * and a record of publish that names the run do not flush the word. */
     if (mega__pool_drain(f) || st)
         f->failed = true; /* the caller's own drain tells */
     count_free(span, -(int64_t)n);
@@ -105,7 +107,11 @@ mega_status_t mega__run_claim(struct mega__ctx *ctx, struct mega__home *home,
                               uint32_t region, uint32_t extents, unsigned flags,
                               struct mega__flusher *f, mega_gptr_t *p_p)
 {
-    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
+    /* Not those that the home is being given: by the net they are not there. */
+    uint32_t nspans =
+        atomic_load_explicit(&home->seg->nspans, memory_order_acquire);
+    mega__span_error = MEGA_OK;
+    for (uint32_t no = 0; no < nspans; no++) {
         struct mega__span *span =
             mega__span_of(ctx, mega__gptr(home->no, no, 0));
         if (!span)
@@ -120,7 +126,7 @@ mega_status_t mega__run_claim(struct mega__ctx *ctx, struct mega__home *home,
             end = lost;
         }
     }
-    return MEGA_ERR_HOME_FULL;
+    return mega__span_error ? mega__span_error : MEGA_ERR_HOME_FULL;
 }
 
 /* ---- Free ---- */
@@ -145,9 +151,16 @@ mega_status_t mega__run_free(struct mega__ctx *ctx, struct mega__span *span,
     uint64_t freeing =
         mega__word_run(MEGA__FREEING, mega__word_len(w), mega__word_region(w),
                        ctx->epoch14, mega__word_flags(w));
+    mega__span_error = MEGA_OK;
     if (!mega__span_cas(span, extent, w, freeing))
-        return mega__fail(MEGA_ERR_NOT_LIVE,
-                          "the chunk is being freed by another thread");
+        return mega__span_error
+                   ? mega__span_error
+                   : mega__fail(MEGA_ERR_NOT_LIVE,
+                                "the chunk is being freed by another thread");
+    /* Needed where the mark says LIVE. Where it says, durably, what is free
+     * after a crash (publish, cancel, the sweep), or a raw run has no record
+     * (undo), the next open frees a head that is left, and takes only tails
+     * that lead to it; but then what is on the medium says so at once. */
     mega__pool_flush(f, span->how, (const void *)&span->words[extent], 8);
     mega_status_t st = mega__pool_drain(f);
     MEGA__CRASH(run_freeing);

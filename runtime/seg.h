@@ -15,8 +15,9 @@ struct mega__seg_span {
     uint32_t pool;
     uint32_t spare;
     uint64_t base, size;    /* in the pool's file */
-    uint64_t ino, root_off; /* of the pool */
-    _Atomic int64_t free;   /* extents; about: changed after the word is */
+    struct mega__file file; /* of the pool */
+    uint64_t root_off;
+    _Atomic int64_t free; /* extents; about: changed after the word is */
 };
 
 struct mega__seg_home {
@@ -29,6 +30,7 @@ struct mega__seg_home {
      * their extents. A lossy ring: an entry may be 0, overwritten, stale. */
     _Atomic uint64_t ring[MEGA__CLASSES][MEGA__RING];
     _Atomic uint32_t ring_in[MEGA__CLASSES], ring_out[MEGA__CLASSES];
+    _Atomic uint64_t named; /* the last that find_named has found: a pointer */
     _Atomic uint32_t intent_taken[MEGA__INTENTS_MAX];
 };
 
@@ -70,6 +72,12 @@ struct mega__seg {
  * host's ranks. ERRORS: IO - also if one of the host's ranks cannot map it,
  * then on that rank only. */
 mega_status_t mega__seg_share(struct mega__ctx *ctx, size_t bytes, void **p_p);
+
+/* The same, with the file, open in each rank. Of the mapped bytes those behind
+ * bytes are not there yet: a rank writes what belongs there to the file, which
+ * fails without room, and only then may any look. */
+mega_status_t mega__seg_share_file(struct mega__ctx *ctx, size_t bytes,
+                                   size_t mapped, void **p_p, int *fd_p);
 
 /* Of this rank; not collective. p: NULL or what has been shared. */
 void mega__seg_unshare(void *p);

@@ -25,6 +25,7 @@
 #include "seg.h"
 
 #define MARK_BYTES MEGA__EXTENT_GRANULES
+#define TURN 8u /* of lines of marks: four take turns (leave_line) */
 
 /* ---- Marks, 64 at a time ---- */
 
@@ -137,15 +138,29 @@ void mega__slab_delete(struct mega__arena *a, struct mega__slab *slab)
     a->spare_slabs = slab;
 }
 
+/* The address where line i of the slab's marks hands out its next chunk. */
+static const char *next_chunk(const struct mega__slab *slab, unsigned i)
+{
+    uint64_t bits = slab->avail[i] | UINT64_C(1) << 63;
+    uint64_t extent = (uint64_t)slab->extent << MEGA__EXTENT_SHIFT;
+    unsigned granule = i * MEGA__LINE + (unsigned)__builtin_ctzll(bits);
+    return slab->span->base + extent + (granule << MEGA__GRANULE_SHIFT);
+}
+
 /* The line is on its way to the medium: processors that let go of it meanwhile
- * need it back for the next mark, and cannot flush it again before. */
+ * need it back for the next mark, and cannot flush it again before. So some
+ * lines take turns, and what the turn after next will store to is asked for.
+ * They are far apart: each one's chunks are a stream for the processor's own
+ * prefetching, in pages of its own. */
 static void leave_line(struct mega__slab *slab)
 {
-    const unsigned next = slab->line ^ 1u;
+    const unsigned next = (slab->line + TURN) % MEGA__EXTENT_LINES;
+    const unsigned then = (next + TURN) % MEGA__EXTENT_LINES;
     if (!slab->avail[next])
         return;
     slab->line = (uint16_t)next;
-    __builtin_prefetch((const void *)&slab->marks[next * MEGA__LINE], 1);
+    __builtin_prefetch((const void *)&slab->marks[then * MEGA__LINE], 1);
+    __builtin_prefetch(next_chunk(slab, then), 1);
 }
 
 void mega__slab_unnote(struct mega__slab *slab, uint32_t lines)
@@ -258,8 +273,13 @@ struct mega__slab *mega__slab_claim(struct mega__arena *a,
     mega__pool_flush(&a->flusher, span->how, (const void *)marks, MARK_BYTES);
     bool failed = mega__dirty_fence(a) != MEGA_OK;
     MEGA__CRASH(slab_marks);
-    mega__span_cas(span, extent, init,
-                   mega__slab_owned_word(ctx, MEGA__SLAB, class, region));
+    if (!mega__span_cas(
+            span, extent, init,
+            mega__slab_owned_word(ctx, MEGA__SLAB, class, region))) {
+        mega__slab_delete(a, slab); /* its region is gone, or the net */
+        a->flusher.failed |= failed;
+        return NULL;
+    }
     MEGA__CRASH(slab_word);
     mega__pool_flush(&a->flusher, span->how, (const void *)&span->words[extent],
                      8);
@@ -365,10 +385,10 @@ void mega__slab_give_up(struct mega__arena *a, struct mega__slab *slab)
                                   memory_order_relaxed);
     else if (done && available >= mega__find_worth(capacity))
         mega__find_offer(span, extent, class);
-    if (empty)
+    if (done && empty)
         note_released(a, span, extent);
-    a->count.disowned += !empty;
-    a->count.extents_released += empty;
+    a->count.disowned += done && !empty;
+    a->count.extents_released += done && empty;
 }
 
 /* Frees the extent of an unowned slab if it is empty: owned while we look. */
@@ -386,13 +406,24 @@ static bool release_if_empty(struct mega__arena *a, struct mega__span *span,
     uint64_t next =
         empty ? MEGA__FREE
               : mega__word_slab(MEGA__SLAB, class, mega__word_region(w), 0, 0);
-    if (mega__span_cas(span, extent, owned, next) && empty) {
-        atomic_fetch_add_explicit(&span->home->seg->spans[span->no].free, 1,
-                                  memory_order_relaxed);
-        note_released(a, span, extent);
-        a->count.extents_released++;
-    }
-    return empty;
+    if (!mega__span_cas(span, extent, owned, next) || !empty)
+        return false;
+    atomic_fetch_add_explicit(&span->home->seg->spans[span->no].free, 1,
+                              memory_order_relaxed);
+    note_released(a, span, extent);
+    a->count.extents_released++;
+    return true;
+}
+
+/* Ranks of other hosts free extents and do not count them. A count that says
+ * none keeps those of this host away: it is set right. How many they missed. */
+static unsigned count_again(struct mega__span *span, unsigned free)
+{
+    _Atomic int64_t *count = &span->home->seg->spans[span->no].free;
+    if (free == 0 || atomic_load_explicit(count, memory_order_relaxed) > 0)
+        return 0;
+    atomic_store_explicit(count, free, memory_order_relaxed);
+    return free;
 }
 
 unsigned mega__slab_reclaim(struct mega__arena *a, struct mega__home *home)
@@ -403,11 +434,14 @@ unsigned mega__slab_reclaim(struct mega__arena *a, struct mega__home *home)
             mega__span_of(a->ctx, mega__gptr(home->no, no, 0));
         if (!span)
             break;
+        unsigned was_free = 0;
         for (uint32_t e = span->first; e < span->extents; e++) {
             uint64_t w = mega__span_word(span, e);
+            was_free += w == MEGA__FREE;
             if (mega__word_is_slab(w) && !mega__slab_owned(a->ctx, w))
                 freed += release_if_empty(a, span, e, w);
         }
+        freed += count_again(span, was_free);
     }
     return freed;
 }
@@ -422,8 +456,10 @@ void mega__slab_hint(struct mega__arena *a, struct mega__span *span,
                                                  memory_order_relaxed) +
                             1);
     atomic_store_explicit(&span->hints[extent], n, memory_order_relaxed);
-    if (n == capacity)
-        release_if_empty(a, span, extent, w);
-    else if (n == mega__find_worth(capacity))
+    if (n == capacity) {
+        if (!(a->serves && span->home->nic)) /* else it is found by a search */
+            release_if_empty(a, span, extent, w);
+    } else if (n == mega__find_worth(capacity)) {
         mega__find_offer(span, extent, class);
+    }
 }

@@ -84,6 +84,18 @@ static void choose_my_home(struct mega__ctx *ctx)
     ctx->my_home = home ? (int)home->no : -1;
 }
 
+/* Until now each word was its server's alone, so the processor's; a last
+ * agreement follows, before which nobody changes another's. */
+static void choose_atomics(struct mega__ctx *ctx)
+{
+    uint32_t i = 0;
+    if (ctx->conf.atomics.v.number != MEGA__ATOMICS_NIC)
+        return;
+    ctx->nic = ctx->net;
+    for (struct mega__home *home; (home = mega__home_next_here(ctx, &i));)
+        atomic_store(&home->nic, ctx->net);
+}
+
 static void report_bad(const char *what, void *arg)
 {
     (void)arg;
@@ -132,9 +144,19 @@ static void notice(struct mega__ctx *ctx)
                   "not the loss of power (MEGALLOC_DURABILITY=process says "
                   "that this is meant)",
                   at);
+    bool card = mega__net_has_card(ctx->net);
+    if (ctx->nic && !card)
+        mega__log(MEGA__LOG_WARN,
+                  "MEGALLOC_ATOMICS=nic, but UCX has no network card here that "
+                  "does atomics: its software does them, by the ranks that "
+                  "serve the homes");
     if (!ctx->conf.info.v.number)
         return;
     mega__conf_print(&ctx->conf);
+    fprintf(stderr, "megalloc: atomics: %s\n",
+            !ctx->nic ? "the processor's"
+            : card    ? "all by UCX, the network card's"
+                      : "all by UCX, in software");
     for (i = 0; (home = mega__home_next_here(ctx, &i));) {
         char path[MEGA__PATH] = "";
         if (!mega__home_path(ctx, home->no, 0, "", path))
@@ -144,21 +166,20 @@ static void notice(struct mega__ctx *ctx)
     }
 }
 
-/* While this rank waits in a collective: PEER, TIMEOUT - it would for ever. */
+/* While this rank waits in a collective. */
 static mega_status_t watch(void *arg)
 {
     const struct mega__ctx *ctx = arg;
-    mega_status_t st = mega__net_watch(ctx->net);
-    return st == MEGA_ERR_PEER || st == MEGA_ERR_TIMEOUT ? st : MEGA_OK;
+    return mega__net_alive(ctx->net, -1);
 }
 
 /* The link is made now: no new one can be made while a cable is out, and a cut
  * that is shorter than the limit ends no job. */
 static mega_status_t begin_watch(struct mega__ctx *ctx)
 {
-    mega_status_t st = mega__boot_agree(ctx->boot, mega__net_watch(ctx->net));
+    mega_status_t st = mega__boot_agree(ctx->boot, watch(ctx));
     if (!st)
-        mega__boot_watch(ctx->boot, ctx->conf.timeout.v.number / 4 + 1, watch,
+        mega__boot_watch(ctx->boot, mega__conf_patience(&ctx->conf), watch,
                          ctx);
     return st;
 }
@@ -170,6 +191,10 @@ static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
     if (!st)
         st = mega__boot_same(ctx->boot, &ctx->readonly, sizeof ctx->readonly,
                              "MEGALLOC_OPEN=degraded");
+    if (!st)
+        st = mega__boot_same(ctx->boot, &ctx->conf.atomics.v.number,
+                             sizeof ctx->conf.atomics.v.number,
+                             "MEGALLOC_ATOMICS");
     if (!st)
         st = mega__boot_agree(ctx->boot, mega__net_start(ctx, &ctx->net));
     if (!st && ctx->net) /* of this host the launcher knows */
@@ -186,6 +211,8 @@ static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
         st = mega__where_write(ctx);
     if (!st)
         st = check_served(ctx);
+    if (!st)
+        choose_atomics(ctx);
     if (!st)
         st = mega__boot_agree(ctx->boot, mega__agent_start(ctx, &ctx->agent));
     if (st)
@@ -274,6 +301,8 @@ static mega_status_t write_served(struct mega__ctx *ctx)
     return st;
 }
 
+/* Marks are written twice, by their ranks and with all memory in use: the first
+ * is what a drain does, and far marks need it. */
 mega_status_t mega__space_commit(struct mega__ctx *ctx)
 {
     mega_status_t st = mega__boot_agree(ctx->boot, mega__space_drain(ctx));
@@ -297,7 +326,9 @@ static void end_watch(struct mega__ctx *ctx)
         mega__boot_watch(ctx->boot, ctx->conf.timeout.v.number, too_late, ctx);
 }
 
-/* All is durable everywhere, then a home is marked clean. */
+/* All is durable everywhere, then a home is marked clean: after a kill in
+ * between, a clean word over what only a cache holds would spare the next open
+ * its sync. */
 static mega_status_t end_cleanly(struct mega__ctx *ctx)
 {
     if (ctx->readonly) { /* others may still read what is served here */

@@ -7,12 +7,14 @@
  */
 #include "span.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "crc.h"
 #include "home.h"
 #include "log.h"
+#include "net.h"
 #include "seg.h"
 
 static uint64_t up(uint64_t n, uint64_t to)
@@ -142,6 +144,43 @@ struct mega__span *mega__span_meet(struct mega__ctx *ctx, uint32_t home_no,
         span = mega__home_map_span(ctx, home, no);
     pthread_mutex_unlock(&ctx->map_lock);
     return span;
+}
+
+_Thread_local mega_status_t mega__span_error;
+
+static bool failed_by_net(struct mega__home *home, mega_status_t st)
+{
+    if (st == MEGA_ERR_PEER || st == MEGA_ERR_TIMEOUT)
+        atomic_store_explicit(&home->lost, true, memory_order_relaxed);
+    mega__span_error = st;
+    return false;
+}
+
+bool mega__span_cas_nic(struct mega__span *span, uint32_t extent,
+                        uint64_t expected, uint64_t desired)
+{
+    uint64_t old = 0;
+    struct mega__home *home = span->home;
+    mega_gptr_t p =
+        mega__span_gptr(span, span->words_off + 8 * (uint64_t)extent);
+    if (atomic_load_explicit(&home->lost, memory_order_relaxed))
+        return failed_by_net(
+            home, mega__fail(MEGA_ERR_PEER,
+                             "nothing can be claimed or freed on home %u: the "
+                             "rank that serves it was lost, or stopped",
+                             home->no));
+    mega_status_t st =
+        mega__net_amo(atomic_load_explicit(&home->nic, memory_order_relaxed),
+                      MEGA_AMO_CSWAP, 8, p, desired, expected, &old);
+    if (st)
+        return failed_by_net(home, st);
+    if (old != expected)
+        return false;
+    /* Another card's may still be on its way to memory, where our next plain
+     * store or flush has to find it. What is free by now is not ours. */
+    while (desired != MEGA__FREE && mega__span_word(span, extent) == expected)
+        sched_yield();
+    return true;
 }
 
 /* ---- Tables ---- */

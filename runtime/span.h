@@ -86,10 +86,23 @@ static inline uint64_t mega__span_word(const struct mega__span *span,
     return atomic_load_explicit(&span->words[extent], memory_order_acquire);
 }
 
+/* Why a swap of this thread's failed by the net; as errno, it stays until it is
+ * set to MEGA_OK. Without a net always MEGA_OK. */
+extern _Thread_local mega_status_t mega__span_error;
+
+/* The same by the net, which may fail: then false, and mega__span_error is set.
+ * A server that is lost once is not tried again. */
+bool mega__span_cas_nic(struct mega__span *span, uint32_t extent,
+                        uint64_t expected, uint64_t desired);
+
 /* desired != expected, always: a word never goes A -> A. */
 static inline bool mega__span_cas(struct mega__span *span, uint32_t extent,
                                   uint64_t expected, uint64_t desired)
 {
+    if (__builtin_expect(atomic_load_explicit(&span->home->nic,
+                                              memory_order_relaxed) != NULL,
+                         0))
+        return mega__span_cas_nic(span, extent, expected, desired);
     return atomic_compare_exchange_strong_explicit(
         &span->words[extent], &expected, desired, memory_order_acq_rel,
         memory_order_acquire);

@@ -189,9 +189,11 @@ mega_status_t mega__sweep_region(struct mega__ctx *ctx, struct mega__home *home,
         if (!span)
             break;
         int64_t freed = 0;
+        mega__span_error = MEGA_OK;
         for (uint32_t e = span->first; e < span->extents; e++) {
             uint64_t w = mega__span_word(span, e);
-            while (w != MEGA__FREE && mega__word_region(w) == region) {
+            while (!mega__span_error && w != MEGA__FREE &&
+                   mega__word_region(w) == region) {
                 if (mega__span_cas(span, e, w, MEGA__FREE)) {
                     freed++;
                     break;
@@ -200,6 +202,8 @@ mega_status_t mega__sweep_region(struct mega__ctx *ctx, struct mega__home *home,
             }
         }
         atomic_fetch_add(&home->seg->spans[no].free, freed);
+        if (mega__span_error) /* the next open ends the region */
+            return mega__span_error;
     }
     return mega__sweep_flush(ctx, home);
 }

@@ -3,8 +3,10 @@
  * sync.c - waits and locks on 8 bytes anywhere in the space, by mega_amo.
  *
  * A lock word is [epoch : 32 | holders : 32], holders being a number of
- * readers or WRITER. A word of another epoch is free, whatever it says: who
- * held it is gone. 32 bits of epoch, for a word that wrapped would hang.
+ * readers, or WRITER and its rank. A word of another epoch is free, whatever it
+ * says: who held it is gone. 32 bits of epoch, for a word that wrapped would
+ * hang. Over hosts who waits long asks the writer, or else the next rank, now
+ * and then whether it still answers.
  */
 #include "sync.h"
 
@@ -12,9 +14,10 @@
 #include <time.h>
 
 #include "log.h"
+#include "net.h"
 #include "rma.h"
 
-#define WRITER UINT32_MAX
+#define WRITER (UINT32_C(1) << 31)
 #define SPINS 64 /* before the processor is given away */
 
 static int64_t now_ms(void)
@@ -22,6 +25,26 @@ static int64_t now_ms(void)
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+struct patience {
+    int64_t next; /* when to look after others, ms; 0: not yet waiting */
+};
+
+/* Who = -1: the next rank. ERRORS: PEER, TIMEOUT - it does not answer. */
+static mega_status_t wait_on(struct mega__ctx *ctx, struct patience *patience,
+                             int who)
+{
+    const int64_t period = 1000 * (int64_t)mega__conf_patience(&ctx->conf);
+    sched_yield();
+    if (!ctx->net)
+        return MEGA_OK;
+    int64_t now = now_ms();
+    bool look = patience->next && now >= patience->next;
+    mega_status_t st = look ? mega__net_alive(ctx->net, who) : MEGA_OK;
+    if (look || !patience->next)
+        patience->next = now_ms() + period;
+    return st;
 }
 
 static bool holds(uint64_t have, mega_cmp_t cmp, uint64_t want)
@@ -46,7 +69,9 @@ static bool holds(uint64_t have, mega_cmp_t cmp, uint64_t want)
 mega_status_t mega__sync_wait(struct mega__ctx *ctx, mega_gptr_t p,
                               mega_cmp_t cmp, uint64_t value, int timeout_ms)
 {
-    int64_t end = timeout_ms < 0 ? INT64_MAX : now_ms() + timeout_ms;
+    const bool endless = timeout_ms < 0;
+    int64_t end = endless ? INT64_MAX : now_ms() + timeout_ms;
+    struct patience patience = {0};
     if ((unsigned)cmp > MEGA_CMP_LE)
         return mega__fail(MEGA_ERR_ARG, "comparison %d", (int)cmp);
     for (unsigned spins = 0;; spins++) {
@@ -61,7 +86,12 @@ mega_status_t mega__sync_wait(struct mega__ctx *ctx, mega_gptr_t p,
             return mega__fail(
                 MEGA_ERR_TIMEOUT, "the word at %#llx is still %llu after %d ms",
                 (unsigned long long)p.v, (unsigned long long)have, timeout_ms);
-        sched_yield();
+        if (endless) /* else it ends in time: to ask may take longer */
+            st = wait_on(ctx, &patience, -1);
+        else
+            sched_yield();
+        if (st)
+            return st;
     }
 }
 
@@ -89,9 +119,14 @@ static mega_status_t change(struct mega__ctx *ctx, mega_gptr_t p, uint64_t word,
     return st;
 }
 
-/* BUSY comes without a sentence. */
+static uint32_t writer(const struct mega__ctx *ctx)
+{
+    return WRITER | (uint32_t)ctx->place.rank;
+}
+
+/* BUSY comes without a sentence; *holder_p: the rank of the writer, or -1. */
 static mega_status_t attempt(struct mega__ctx *ctx, mega_gptr_t p,
-                             unsigned flags)
+                             unsigned flags, int *holder_p)
 {
     bool shared = flags & MEGA_LOCK_SHARED, raced = true;
     mega_status_t st = MEGA_OK;
@@ -101,9 +136,10 @@ static mega_status_t attempt(struct mega__ctx *ctx, mega_gptr_t p,
         if (st)
             return st;
         uint32_t n = holders(ctx, word);
+        *holder_p = n & WRITER ? (int)(n & ~WRITER) : -1;
         if (shared ? n >= WRITER - 1 : n != 0)
             return MEGA_ERR_BUSY;
-        st = change(ctx, p, word, shared ? n + 1 : WRITER, &raced);
+        st = change(ctx, p, word, shared ? n + 1 : writer(ctx), &raced);
     }
     return st;
 }
@@ -111,7 +147,8 @@ static mega_status_t attempt(struct mega__ctx *ctx, mega_gptr_t p,
 mega_status_t mega__sync_trylock(struct mega__ctx *ctx, mega_gptr_t p,
                                  unsigned flags)
 {
-    mega_status_t st = attempt(ctx, p, flags);
+    int holder;
+    mega_status_t st = attempt(ctx, p, flags, &holder);
     if (st == MEGA_ERR_BUSY)
         return mega__fail(MEGA_ERR_BUSY, "the lock at %#llx is held",
                           (unsigned long long)p.v);
@@ -121,12 +158,15 @@ mega_status_t mega__sync_trylock(struct mega__ctx *ctx, mega_gptr_t p,
 mega_status_t mega__sync_lock(struct mega__ctx *ctx, mega_gptr_t p,
                               unsigned flags)
 {
+    struct patience patience = {0};
     for (unsigned spins = 1;; spins++) {
-        mega_status_t st = attempt(ctx, p, flags);
+        int holder;
+        mega_status_t st = attempt(ctx, p, flags, &holder);
         if (st != MEGA_ERR_BUSY)
             return st;
-        if (spins % SPINS == 0)
-            sched_yield();
+        st = spins % SPINS == 0 ? wait_on(ctx, &patience, holder) : MEGA_OK;
+        if (st)
+            return st;
     }
 }
 
@@ -141,7 +181,7 @@ mega_status_t mega__sync_unlock(struct mega__ctx *ctx, mega_gptr_t p,
         if (st)
             return st;
         uint32_t n = holders(ctx, word);
-        if (shared ? n == 0 || n == WRITER : n != WRITER)
+        if (shared ? n == 0 || n >= WRITER : n < WRITER)
             return mega__fail(MEGA_ERR_STATE,
                               "the lock at %#llx is not held so",
                               (unsigned long long)p.v);

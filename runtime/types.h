@@ -88,10 +88,12 @@ struct mega__home {
     bool serving;     /* this rank is the server */
     enum mega__how how;
     mega_domain_t domain;
-    int lock_fd;                    /* -1: not held */
-    struct mega__home_block *block; /* in span 0 */
-    struct mega__seg_home *seg;     /* what the ranks of the host share */
-    struct mega__pool **pools;      /* by pool number; under ctx->map_lock */
+    int lock_fd;                     /* -1: not held */
+    _Atomic(struct mega__net *) nic; /* of a local home: as ctx->nic */
+    _Atomic bool lost;               /* nic: its server, once */
+    struct mega__home_block *block;  /* in span 0 */
+    struct mega__seg_home *seg;      /* what the ranks of the host share */
+    struct mega__pool **pools;       /* by pool number; under ctx->map_lock */
     uint32_t npools, pools_room;
     _Atomic(struct mega__span *)
         *spans; /* [MEGA__SPANS_MAX]; NULL: not local */
@@ -203,6 +205,7 @@ struct mega__arena {
      * here already. A ring of global pointers; may be wrong. */
     uint64_t released[MEGA__RELEASED];
     unsigned nreleased;
+    bool serves;   /* of the service thread: it must not wait for itself */
     size_t wanted; /* chunks that the running mega_alloc_n still needs */
     /* What is to be sent to far homes: far slabs with changed marks, and
      * marks of others' slabs to be freed. */
@@ -257,6 +260,10 @@ struct mega__ctx {
     struct mega__boot *boot;
     struct mega__boot_place place;
     struct mega__net *net;
+    /* Does all atomics on the space, also on homes that are mapped here; NULL:
+     * the processor does those. One or the other from the end of the open on,
+     * in all ranks: the two do not see each other's as whole. */
+    struct mega__net *nic;
     struct mega__seg *seg;
     struct mega__agent *agent;
 

@@ -3,7 +3,7 @@
  * cost.c - what an allocation adds to a program that writes 64 bytes and makes
  * them durable: alloc, write, persist of a new chunk, against write, persist
  * of the next 64 bytes of a raw run. Also the flushed lines and fences of an
- * allocation alone, and the time of large chunks.
+ * allocation alone; large chunks, their time and how they leave a home.
  */
 #include "bench.h"
 
@@ -87,18 +87,53 @@ static void count_lines(void)
     free_all();
 }
 
-static void time_large(const char *name, size_t size)
+static void time_large(const char *name, size_t size, int rounds)
 {
     double ns[BENCH_REPS];
     for (int rep = 0; rep < BENCH_REPS; rep++) {
         double begin = bench_now();
-        for (int i = 0; i < LARGE_ROUNDS; i++) {
+        for (int i = 0; i < rounds; i++) {
             BENCH_MUST(mega_alloc(MEGA_DEFAULT, 0, size, &chunk[0]));
             BENCH_MUST(mega_free(chunk[0]));
         }
-        ns[rep] = 1e9 * (bench_now() - begin) / LARGE_ROUNDS;
+        ns[rep] = 1e9 * (bench_now() - begin) / rounds;
     }
     bench_row(name, bench_median(ns, BENCH_REPS), "ns");
+}
+
+/** Runs of 256 KiB to 16 MiB come and go at random, until their home has been
+ *  full LARGE_ROUNDS times: what of the free bytes is then not in the largest
+ *  hole, and how full it is; means. */
+static void fragment(void)
+{
+    mega_home_stat_t s;
+    uint64_t random = 7;
+    double apart = 0, filled = 0;
+    int n = 0;
+    for (int full = 0; full < LARGE_ROUNDS;) {
+        size_t size = (size_t)4 << 16 << bench_below(bench_rand(&random), 7);
+        mega_status_t st = n < COUNT
+                               ? mega_alloc(MEGA_DEFAULT, 0, size, &chunk[n])
+                               : MEGA_ERR_HOME_FULL;
+        if (!st) {
+            n++;
+            continue;
+        }
+        bench_check(st == MEGA_ERR_HOME_FULL, mega_errmsg());
+        BENCH_MUST(mega_home_stat(0, &s));
+        apart += 100.0 * (1.0 - (double)s.largest_hole / (double)s.free);
+        filled += 100.0 * (1.0 - (double)s.free / (double)s.size);
+        full++;
+        for (int k = n / 2; k > 0; k--) { /* half of them go */
+            int i = (int)bench_below(bench_rand(&random), (uint32_t)n);
+            BENCH_MUST(mega_free(chunk[i]));
+            chunk[i] = chunk[--n];
+        }
+    }
+    while (n > 0)
+        BENCH_MUST(mega_free(chunk[--n]));
+    bench_row("large.fragmentation", apart / LARGE_ROUNDS, "%");
+    bench_row("large.filled", filled / LARGE_ROUNDS, "%");
 }
 
 int main(void)
@@ -111,9 +146,11 @@ int main(void)
     bench_check(adjacent >= COUNT * BYTES, "the need for one raw run");
     count_lines();
     compare();
-    time_large("large.256K.mega", (size_t)256 << 10);
-    time_large("large.16M.mega", (size_t)16 << 20);
     BENCH_MUST(mega_region_destroy(&region));
+    time_large("large.256K.mega", (size_t)256 << 10, LARGE_ROUNDS);
+    time_large("large.16M.mega", (size_t)16 << 20, LARGE_ROUNDS);
+    time_large("large.1G.mega", (size_t)1 << 30, 10);
+    fragment();
     BENCH_MUST(mega_finalize());
     return 0;
 }

@@ -26,11 +26,11 @@ static enum use use_of_run(const struct space *space, const struct span *s,
 enum use census_use(const struct space *space, const struct span *s, uint32_t e)
 {
     uint64_t w = span_word(s, e);
+    if (e < s->first)
+        return mega__word_kind(w) == MEGA__UNUSABLE ? USE_META : USE_BAD;
     switch (mega__word_kind(w)) {
     case MEGA__FREE:
         return w ? USE_BAD : USE_FREE;
-    case MEGA__UNUSABLE:
-        return e < s->first ? USE_META : USE_BAD;
     case MEGA__SLAB_INIT:
         return USE_PENDING;
     case MEGA__SLAB:

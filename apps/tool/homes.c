@@ -98,10 +98,17 @@ bool run_fits(const struct span *s, uint32_t e, uint64_t w)
     return n > 0 && n <= s->extents - e;
 }
 
+/* Whether the head that a tail names is an extent that can be one. */
+static bool head_is_near(const struct span *s, uint32_t e, uint64_t w)
+{
+    uint32_t distance = mega__word_len(w);
+    return distance > 0 && e >= s->first && distance <= e - s->first;
+}
+
 bool run_covers(const struct span *s, uint32_t e, uint64_t w)
 {
     uint32_t distance = mega__word_len(w);
-    if (distance == 0 || distance > e - s->first)
+    if (!head_is_near(s, e, w))
         return false;
     uint64_t head = span_word(s, e - distance);
     unsigned kind = mega__word_kind(head);
@@ -113,7 +120,7 @@ bool run_covers(const struct span *s, uint32_t e, uint64_t w)
 bool run_head_damaged(const struct span *s, uint32_t e, uint64_t w)
 {
     uint32_t distance = mega__word_len(w);
-    if (distance == 0 || distance > e - s->first)
+    if (!head_is_near(s, e, w))
         return true;
     uint64_t head = span_word(s, e - distance);
     switch (mega__word_kind(head)) {

@@ -102,11 +102,40 @@ over() {
 }
 
 over "one host" "h0 h0 h0"
-if grep -q '^UCX_LIBS = .' "$MEGA_BUILDDIR/Makefile"; then
+if built_with_ucx; then
     export MEGALLOC_DIR=$scratch/%h UCX_TLS=tcp,self
     over "three hosts" "h0 h1 h2"
 else
     tap_skip "three hosts" "this build is without UCX"
+fi
+
+# ---- Moved ----
+
+# moved NAME HOSTS HOME:HOST...: a space of h0, h1, h2, whose files are then on
+# other hosts, is whole for ranks on HOSTS.
+moved() {
+    local name=$1 hosts=$2 move home
+    shift 2
+    rm -rf "$scratch"/h? "$scratch"/away/*
+    on "h0 h1 h2" degraded make "$places" clean
+    mv "$scratch"/h?/home-*.pool "$scratch/away/"
+    rm -rf "$scratch"/h?
+    for move; do
+        home=${move%:*}
+        mkdir -p "$scratch/${move#*:}"
+        mv "$scratch/away/home-$home".*.pool "$scratch/${move#*:}/"
+    done
+    on "$hosts" degraded whole "$places" 1
+    good "$name: what is there is found by the same pointers"
+}
+
+if built_with_ucx; then
+    moved "a home is copied to another host" "h0 h2" 0:h0 1:h2 2:h2
+    moved "hosts have other names, the homes another order" "a9 a8 a7" \
+        0:a7 1:a9 2:a8
+    moved "all homes are on one of two hosts" "h0 h1" 0:h1 1:h1 2:h1
+    moved "and all on one" "h5" 0:h5 1:h5 2:h5
+    rm -rf "$scratch"/h? "$scratch"/a? "$scratch"/away/*
 fi
 
 # ---- What is refused ----

@@ -238,6 +238,35 @@ static void largest(int home)
     MUST(mega_free(p));
 }
 
+/* Large chunks side by side are one hole again when they are freed, in
+ * whatever order. */
+static void neighbours(int argc, char **argv)
+{
+    static const int orders[][3] = {{0, 1, 2}, {1, 0, 2}, {2, 0, 1}, {1, 2, 0}};
+    const size_t extent = 65536;
+    mega_home_stat_t before, after;
+    mega_gptr_t p[3], both;
+    (void)argc, (void)argv;
+    for (int i = 0; mega_rank() == 0 && i < 4; i++) {
+        stat_of(0, &before);
+        for (size_t k = 0; k < 3; k++)
+            MUST(mega_alloc(MEGA_DEFAULT, 0, (k + 2) * extent, &p[k]));
+        HOLDS(p[1].v + 3 * extent == p[0].v && p[2].v + 4 * extent == p[1].v);
+        MUST(mega_free(p[orders[i][0]]));
+        MUST(mega_free(p[orders[i][1]]));
+        if (i < 2) { /* the upper two are gone, and taken as one */
+            MUST(mega_alloc(MEGA_DEFAULT, 0, 5 * extent, &both));
+            HOLDS(both.v == p[1].v);
+            MUST(mega_free(both));
+        }
+        MUST(mega_free(p[orders[i][2]]));
+        stat_of(0, &after);
+        HOLDS(after.free == before.free);
+        HOLDS(after.largest_hole == before.largest_hole);
+    }
+    MUST(mega_barrier());
+}
+
 /* What the caches of slabs of all ranks may keep from large chunks: of each
  * class a few, whether they are empty or not. */
 static uint64_t cached(void)
@@ -330,6 +359,7 @@ int main(int argc, char **argv)
         {"bad pointers are refused", misuse},
         {"alloc_n gives all or none", several},
         {"chunks are of the region that was asked for", handles},
+        {"large chunks that are freed are one hole", neighbours},
         {"a full home says what it has, and recovers", full_home},
         {"any home means another if mine is full", any_home},
         {"what another rank frees is used again", freed_by_another},

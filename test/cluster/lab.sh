@@ -172,18 +172,32 @@ else
         ': <>/dev/tcp/h1/9'
     try "heal" 0 '' heal 1
     linked "makes it good" yes
+    front=$(for turn in {1..8}; do
+        lab on 2 bash -c 'ip neigh flush all
+            : 2>/dev/null </dev/tcp/10.177.0.254/9; ip neigh show 10.177.0.254'
+        lab cut 1 --delay 1 --for 0.1
+    done | sed 's/.*lladdr \([^ ]*\).*/\1/' | sort -u)
+    tap_try "whom the others know as the launcher's machine stays" \
+        test "$front" = 02:00:00:00:00:fe
     lab cut 2 --delay 1 # for the end
 fi
 
 # ---- Jobs ----
 
+tries=/proc/sys/net/ipv4/tcp_retries2
+tap_empty "a connection with data under way is given up in a minute" \
+    "$({ lab on 1 cat $tries
+        nsenter -n -t "$(<"/run/megalloc-lab/$MEGALLOC_LAB/front.pid")" \
+            cat $tries; } | diff - <(printf '7\n7\n'))"
 hello=$build/test/cluster/hello
+said() { # LINE...: the ranks, whatever a launcher warns of besides
+    diff <(grep '^rank ' <<<"$output" | sort) <(printf '%s\n' "$@")
+}
 try "a job over two hosts" 0 "" run "$hello"
-tap_empty "has a rank on each" \
-    "$(sort <<<"$output" | diff - <(printf 'rank %d of 2 on %s\n' 0 h1 1 h2))"
+tap_empty "has a rank on each" "$(said "rank 0 of 2 on h1" "rank 1 of 2 on h2")"
 try "four ranks on two hosts" 0 "" run -n 4 "$hello"
-tap_empty "are dealt in turn" "$(sort <<<"$output" |
-    diff - <(printf 'rank %d of 4 on %s\n' 0 h1 1 h2 2 h1 3 h2))"
+tap_empty "are dealt in turn" "$(said "rank 0 of 4 on h1" "rank 1 of 4 on h2" \
+    "rank 2 of 4 on h1" "rank 3 of 4 on h2")"
 try "a job on one of them" 0 "rank 0 of 1 on h2" run --hosts 2 "$hello"
 try "the status of a job" 5 '' run -n 1 sh -c 'exit 5'
 export MEGALLOC_TIMEOUT=17 UCX_LOG_LEVEL=error OTHER=9

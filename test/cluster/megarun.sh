@@ -232,8 +232,8 @@ chmod +x "$scratch/one-dies"
 if command -v mpirun >/dev/null || command -v mpiexec >/dev/null; then
     output=$("$megarun" -n 3 --restarts 2 "$scratch/one-dies" "$scratch" 2>&1)
     status=$?
-    is "a job of three of which one is killed starts again" 0 \
-        "ended by SIGKILL"
+    # or: by a launcher that failed, when MPICH's falls over the lost rank itself
+    is "a job of three of which one is killed starts again" 0 "megarun: ended by"
     [[ $(grep -c 'rank is alive' <<<"${output#*restart 1}") == 3 ]] || status="wrong count"
     is "and all three are there" 0 "restart 1 of 2"
 else

@@ -3,7 +3,7 @@
 # net.sh - ranks on two hosts, which are two names of this one (MEGALLOC_HOST):
 # what is not on the own host goes over UCX, by TCP alone and by what it finds.
 . "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
-if ! grep -q '^UCX_LIBS = .' "$MEGA_BUILDDIR/Makefile"; then
+if ! built_with_ucx; then
     tap_skip "ranks on two hosts" "this build is without UCX"
     tap_end
 fi
@@ -60,8 +60,19 @@ for tls in tcp,self all; do
         hosts $ranks net_sight
         each_step "$tls, $ranks ranks"
     done
+    hosts 4 net_keys
+    each_step "$tls"
     hosts 4 net_ends again
     each_step "$tls, opened three times"
+    MALLOC_PERTURB_=165 hosts 2 net_ends asked
+    each_step "$tls, threads that stay behind"
+    for turn in {1..5}; do
+        MEGALLOC_TIMEOUT=4 hosts 2 net_ends crossed
+        ((status == 0)) || break
+    done
+    each_step "$tls, each has freed what is the other's"
+    hosts 2 net_ends by_thread
+    each_step "$tls, closed by a thread of its own"
     MEGALLOC_TIMEOUT=5 lossy 4 net_ends lost 9
     told "$tls, a rank is killed: the others are told" 2
     MEGALLOC_TIMEOUT=2 lossy 4 net_ends lost 19

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* net_ends.c - rank program: the end of a job of several hosts, and of a rank;
  * test/cluster/net.sh starts it. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 
 #include "rank.h"
+#include "test/lib/shake.h"
 
 #define AREA (1 << 20)
 
@@ -43,6 +45,87 @@ static void again(int argc, char **argv)
         MUST(mega_set64(at(far_home(), 8), round));
         MUST(mega_finalize());
     }
+}
+
+/* Threads ask the agent of another host; while its thread hands over what it
+ * has finished for one, the service there is awake for another. */
+static void *ask(void *arg)
+{
+    for (int i = 0; i < 30; i++) {
+        mega_home_stat_t h;
+        MUST(mega_home_stat(far_home(), &h));
+    }
+    return arg;
+}
+
+static void asked(int argc, char **argv)
+{
+    pthread_t t[3];
+    (void)argc, (void)argv;
+    MUST(mega_init());
+    MUST(mega_region_create("area", 4096, 0, &area));
+    shake(3);
+    for (int i = 0; i < 3; i++)
+        HOLDS(pthread_create(&t[i], NULL, ask, NULL) == 0);
+    for (int i = 0; i < 3; i++)
+        HOLDS(pthread_join(t[i], NULL) == 0);
+    shake(0);
+    MUST(mega_finalize());
+}
+
+/* ---- Another thread than began ---- */
+
+static pthread_barrier_t stage;
+
+static void *work(void *arg)
+{
+    uint64_t v;
+    mega_gptr_t p;
+    MUST(mega_alloc(MEGA_DEFAULT, far_home(), 100, &p));
+    MUST(mega_alloc(MEGA_DEFAULT, mega_my_home(), 100, &p));
+    MUST(mega_put_persist(p, &v, sizeof v));
+    pthread_barrier_wait(&stage);
+    pthread_barrier_wait(&stage); /* lives on, with its slabs */
+    return arg;
+}
+
+static void *leave(void *arg)
+{
+    MUST(mega_finalize());
+    return arg;
+}
+
+/* The thread that ends the space has done nothing in it before. */
+static void by_thread(int argc, char **argv)
+{
+    pthread_t worker, leaver;
+    (void)argc, (void)argv;
+    MUST(mega_init());
+    MUST(mega_region_create("area", 4096, 0, &area));
+    pthread_barrier_init(&stage, NULL, 2);
+    HOLDS(pthread_create(&worker, NULL, work, NULL) == 0);
+    pthread_barrier_wait(&stage);
+    HOLDS(pthread_create(&leaver, NULL, leave, NULL) == 0);
+    HOLDS(pthread_join(leaver, NULL) == 0);
+    pthread_barrier_wait(&stage);
+    HOLDS(pthread_join(worker, NULL) == 0);
+}
+
+/* Each has freed a chunk of the other's, no more, and all commit: who serves
+ * does not wait for who asks. */
+static void crossed(int argc, char **argv)
+{
+    mega_gptr_t mine, other;
+    (void)argc, (void)argv;
+    MUST(mega_init());
+    MUST(mega_region_create("area", 4096, 0, &area));
+    MUST(mega_alloc(MEGA_DEFAULT, mega_my_home(), 64, &mine));
+    MUST(mega_put(at(mega_my_home(), 0), &mine, sizeof mine));
+    MUST(mega_barrier());
+    MUST(mega_get(&other, at(far_home(), 0), sizeof other));
+    MUST(mega_free(other));
+    MUST(mega_commit());
+    MUST(mega_finalize());
 }
 
 /* All who live have come here; they use home 0, which is the first host's. */
@@ -93,6 +176,7 @@ static void lost(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
-        {"again", again}, {"lost", lost}, {NULL, NULL}};
+        {"again", again},     {"asked", asked}, {"by_thread", by_thread},
+        {"crossed", crossed}, {"lost", lost},   {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

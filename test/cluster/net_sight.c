@@ -27,7 +27,7 @@ static void sight(int argc, char **argv)
         MUST(mega_walk(r, h, count_chunk, &n, NULL));
         MUST(mega_home_stat(h, &s));
         HOLDS(s.home == h && s.spans > 0 && s.live_chunks > 0);
-        HOLDS(s.free > 0 && s.runs > 0 && strstr(s.path, "/host") &&
+        HOLDS(s.free > 0 && s.runs > 0 && strstr(s.path, "/home-") &&
               strstr(s.path, ".0.pool"));
         MUST(mega_check(h, rank_violation, NULL, &bad));
         HOLDS(bad == 0);

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # random_faults.sh - builds of an index over three hosts of a lab, by 3 to 6
-# ranks; to each something happens at some moment, drawn by lot. No job may
-# hang, and the next ones, of other numbers of ranks, finish the index.
+# ranks; to each something happens at some moment, drawn by lot, also before
+# it is at work. No job may hang, or end without a word of whom it misses, and
+# the next ones, of other numbers of ranks, finish the index.
 #   FAULTS=N       how many jobs (10; 100 with LONG_TESTS=1)
 #   FAULTS_SEED=N  of what is drawn; each run's is told, and runs it alone with
 #                  FAULTS=1
@@ -72,12 +73,12 @@ clear() {
     ranks_on "$host" KILL
 } >/dev/null 2>&1
 
-# It may be done, or has to say why it is not: more than how far it is.
+# It may be done, or has to say who is the cause: a rank, or a host.
 judge() {
     ((status != 124)) || told_why="it hangs: $output"
     ((status == 0)) || [[ $fault == the_launcher ]] ||
-        grep -qv '^textindex: [0-9]*/[0-9]* files' <<<"$output" ||
-        told_why="status $status, and not a word: $output"
+        grep -qE 'on (node|host) h[1-3]|signal 9|rank [0-9]' <<<"$output" ||
+        told_why="status $status, and names nobody: $output"
     [[ ! -s $scratch/left ]] || told_why+=" left: $(<"$scratch/left")"
 }
 
@@ -87,7 +88,14 @@ for ((run = 0; run < runs; run++)); do
     fault=${faults[RANDOM % ${#faults[@]}]}
     told_why='' what=''
     name="seed $((seed + run)): $ranks ranks"
-    begin
+    # Of those that MPI itself survives, one in three strikes at the start.
+    early=''
+    case $fault in
+    one_rank | a_hosts_ranks | a_host | the_launcher)
+        ((RANDOM % 3 > 0)) || early=", early"
+        ;;
+    esac
+    begin ${early:+--early}
     pause
     "$fault" >"$scratch/did" 2>&1
     did=$?
@@ -102,6 +110,6 @@ for ((run = 0; run < runs; run++)); do
     judge
     clear
     ranks=$((RANDOM % 4 + 3))
-    whole "$name, $what; then $ranks" "$told_why"
+    whole "$name$early, $what; then $ranks" "$told_why"
 done
 tap_end

@@ -65,6 +65,10 @@ refused() {
     tap_empty "$name" "$faults"
 }
 
+built_with_ucx() {
+    grep -q '^UCX_LIBS = .' "$MEGA_BUILDDIR/Makefile"
+}
+
 new_space() {
     rm -rf "$MEGALLOC_DIR" "${spaces[@]}"
 }

@@ -30,6 +30,7 @@ nonsense DURABILITY=diamond "give one of: auto power power-msync process"
 for value in 0 5K; do
     nonsense "TIMEOUT=$value" "seconds from 1 to 999999"
 done
+nonsense ATOMICS=gpu "give one of: cpu nic"
 nonsense CHECK=2 "give one of: no yes"
 nonsense INFO=yes "give one of: 0 1"
 nonsense LOG=loud "give one of: error warn info debug"
@@ -47,6 +48,27 @@ unset MEGALLOC_DURABILITY
 job 2 life open
 tap_empty "else one line, once" "$(
     (($(grep -c 'loss of power' <<<"$output") == 1)) || echo "$output")"
+
+# ---- Atomics ----
+
+new_space
+MEGALLOC_INFO=1 job 2 life open
+tap_empty "who does atomics is told" \
+    "$(grep -q "^megalloc: atomics: the processor's" <<<"$output" ||
+        echo "$output")"
+if built_with_ucx; then
+    MEGALLOC_INFO=1 MEGALLOC_ATOMICS=nic job 2 life open
+    tap_empty "of nic, too" \
+        "$(grep -q "^megalloc: atomics: all by UCX" <<<"$output" || echo "$output")"
+    output=$("${bounded[@]}" "$patience" "${launch[@]}" -n 2 sh -c '
+        [ "${OMPI_COMM_WORLD_RANK-$PMI_RANK}" = 0 ] || export MEGALLOC_ATOMICS=nic
+        exec "$0" open' "$programs/life" 2>&1)
+    status=$?
+    refused "ranks that do not agree on it" "MEGALLOC_ATOMICS is not the same"
+else
+    MEGALLOC_ATOMICS=nic job 2 life open
+    refused "nic, in a build without UCX" "MEGALLOC_ATOMICS=nic" "without UCX"
+fi
 
 # ---- Durability ----
 
@@ -70,6 +92,51 @@ tmpfs | ramfs) tap_skip "a disk by msync" "$MEGA_BUILDDIR is memory" ;;
 esac
 
 # ---- The directory ----
+
+new_space
+if unshare -pf --mount-proc true 2>/dev/null; then
+    # Of Open MPI the shared memory does not work there either.
+    output=$(OMPI_MCA_btl=tcp,self "${bounded[@]}" "$patience" "${launch[@]}" \
+        -n 2 unshare -pf --mount-proc "$programs/life" open 2>&1)
+    status=$?
+    refused "ranks of one host that do not see each other" \
+        "MEGALLOC_HOST of their own"
+else
+    tap_skip "ranks of one host that do not see each other" \
+        "no namespaces of processes here"
+fi
+
+# Rank 1 sees a copy, on a file system of its own, with the same inode number.
+new_space
+copied="a copy under the same name is not taken for the home"
+if unshare -m true 2>/dev/null; then
+    mkdir "$MEGALLOC_DIR"
+    mount -t tmpfs tmpfs "$MEGALLOC_DIR"
+    MEGALLOC_HOME_SIZE=10M passes "homes on a file system of their own" 2 life open
+    output=$("${bounded[@]}" "$patience" "${launch[@]}" -n 2 sh -c '
+        if [ "${OMPI_COMM_WORLD_RANK-$PMI_RANK}" = 1 ]; then
+            exec unshare -m bash -c "$1" bash "$2" open
+        fi
+        exec "$2" open' sh '
+        other=$(mktemp -d "$MEGALLOC_DIR.XXXXXX")
+        mount -t tmpfs tmpfs "$other"
+        for file in "$MEGALLOC_DIR"/home-*.0.pool; do
+            want=$(stat -c %i "$file") copy=$other/${file##*/}
+            for ((i = 0; i < 1000; i++)); do
+                : >"$copy"
+                (($(stat -c %i "$copy") != want)) || break
+                mv "$copy" "$other/not-$want-$i"
+            done
+            cat "$file" >"$copy"
+        done
+        mount --move "$other" "$MEGALLOC_DIR"
+        exec "$@"' "$programs/life" 2>&1)
+    status=$?
+    refused "$copied" "is not the file that its server has open"
+    umount "$MEGALLOC_DIR"
+else
+    tap_skip "$copied" "no namespaces of mounts here"
+fi
 
 export MEGALLOC_DIR=/proc/nowhere
 job 2 life open

@@ -6,6 +6,7 @@
  * true in the next job.
  */
 #include <fcntl.h>
+#include <signal.h>
 
 #include "rank.h"
 
@@ -101,16 +102,34 @@ static void meet(int argc, char **argv)
     is_told(rank, st);
 }
 
-/* leave DIR: the victim comes late when the space is closed, MPI is not. */
+/* This process, a second from now, for that long. */
+static void be_stopped(unsigned seconds)
+{
+    const pid_t child = fork();
+    HOLDS(child >= 0);
+    if (child > 0)
+        return;
+    sleep(1);
+    kill(getppid(), SIGSTOP);
+    sleep(seconds);
+    kill(getppid(), SIGCONT);
+    _exit(0);
+}
+
+/* leave DIR: when the space is closed and MPI is not, the victim comes late;
+ * the rank before it, which waits for it, is stopped for a while. */
 static void leave(int argc, char **argv)
 {
     HOLDS(argc == 1);
+    const unsigned patience = (unsigned)atoi(getenv("MEGALLOC_TIMEOUT"));
     MUST(mega_init());
     const int rank = mega_rank();
     MUST(mega_finalize());
     if (rank == VICTIM) {
-        sleep(3 * (unsigned)atoi(getenv("MEGALLOC_TIMEOUT")));
+        sleep(2 * patience + 3);
         say(argv[0], "came");
+    } else if (rank == VICTIM - 1) {
+        be_stopped(patience + 1);
     }
 }
 

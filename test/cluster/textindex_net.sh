@@ -3,7 +3,7 @@
 # textindex_net.sh - textindex over two hosts, which are two names of this one:
 # half of the index is read over UCX.
 . "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
-if ! grep -q '^UCX_LIBS = .' "$MEGA_BUILDDIR/Makefile"; then
+if ! built_with_ucx; then
     tap_skip "textindex over two hosts" "this build is without UCX"
     tap_end
 fi

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* chunks.c - small chunks crashed at every flush and drain. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 
+#include "arena.h"
 #include "log.h"
 #include "test/lib/ops.h"
 #include "test/lib/report.h"
@@ -142,6 +144,25 @@ static void adopt(struct mega__ctx *ctx, int rank, struct scene *s)
     oracle_set(&s->o, 0, FATE_FREE);
 }
 
+/* Nothing of what it has claimed is durable when its end gives it up. */
+static void *claim_and_end(void *arg)
+{
+    struct scene *s = ((void **)arg)[1];
+    step_take(((void **)arg)[0], s, 0, 64, 700);
+    return NULL;
+}
+
+static void adopt_within(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    pthread_t thread;
+    (void)rank;
+    pthread_create(&thread, NULL, claim_and_end, (void *[]){ctx, s});
+    pthread_join(thread, NULL);
+    for (unsigned k = 0; k < 3; k++)
+        step_keep(ctx, s, step_take(ctx, s, 0, 64, 701 + k));
+    CHECK(mega__arena(ctx)->count.adoptions > 0, "it was not adopted");
+}
+
 /* A tree from the leaves up: a node links durable children only. */
 static mega_gptr_t plant(struct mega__ctx *ctx, struct scene *s, unsigned depth)
 {
@@ -181,6 +202,7 @@ SCENARIO_TEST(crash, full_home, .nranks = 1, .setup = some_live,
               .act = run_full)
 SCENARIO_TEST(crash, F10_adopt_after_a_clean_end, .nranks = 1,
               .setup = some_live, .act = adopt, .film = FILM_JOB)
+SCENARIO_TEST(crash, F10_adopt_within_a_job, .nranks = 1, .act = adopt_within)
 SCENARIO_TEST(crash, F3_adopt_after_a_kill, .nranks = 2, .setup = some_live,
               .act = adopt, .film = FILM_JOB, .unclean = true)
 SCENARIO_TEST(crash, tree_from_the_leaves, .nranks = 1, .setup = use_a_root,

@@ -2,6 +2,7 @@
 /* laws.c - the laws of durability of megalloc.h: a litmus test for each, named
  * after it. What a law promises is a promise to the oracle, no more. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,6 +91,41 @@ static void commit(struct mega__ctx *ctx, int rank, struct scene *s)
           mega__errmsg_buffer());
     oracle_set(&s->o, i, FATE_LIVE);
     oracle_link(&s->o, i, slot);
+}
+
+/* A thread that has stored, and calls no more while another commits. */
+struct idle {
+    struct mega__ctx *ctx;
+    struct scene *s;
+    unsigned i;
+    pthread_barrier_t stored, over;
+};
+
+static void *store_and_idle(void *arg)
+{
+    struct idle *w = arg;
+    w->i = step_take(w->ctx, w->s, 0, 700, 30);
+    ops_store(w->ctx, w->s->p[0], w->s->o.chunks[w->i].p);
+    pthread_barrier_wait(&w->stored);
+    pthread_barrier_wait(&w->over);
+    return NULL;
+}
+
+static void commit_for_idle(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    struct idle w = {.ctx = ctx, .s = s};
+    pthread_t thread;
+    (void)rank;
+    pthread_barrier_init(&w.stored, NULL, 2);
+    pthread_barrier_init(&w.over, NULL, 2);
+    pthread_create(&thread, NULL, store_and_idle, &w);
+    pthread_barrier_wait(&w.stored);
+    CHECK(mega__space_commit(ctx) == MEGA_OK, "commit: %s",
+          mega__errmsg_buffer());
+    oracle_set(&s->o, w.i, FATE_LIVE);
+    oracle_link(&s->o, w.i, s->p[0]);
+    pthread_barrier_wait(&w.over);
+    pthread_join(thread, NULL);
 }
 
 /* ---- L2, L3: given to another rank ---- */
@@ -280,6 +316,8 @@ SCENARIO_TEST(laws, L1_drain, .nranks = 1, .act = drain)
 SCENARIO_TEST(laws, L1_handed_out_again, .nranks = 1, .act = hand_out_again)
 SCENARIO_TEST(laws, L1_commit, .nranks = 2, .setup = two_slots, .act = commit,
               .thin = 2)
+SCENARIO_TEST(laws, F17_commit_for_idle_threads, .nranks = 1,
+              .setup = two_slots, .act = commit_for_idle)
 SCENARIO_TEST(laws, L2_durable_data_is_allocated, .nranks = 2,
               .home_size = "4M", .home_max = "4M", .act = persist_its_end)
 SCENARIO_TEST(laws, L3_given_after_quiet, .nranks = 2, .setup = two_slots,

@@ -35,19 +35,6 @@ static mega_gptr_t slot_of(const struct scene *s, unsigned k)
     return mega_add(s->p[0], 8 * (int64_t)k);
 }
 
-static unsigned reserve(struct mega__ctx *ctx, struct scene *s, size_t size,
-                        uint64_t tag)
-{
-    mega_gptr_t p = mega_null();
-    CHECK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, size, &p) == MEGA_OK,
-          "reserve: %s", mega__errmsg_buffer());
-    unsigned i = oracle_add(&s->o, p, size, tag);
-    oracle_set(&s->o, i, FATE_FREE); /* gone after a crash */
-    if (tag)
-        ops_fill(ctx, p, size, tag);
-    return i;
-}
-
 static void publish(struct mega__ctx *ctx, const mega_publish_item_t *items,
                     size_t n, unsigned flags)
 {
@@ -90,7 +77,7 @@ static void publish_group(struct mega__ctx *ctx, int rank, struct scene *s)
     (void)rank;
     s->v[0] = GROUP;
     for (unsigned k = 0; k < GROUP; k++) {
-        unsigned i = reserve(ctx, s, 40 + 500 * k, TAGS + k);
+        unsigned i = step_reserve(ctx, s, 0, 40 + 500 * k, TAGS + k);
         items[k] = (mega_publish_item_t){MEGA_PUBLISH_ALLOC, s->o.chunks[i].p,
                                          slot_of(s, k)};
     }
@@ -110,10 +97,38 @@ static void publish_group(struct mega__ctx *ctx, int rank, struct scene *s)
         oracle_set(&s->o, first + k, FATE_FREE);
 }
 
+/* The slots are in chunks that nobody has persisted; the first is met again
+ * behind the other. */
+static void link_in_undurable(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    mega_publish_item_t items[3];
+    unsigned holds[2], i[3];
+    (void)rank;
+    s->hands_off = true;
+    for (unsigned k = 0; k < 2; k++) {
+        holds[k] = step_take(ctx, s, 0, 64 + 500 * k, 0);
+        memset(ops_at(ctx, s->o.chunks[holds[k]].p), 0, 16);
+    }
+    for (unsigned k = 0; k < 3; k++) {
+        i[k] = step_reserve(ctx, s, 0, 64, TAGS + k);
+        oracle_set(&s->o, i[k], FATE_MAYBE);
+        items[k] = (mega_publish_item_t){
+            MEGA_PUBLISH_ALLOC, s->o.chunks[i[k]].p,
+            mega_add(s->o.chunks[holds[k % 2]].p, 4 * (k & 2))};
+    }
+    publish(ctx, items, 3, MEGA_PERSIST_CONTENTS);
+    for (unsigned k = 0; k < 2; k++)
+        oracle_set(&s->o, holds[k], FATE_LIVE);
+    for (unsigned k = 0; k < 3; k++) {
+        oracle_link(&s->o, i[k], items[k].slot);
+        oracle_set(&s->o, i[k], FATE_LIVE);
+    }
+}
+
 static void alloc_to(struct mega__ctx *ctx, struct scene *s, unsigned k,
                      uint64_t tag)
 {
-    unsigned i = reserve(ctx, s, 64, tag);
+    unsigned i = step_reserve(ctx, s, 0, 64, tag);
     mega_publish_item_t item = {MEGA_PUBLISH_ALLOC, s->o.chunks[i].p,
                                 slot_of(s, k)};
     oracle_set(&s->o, i, FATE_MAYBE);
@@ -205,6 +220,8 @@ static void two_publishers(struct mega__ctx *ctx, int rank, struct scene *s)
 
 SCENARIO_TEST(crash, F13_publish_group, .nranks = 1, .setup = make_table,
               .act = publish_group, .verify = verify_group)
+SCENARIO_TEST(crash, F21_link_in_undurable_chunks, .nranks = 1,
+              .act = link_in_undurable, .thin = 2)
 SCENARIO_TEST(crash, F1_publish_free_reuse, .nranks = 1, .setup = make_table,
               .act = publish_free_reuse)
 SCENARIO_TEST(crash, move_a_chunk, .nranks = 1, .setup = table_and_one,

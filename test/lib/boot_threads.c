@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "report.h"
 
 enum call { BARRIER = 1, BCAST, GATHER, LEAST };
 
@@ -284,6 +285,12 @@ void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
     (void)boot, (void)seconds, (void)fn, (void)arg;
 }
 
+mega_status_t mega__boot_given_up(const struct mega__boot *boot)
+{
+    (void)boot;
+    return MEGA_OK;
+}
+
 void mega__boot_at_end(struct mega__boot *boot, void (*fn)(void *), void *arg)
 {
     boot->at_end = fn;
@@ -335,4 +342,41 @@ mega_status_t mega__boot_host_barrier(struct mega__boot *boot)
 {
     return together(boot->host, boot->place.host_rank,
                     (struct shown){.call = BARRIER}, NULL);
+}
+
+/* ---- Ranks ---- */
+
+struct team_rank {
+    struct boot_team *team;
+    int rank;
+    boot_team_fn *fn;
+    void *arg;
+    pthread_t thread;
+};
+
+static void *run_rank(void *arg)
+{
+    struct team_rank *r = arg;
+    struct mega__boot *boot = NULL;
+    CHECK(mega__boot_start(boot_team_comm(r->team, r->rank), "", &boot) ==
+              MEGA_OK,
+          "start");
+    r->fn(boot, r->rank, r->arg);
+    mega__boot_stop(&boot);
+    return NULL;
+}
+
+void boot_team_run(int nranks, const int *hosts, boot_team_fn *fn, void *arg)
+{
+    struct boot_team *team = boot_team_new(nranks, hosts);
+    struct team_rank *ranks = calloc((size_t)nranks, sizeof *ranks);
+    CHECK(ranks, "no memory");
+    for (int r = 0; r < nranks; r++) {
+        ranks[r] = (struct team_rank){team, r, fn, arg, 0};
+        pthread_create(&ranks[r].thread, NULL, run_rank, &ranks[r]);
+    }
+    for (int r = 0; r < nranks; r++)
+        pthread_join(ranks[r].thread, NULL);
+    free(ranks);
+    boot_team_free(&team);
 }

@@ -15,6 +15,10 @@ void boot_team_free(struct boot_team **team_p);
 /* The comm argument of mega__boot_start for one rank. */
 void *boot_team_comm(struct boot_team *team, int rank);
 
+/* Runs fn in each rank of a new job, and ends it. */
+typedef void boot_team_fn(struct mega__boot *boot, int rank, void *arg);
+void boot_team_run(int nranks, const int *hosts, boot_team_fn *fn, void *arg);
+
 /* A rank has died: collectives under way and to come fail with PEER. */
 void boot_team_break(struct boot_team *team);
 

@@ -150,6 +150,8 @@ static void on_point(struct medium *m, const char *what, const void *addr,
     char where[96] = "";
     if (film->evict_seed)
         medium_evict(m, &film->evict_seed);
+    if (film->of_drop && !m->dropped[0])
+        return;
     if (addr)
         medium_describe(m, addr, where, sizeof where);
     snprintf(p.what, sizeof p.what, "%s %.90s %zu", what, where, len);
@@ -173,8 +175,10 @@ void crash_film_start(struct crash_film *film, struct medium *m,
                       const void *oracle, size_t oracle_size)
 {
     uint64_t evict_seed = film->evict_seed;
+    bool of_drop = film->of_drop;
     memset(film, 0, sizeof *film);
     film->evict_seed = evict_seed;
+    film->of_drop = of_drop;
     film->medium = m;
     film->base = medium_new();
     film->oracle = oracle;

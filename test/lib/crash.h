@@ -56,7 +56,8 @@ struct crash_film {
     size_t oracle_size;
     struct crash_point *points;
     size_t npoints, room;
-    unsigned seen;       /* points met, also those equal to the last */
+    bool of_drop;  /* only what follows when the medium has dropped something */
+    unsigned seen; /* points met, also those equal to the last */
     uint64_t evict_seed; /* not 0: dirty lines arrive by themselves, too */
 };
 

@@ -2,11 +2,13 @@
 /* invariants.c - see invariants.h. */
 #include "invariants.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "directory.h"
 #include "medium.h"
 #include "report.h"
+#include "seen.h"
 #include "span.h"
 
 #define WHERE(span, e)                                                         \
@@ -118,8 +120,29 @@ static void check_span(struct mega__ctx *ctx, struct mega__span *span)
     }
 }
 
+/* The id of each region that is not gone is below the next, and no other's. */
+static void check_ids(const struct mega__home_block *b)
+{
+    uint64_t next = 0, state, other;
+    CHECK(mega__unseal(b->next_region, &next) && next > MEGA__REGION_DEFAULT,
+          "the next region is %llu", (unsigned long long)next);
+    for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++) {
+        if (!mega__unseal(b->regions[i].state, &state) ||
+            (state & 255) <= MEGA__REC_GONE)
+            continue;
+        CHECK(state >> 8 < next, "region %u has the id of the next one",
+              (unsigned)(state >> 8));
+        for (unsigned k = 0; k < i; k++)
+            CHECK(!mega__unseal(b->regions[k].state, &other) ||
+                      (other & 255) <= MEGA__REC_GONE ||
+                      other >> 8 != state >> 8,
+                  "two regions are %u", (unsigned)(state >> 8));
+    }
+}
+
 void invariants_of_format(struct mega__ctx *ctx)
 {
+    check_ids(ctx->homes[0].block);
     each_span(ctx, check_span);
 }
 
@@ -177,5 +200,143 @@ void invariants_of_recovery(struct mega__ctx *ctx)
         check_block(
             ctx, (const void *)(file->media + ((const char *)seen - file->cpu)),
             h, "on the medium");
+    }
+}
+
+/* ---- Decided ---- */
+
+static uint64_t add_block(const struct mega__home_block *b, uint64_t sum)
+{
+    uint64_t state;
+    for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++)
+        if (mega__unseal(b->regions[i].state, &state) &&
+            (state & 255) > MEGA__REC_GONE)
+            sum = seen_hash(&b->regions[i], sizeof b->regions[i], sum + i);
+    for (unsigned i = 0; i < MEGA_ROOTS_MAX; i++)
+        if (mega__unseal(b->roots[i].state, &state) &&
+            (state & 255) > MEGA__REC_GONE)
+            sum = seen_hash(&b->roots[i], sizeof b->roots[i], sum + i);
+    for (unsigned i = 0; i < MEGA__RUNS_MAX; i++)
+        if (mega__unseal(b->runs[i].state, &state) &&
+            (state & 255) > MEGA__REC_GONE)
+            sum = seen_hash(&b->runs[i], sizeof b->runs[i], sum + i);
+    return sum;
+}
+
+#define BEGIN 1024 /* of a chunk: holds the slots of what is published here */
+
+static uint64_t add_chunk(const struct mega__span *span, uint64_t off,
+                          uint64_t size, uint64_t sum)
+{
+    if (span->marks[off >> MEGA__GRANULE_SHIFT] != MEGA__MARK_LIVE)
+        return sum;
+    return seen_hash(span->base + off, size < BEGIN ? size : BEGIN, sum + off);
+}
+
+static uint64_t add_extent(struct mega__ctx *ctx, const struct mega__span *span,
+                           uint32_t e, uint64_t sum)
+{
+    uint64_t w = mega__span_word(span, e);
+    uint64_t off = (uint64_t)e << MEGA__EXTENT_SHIFT;
+    uint64_t is[] = {mega__word_kind(w), mega__word_region(w), 0};
+    if (mega__word_kind(w) == MEGA__SLAB && mega__word_class(w) < MEGA__CLASSES)
+        is[2] = mega__word_class(w);
+    else if (mega__word_kind(w) != MEGA__FREE)
+        is[2] = mega__word_len(w);
+    sum = seen_hash(is, sizeof is, sum + e);
+    if (is[0] == MEGA__SLAB && is[2] < MEGA__CLASSES)
+        for (uint32_t k = 0; k < ctx->classes.of[is[2]].capacity; k++)
+            sum = add_chunk(span, off + k * ctx->classes.of[is[2]].size,
+                            ctx->classes.of[is[2]].size, sum);
+    if (is[0] == MEGA__RUN_HEAD && !(mega__word_flags(w) & MEGA__RUN_RAW))
+        sum = add_chunk(span, off, BEGIN, sum);
+    return sum;
+}
+
+uint64_t invariants_decided(struct mega__ctx *ctx)
+{
+    struct mega__span *span;
+    uint64_t sum = 1;
+    for (uint32_t h = 0; h < ctx->nhomes; h++) {
+        sum = add_block(ctx->homes[h].block, sum);
+        for (uint32_t s = 0; s < MEGA__SPANS_MAX &&
+                             (span = mega__span_of(ctx, mega__gptr(h, s, 0)));
+             s++)
+            for (uint32_t e = span->first; e < span->extents; e++)
+                sum = add_extent(ctx, span, e, sum);
+    }
+    return sum ? sum : 1;
+}
+
+/* ---- Clean, before it is opened ---- */
+
+static const struct mega__home_block *block_of(const struct medium_file *file)
+{
+    const char *slash = strrchr(file->name, '/');
+    unsigned home;
+    int end = 0;
+    sscanf(slash ? slash : file->name, "/home-%u.0.pool%n", &home, &end);
+    const struct mega__pool_root *root =
+        (const void *)(file->media + MEDIUM_ROOT_OFF);
+    if (!end || (slash ? slash : file->name)[end] ||
+        root->spans[0].listed != 1 || root->spans[0].base >= file->size)
+        return NULL;
+    return (const void *)(file->media + root->spans[0].base +
+                          MEGA__HOME_BLOCK_OFF);
+}
+
+/* 0: not clean. */
+static uint64_t clean_epoch(const struct medium *m)
+{
+    uint64_t of_all = 0;
+    for (size_t i = 0; i < m->nfiles; i++) {
+        const struct mega__home_block *b = block_of(m->files[i]);
+        uint64_t clean, epoch;
+        if (!b || !mega__unseal(b->clean, &clean) ||
+            !mega__unseal(b->epoch, &epoch))
+            continue; /* not born yet, or no home's first file */
+        CHECK(clean == 0 || clean == epoch,
+              "%s: clean of epoch %llu, in epoch %llu", m->files[i]->name,
+              (unsigned long long)clean, (unsigned long long)epoch);
+        if (clean == 0 || (of_all && of_all != clean))
+            return 0;
+        of_all = clean;
+    }
+    return of_all;
+}
+
+static void check_clean_span(const struct medium_file *file, uint64_t base,
+                             uint64_t epoch)
+{
+    const char *at = file->media + base;
+    const struct mega__span_header *h = (const void *)at;
+    const uint64_t *words = (const void *)(at + h->words_off);
+    for (uint64_t e = h->first; e < h->size >> MEGA__EXTENT_SHIFT; e++) {
+        unsigned kind = mega__word_kind(words[e]);
+        CHECK(kind != MEGA__SLAB_INIT && kind != MEGA__FREEING,
+              "%s: extent %u is half-made after a clean end", file->name,
+              (unsigned)e);
+        CHECK(kind != MEGA__SLAB ||
+                  !memchr(at + h->marks_off + e * MEGA__EXTENT_GRANULES,
+                          mega__dead_mark(epoch), MEGA__EXTENT_GRANULES),
+              "%s: extent %u has a mark DEAD of the epoch that ended cleanly",
+              file->name, (unsigned)e);
+    }
+}
+
+void invariants_of_clean(struct medium *m)
+{
+    uint64_t epoch = clean_epoch(m);
+    for (size_t i = 0; epoch && i < m->nfiles; i++) {
+        const struct medium_file *file = m->files[i];
+        const struct mega__home_block *b = block_of(file);
+        const struct mega__pool_root *root =
+            (const void *)(file->media + MEDIUM_ROOT_OFF);
+        for (unsigned k = 0; b && k < MEGA__INTENTS_MAX; k++)
+            CHECK(b->intents[k].seq == 0, "%s: intent %u after a clean end",
+                  file->name, k);
+        for (unsigned k = 0; k < MEGA__POOL_SPANS; k++)
+            if (root->spans[k].listed == 1)
+                check_clean_span(file, root->spans[k].base, epoch);
     }
 }

@@ -6,6 +6,7 @@
 #ifndef TEST_INVARIANTS_H
 #define TEST_INVARIANTS_H
 
+#include "medium.h"
 #include "types.h"
 
 /* CHECKs every mapped home: words decode, runs are whole, marks lie at chunk
@@ -16,5 +17,16 @@ void invariants_of_format(struct mega__ctx *ctx);
  * half-made claim, no DEAD of this epoch; intents empty, epochs equal, not
  * clean, all that in the media, too. */
 void invariants_of_recovery(struct mega__ctx *ctx);
+
+/* CHECKs the bytes of the media, before they are opened: a clean word names its
+ * home's epoch; where all homes are clean of one epoch, nothing is half-made or
+ * half-freed, no intent is left and no mark is DEAD of that epoch. */
+void invariants_of_clean(struct medium *m);
+
+/* A number, never 0, of all that recovery decides: regions, roots and what they
+ * hold, raw runs, words, marks, and the begin of each live chunk. What only
+ * tells owner or epoch is left out, and DEAD is FREE. Nobody may have allocated
+ * since. */
+uint64_t invariants_decided(struct mega__ctx *ctx);
 
 #endif

@@ -74,13 +74,18 @@ begin() {
     go_on "$@"
 }
 
-go_on() { # OPTION...: of lab run
+go_on() { # [--early: until its processes are there] OPTION...: of lab run
+    local early=''
+    if [[ ${1-} == --early ]]; then
+        early=yes
+        shift
+    fi
     : >"$scratch/log"
     "$build/launchers/lab" run -n "$ranks" "$@" "$program" build --resume \
         --progress "${texts[@]}" >"$scratch/log" 2>&1 </dev/null &
     job=$!
     local until=$((SECONDS + patience)) # what hangs here ends in end
-    until grep -q '[0-9]/[0-9]* files' "$scratch/log"; do
+    until grep -q '[0-9]/[0-9]* files' "$scratch/log" || { [[ $early ]] && runs_on 1; }; do
         kill -s 0 "$job" 2>/dev/null && ((SECONDS < until)) || break
         sleep 0.02
     done
@@ -165,13 +170,19 @@ whole() {
 sound() { # leaves what is wrong in $unsound
     local file files=()
     unsound=''
+    output=''
     for file in "${pools[@]/%//*.pool}"; do
         for file in $file; do # unquoted: a pattern, or its own name
             [[ ! -e $file ]] || files+=("$file")
         done
     done
-    output=$("$build/apps/tool/megalloc" check "${files[@]}" 2>&1) ||
+    ((${#files[@]} == 0)) || # it was struck before it made one
+        output=$("$build/apps/tool/megalloc" check "${files[@]}" 2>&1) ||
         unsound="check: $output"
+}
+
+runs_on() { # HOST: a rank
+    lab on "$1" sh -c 'grep -qxs "$1" /proc/[0-9]*/comm' sh "${program##*/}"
 }
 
 ranks_on() { # HOST SIGNAL [MOST]: to its ranks, all or so many
@@ -182,7 +193,8 @@ ranks_on() { # HOST SIGNAL [MOST]: to its ranks, all or so many
 }
 
 # stop_ranks HOST: of the job that runs. Those that had left MPI keep nobody but
-# the launcher: when all others have ended they are let go on.
+# the launcher: when all others have ended they are let go on; so are those
+# that had closed the space, when it is said that they are waited for.
 stop_ranks() {
     local until=$((SECONDS + 3 * MEGALLOC_TIMEOUT)) other others
     ranks_on "$1" STOP
@@ -193,6 +205,9 @@ stop_ranks() {
             [[ $other == "$1" ]] || others+=$(lab on $other \
                 sh -c 'grep -lxs "$1" /proc/[0-9]*/comm' sh "${program##*/}")
         done
-        [[ $others ]] || { ranks_on "$1" CONT; return; }
+        if [[ -z $others ]] || grep -q "is waited for" "$scratch/log"; then
+            ranks_on "$1" CONT
+            return
+        fi
     done
 }

@@ -69,6 +69,7 @@ struct medium {
     uint64_t capacity;  /* bytes of all files; the medium is full beyond */
     enum mega__how how; /* MEGA__HOW_FLUSH unless the test says otherwise */
     unsigned char fill; /* of new files: "contents: anything" */
+    bool device;        /* as a DAX device: a sync of a file does nothing */
 
     medium_point_fn on_point; /* NULL: none; called with the mutex held */
     void *on_point_arg;

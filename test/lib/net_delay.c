@@ -48,7 +48,9 @@ struct mega__net {
     bool cut; /* when so many more messages got through */
     unsigned cut_in;
     mega_status_t cut_by;
-    bool lost; /* all others */
+    bool lost;                /* all others */
+    void (*after)(void *arg); /* the next message; or NULL */
+    void *after_arg;
 };
 
 static uint64_t next_seed = 1;
@@ -78,6 +80,12 @@ void net_delay_fail_after(struct mega__net *net, unsigned n, mega_status_t st)
     net->cut = true;
     net->cut_in = n;
     net->cut_by = st;
+}
+
+void net_delay_after(struct mega__net *net, void (*fn)(void *arg), void *arg)
+{
+    net->after = fn;
+    net->after_arg = arg;
 }
 
 void net_delay_lose(struct mega__net *net)
@@ -116,10 +124,15 @@ void mega__net_stop(struct mega__net **net_p)
     free(net);
 }
 
-mega_status_t mega__net_watch(struct mega__net *net)
+bool mega__net_has_card(const struct mega__net *net)
 {
     (void)net;
-    return MEGA_OK;
+    return false;
+}
+
+mega_status_t mega__net_alive(struct mega__net *net, int rank)
+{
+    return !net || rank == net->ctx->place.rank ? MEGA_OK : reach(net);
 }
 
 mega_status_t mega__net_expose(struct mega__net *net, struct mega__span *span)
@@ -247,6 +260,7 @@ mega_status_t mega__net_amo_nbi(struct mega__net *net, mega_amo_op_t op,
     put->value = value;
     put->compare = compare;
     put->old_p = old_p;
+    net->counts.atomics++;
     queue(net, put);
     return MEGA_OK;
 }
@@ -339,6 +353,7 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
     if (st || !at)
         return st ? st : refuse(net, p, size);
     uint64_t old = mega__rma_amo_at(op, size, at, value, compare);
+    net->counts.atomics++;
     if (old_p)
         *old_p = old;
     return MEGA_OK;
@@ -365,6 +380,10 @@ mega_status_t mega__net_durable(struct mega__net *net,
     mega_status_t fenced = mega__dirty_fence(a);
     free(a);
     net->counts.messages++;
+    void (*after)(void *arg) = net->after;
+    net->after = NULL;
+    if (after)
+        after(net->after_arg);
     return st ? st : fenced;
 }
 

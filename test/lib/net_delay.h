@@ -6,7 +6,7 @@
 #include "net.h"
 
 struct net_delay_counts {
-    uint64_t puts, delivered_late, reordered, refused, messages;
+    uint64_t puts, delivered_late, reordered, refused, messages, atomics;
 };
 
 /* Of one rank's transport. */
@@ -17,6 +17,10 @@ void net_delay_cut(struct mega__net *net);
 void net_delay_cut_after(struct mega__net *net, unsigned n);
 /* The same, for another reason. */
 void net_delay_fail_after(struct mega__net *net, unsigned n, mega_status_t st);
+
+/* When the next message is done there, and its answer not back: calls fn, once,
+ * in the thread that sent it. */
+void net_delay_after(struct mega__net *net, void (*fn)(void *arg), void *arg);
 
 /* All other hosts are gone for this rank: nothing gets there or back. */
 void net_delay_lose(struct mega__net *net);

@@ -10,6 +10,7 @@
 #include "directory.h"
 #include "hot.h"
 #include "log.h"
+#include "net.h"
 #include "report.h"
 #include "rma.h"
 #include "roll.h"
@@ -46,14 +47,30 @@ void *ops_at(struct mega__ctx *ctx, mega_gptr_t p)
     return span->base + mega_offset(p);
 }
 
+/* A get may overtake this thread's puts. */
+static void get_far(struct mega__ctx *ctx, void *to, mega_gptr_t p, size_t n)
+{
+    OK(mega__net_flush(ctx->net));
+    OK(mega__rma_get(ctx, to, p, n));
+}
+
 mega_gptr_t ops_load(struct mega__ctx *ctx, mega_gptr_t slot)
 {
+    uint64_t far = 0;
+    if (mega__rma_is_remote(ctx, slot)) {
+        get_far(ctx, &far, slot, sizeof far);
+        return mega_from_bits(far);
+    }
     uint64_t *at = ops_at(ctx, slot);
     return mega_from_bits(__atomic_load_n(at, __ATOMIC_ACQUIRE));
 }
 
 void ops_store(struct mega__ctx *ctx, mega_gptr_t slot, mega_gptr_t p)
 {
+    if (mega__rma_is_remote(ctx, slot)) {
+        OK(mega__rma_put(ctx, slot, &p.v, sizeof p.v));
+        return;
+    }
     uint64_t *at = ops_at(ctx, slot);
     __atomic_store_n(at, p.v, __ATOMIC_RELEASE);
 }
@@ -66,9 +83,14 @@ static unsigned char byte_of(uint64_t tag, size_t i)
 
 void ops_fill(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag)
 {
-    unsigned char *at = ops_at(ctx, p);
+    bool far = mega__rma_is_remote(ctx, p);
+    unsigned char *at = far ? malloc(n) : ops_at(ctx, p);
     for (size_t i = 0; i < n; i++)
         at[i] = byte_of(tag, i);
+    if (!far)
+        return;
+    OK(mega__rma_put(ctx, p, at, n)); /* it arrives when it likes */
+    free(at);
 }
 
 bool ops_filled(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag)

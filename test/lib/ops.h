@@ -26,12 +26,14 @@ mega_status_t ops_drain(struct mega__ctx *ctx);
 /* The address of p; aborts the test if there is none. */
 void *ops_at(struct mega__ctx *ctx, mega_gptr_t p);
 
-/* An 8-byte slot: load, plain store. */
+/* An 8-byte slot: load, plain store. On a far home the store, as what fill
+ * writes, is a put: it may arrive as late as at the next flush. */
 mega_gptr_t ops_load(struct mega__ctx *ctx, mega_gptr_t slot);
 void ops_store(struct mega__ctx *ctx, mega_gptr_t slot, mega_gptr_t p);
 
 /* Bytes that tell the chunk they belong to. */
 void ops_fill(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag);
+/* p is mapped here. */
 bool ops_filled(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag);
 
 /* The slot of a root, made if need be. Null: CHECKed. */

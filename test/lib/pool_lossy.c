@@ -72,6 +72,18 @@ static void forget_owner(struct medium *m, const struct mega__flusher *f)
     m->npending = kept;
 }
 
+/* Says what the flush that is dropped was for. */
+static void describe_flush(struct medium *m, const struct medium_file *file,
+                           const void *addr, uint64_t off, uint64_t end)
+{
+    medium_describe(m, addr, m->dropped, sizeof m->dropped);
+    for (; off < end; off += MEGA__LINE)
+        if (!medium_same_line(file->cpu + off, file->media + off))
+            return;
+    size_t used = strlen(m->dropped);
+    snprintf(m->dropped + used, sizeof m->dropped - used, ", as on the medium");
+}
+
 static void flush_outside(const void *addr, size_t len)
 {
     fprintf(stderr, "pool_lossy: flush of %zu bytes at %p, in no file\n", len,
@@ -98,7 +110,7 @@ void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
     f->unfenced = true;
     bool dropped = m->flushes++ == m->drop_flush;
     if (dropped)
-        medium_describe(m, addr, m->dropped, sizeof m->dropped);
+        describe_flush(m, file, addr, off, end);
     for (; off < end; off += MEGA__LINE) {
         f->flushes++;
         if (!dropped)
@@ -232,8 +244,8 @@ mega_status_t mega__pool_open(const char *path, struct mega__pool **pool_p)
     return st;
 }
 
-mega_status_t mega__pool_map(const char *path, uint64_t ino, uint64_t root_off,
-                             struct mega__pool **pool_p)
+mega_status_t mega__pool_map(const char *path, struct mega__file which,
+                             uint64_t root_off, struct mega__pool **pool_p)
 {
     struct medium *m = medium_in_use();
     mega_status_t st = MEGA_OK;
@@ -241,7 +253,7 @@ mega_status_t mega__pool_map(const char *path, uint64_t ino, uint64_t root_off,
     struct medium_file *file = medium_find(m, path);
     if (!file)
         st = mega__fail(MEGA_ERR_ABSENT, "map %s: no such file", path);
-    else if (file->ino != ino || root_off != MEDIUM_ROOT_OFF)
+    else if (file->ino != which.inode || root_off != MEDIUM_ROOT_OFF)
         st = mega__fail(MEGA_ERR_MISMATCH, "map %s: another file", path);
     else
         *pool_p = new_pool(m, file, false);
@@ -301,9 +313,9 @@ uint64_t mega__pool_size(const struct mega__pool *pool)
     return pool->file->size;
 }
 
-uint64_t mega__pool_ino(const struct mega__pool *pool)
+struct mega__file mega__pool_file(const struct mega__pool *pool)
 {
-    return pool->file->ino;
+    return (struct mega__file){0, pool->file->ino};
 }
 
 enum mega__how mega__pool_how(const struct mega__pool *pool)
@@ -373,7 +385,10 @@ mega_status_t mega__pool_sync(struct mega__pool *pool)
     struct medium *m = pool->medium;
     medium_lock(m);
     point(m, "sync", NULL, 0);
-    if (m->drains++ != m->drop_drain)
+    if (m->drains++ == m->drop_drain)
+        snprintf(m->dropped, sizeof m->dropped, "sync of %.100s",
+                 strrchr(pool->file->name, '/'));
+    else if (!m->device)
         medium_each_dirty(m, sync_line, pool);
     point(m, "synced", NULL, 0);
     medium_unlock(m);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * scenario.c - see scenario.h. MEGA_CRASH_EFFORT=N looks at N times as many
- * images at points that have more than can be tried.
- */
+/* scenario.c - see scenario.h. MEGA_CRASH_EFFORT=N looks at N times as many
+ * images at points that have more than can be tried. */
 #include "scenario.h"
 
 #include <stdio.h>
@@ -11,6 +9,7 @@
 
 #include "invariants.h"
 #include "log.h"
+#include "net_delay.h"
 #include "ops.h"
 #include "report.h"
 #include "scenario_work.h"
@@ -26,22 +25,34 @@ struct budget {
     size_t inside;          /* points with a crash in recovery, and a kill */
     uint64_t second;        /* points of each of these; times the effort */
 };
+/* Over hosts an image takes thrice the time, too. */
 #if defined(__SANITIZE_ADDRESS__)
-static const struct budget budget = {32, 4, 4, 1, 2, 3};
+static const struct budget one_host = {32, 4, 4, 1, 2, 3};
+static const struct budget more_hosts = {4, 2, 1, 1, 1, 2};
 #else
-static const struct budget budget = {4096, 64, 24, 4, 8, 8};
+static const struct budget one_host = {4096, 64, 24, 4, 8, 8};
+static const struct budget more_hosts = {12, 4, 2, 1, 2, 2};
 #endif
+
+/* Times as many, where one must tell what is dropped: the first ends it. */
+#define MUTANT 4
 
 struct run { /* of one scenario */
     const struct scenario *sc;
+    const struct budget *budget;
     struct scenario_totals *totals;
     struct scene *scene;
+    uint64_t seed; /* other in each film of the scenario */
     struct crash_film film;
     struct medium *image, *second; /* scratch */
     struct seen seen;
+    const struct scenario_excuse *excuses; /* of what is dropped */
+    const char *kind, *why;                /* its kind; why it is harmless */
+    uint64_t number;
     char dropped[128];
     uint64_t exhaustive; /* all subsets of a point, up to so many */
     bool stop_at_failure;
+    bool briefly; /* a few images of each point */
     uint64_t count;
 };
 
@@ -49,13 +60,16 @@ struct verification {
     const struct scenario *sc;
     const struct scene *promised;
     uint64_t seed;
+    uint64_t decided; /* by a recovery that was cut off; 0: by none */
 };
 
-uint64_t scenario_effort(void)
+static struct run run_of(const struct scenario *sc,
+                         struct scenario_totals *totals)
 {
-    const char *text = getenv("MEGA_CRASH_EFFORT");
-    uint64_t n = text ? strtoull(text, NULL, 10) : 1;
-    return n ? n : 1;
+    struct run r = {.sc = sc, .totals = totals};
+    r.budget = sc->hosts ? &more_hosts : &one_host;
+    r.scene = calloc(1, sizeof *r.scene);
+    return r;
 }
 
 /* ---- One image ---- */
@@ -65,6 +79,8 @@ static void verify_job(struct mega__ctx *ctx, int rank, void *arg)
     struct verification *v = arg;
     if (rank == 0) {
         invariants_of_recovery(ctx);
+        CHECK(!v->decided || v->decided == invariants_decided(ctx),
+              "recovery done again has decided otherwise");
         invariants_of_format(ctx);
         if (v->sc->verify)
             v->sc->verify(ctx, v->promised);
@@ -86,17 +102,20 @@ static void set_up_world(const struct scenario *sc)
 
 /* Opens the image, by one rank or two; false: something was not so. */
 static bool verify(struct run *r, struct medium *image,
-                   const struct scene *promised)
+                   const struct scene *promised, uint64_t decided)
 {
-    struct verification v = {r->sc, promised, r->count};
+    struct verification v = {r->sc, promised, r->count, decided};
     struct world w = {
         .nranks = 1 + (r->count % 8 == 7), .fn = verify_job, .arg = &v};
     uint64_t before = report_failures();
     r->count++;
+    invariants_of_clean(image);
     medium_use(image);
     /* What the scenario grew counts as it is: the heap must be exhaustible. */
     world_set("HOME_SIZE", "3M");
     world_set("HOME_MAX", "3M");
+    if (r->sc->hosts)
+        scenario_over_hosts(r->sc, image, r->count);
     mega_status_t st = world_run(&w);
     set_up_world(r->sc);
     CHECK(st == MEGA_OK, "open after the crash: %d %s", st, w.message);
@@ -112,7 +131,8 @@ static void tell_image(struct run *r, const struct crash_film *film,
     if (r->stop_at_failure || r->totals->failures > 10)
         return;
     crash_describe(film, p, pick, text, sizeof text);
-    fprintf(stderr, "  ^ %s%s, %s\n", r->sc->name, after, text);
+    fprintf(stderr, "  ^ %s%s, seed %llu, %s\n", r->sc->name, after,
+            (unsigned long long)r->seed, text);
 }
 
 /* ---- Crashed once more, inside recovery ---- */
@@ -123,6 +143,7 @@ struct inner {
     const struct crash_point *outer; /* NULL: of a kill */
     const struct crash_pick *outer_pick;
     const char *after;
+    uint64_t decided; /* by the recovery, when it was through; 0: no matter */
 };
 
 static bool verify_second(const struct crash_point *p,
@@ -131,7 +152,7 @@ static bool verify_second(const struct crash_point *p,
     struct inner *in = arg;
     struct run *r = in->run;
     crash_image(&in->film, p, pick, r->second);
-    if (!verify(r, r->second, p->oracle)) {
+    if (!verify(r, r->second, p->oracle, in->decided)) {
         tell_image(r, &in->film, p, pick, in->after);
         if (in->outer)
             tell_image(r, &r->film, in->outer, in->outer_pick, " (first)");
@@ -155,9 +176,23 @@ static uint64_t verify_inner(struct inner *in, size_t most)
     return n;
 }
 
+static void spread(struct world *w, const struct scenario *sc)
+{
+    if (sc->hosts) {
+        w->nranks = sc->nranks;
+        w->hosts = sc->hosts;
+    }
+}
+
 static void stop_film(void *arg)
 {
-    crash_film_stop(arg);
+    crash_film_stop(&((struct inner *)arg)->film);
+}
+
+static void note_decided(struct mega__ctx *ctx, int rank, void *arg)
+{
+    if (rank == 0 && !ctx->recovery.created) /* else the next makes another */
+        ((struct inner *)arg)->decided = invariants_decided(ctx);
 }
 
 static void crash_recovery(struct run *r, const struct crash_point *p,
@@ -168,9 +203,11 @@ static void crash_recovery(struct run *r, const struct crash_point *p,
                        .outer_pick = pick,
                        .after = ", again inside recovery"};
     struct world w = {.nranks = 1 + (r->count % 8 == 7),
+                      .fn = r->sc->hosts ? NULL : note_decided,
                       .end = WORLD_KILL,
                       .opened = stop_film,
-                      .arg = &in.film};
+                      .arg = &in};
+    spread(&w, r->sc);
     struct scene promised;
     memcpy(&promised, p->oracle, sizeof promised);
     crash_image(&r->film, p, pick, r->image);
@@ -178,7 +215,8 @@ static void crash_recovery(struct run *r, const struct crash_point *p,
     crash_film_start(&in.film, r->image, &promised, sizeof promised);
     CHECK(world_run(&w) == MEGA_OK, "open: %s", w.message);
     crash_film_stop(&in.film);
-    r->totals->again += verify_inner(&in, budget.second * scenario_effort());
+    r->totals->again +=
+        verify_inner(&in, r->budget->second * scenario_effort());
     crash_film_free(&in.film);
 }
 
@@ -191,13 +229,15 @@ static void kill_and_work(struct run *r, const struct crash_point *p)
     struct scene *promised = malloc(sizeof *promised);
     struct world w = {
         .nranks = 1, .fn = scenario_work, .end = WORLD_KILL, .arg = promised};
+    spread(&w, r->sc);
     memcpy(promised, p->oracle, sizeof *promised);
     crash_image(&r->film, p, &pick, r->image);
     medium_use(r->image);
     crash_film_start(&in.film, r->image, promised, sizeof *promised);
     CHECK(world_run(&w) == MEGA_OK, "open after the kill: %s", w.message);
     crash_film_stop(&in.film);
-    r->totals->kills += verify_inner(&in, budget.second * scenario_effort());
+    r->totals->kills +=
+        verify_inner(&in, r->budget->second * scenario_effort());
     crash_film_free(&in.film);
     free(promised);
 }
@@ -215,7 +255,7 @@ static bool verify_first(const struct crash_point *p,
     }
     r->totals->images++;
     crash_image(&r->film, p, pick, r->image);
-    if (!verify(r, r->image, p->oracle)) {
+    if (!verify(r, r->image, p->oracle, 0)) {
         tell_image(r, &r->film, p, pick, "");
         return !r->stop_at_failure;
     }
@@ -224,19 +264,23 @@ static bool verify_first(const struct crash_point *p,
 
 static void verify_film(struct run *r, size_t most_points)
 {
-    uint64_t effort = scenario_effort();
-    struct crash_limits limits = {r->exhaustive, budget.sampled * effort,
-                                  budget.torn * effort};
+    uint64_t more = r->kind && !r->why ? MUTANT : 1;
+    uint64_t times = scenario_effort() * more;
+    struct crash_limits limits = {r->exhaustive * more,
+                                  r->budget->sampled * times,
+                                  r->budget->torn * times};
+    if (r->briefly)
+        limits = (struct crash_limits){4, 3, 1};
     size_t step = r->film.npoints / most_points + 1;
-    size_t stride = r->sc->thin ? r->sc->thin : 1;
-    for (size_t i = 0; i < r->film.npoints; i += stride) {
+    size_t stride = r->sc->thin && scenario_effort() == 1 ? r->sc->thin : 1;
+    for (size_t i = r->seed % stride; i < r->film.npoints; i += stride) {
         const struct crash_point *p = &r->film.points[i];
         struct crash_pick all_lost = {.choice = calloc(p->ndirty + 1, 1)};
         r->totals->points++;
         r->totals->sampled +=
             crash_subsets(p, limits.exhaustive) > limits.exhaustive;
         crash_each_pick(p, &limits, i, verify_first, r);
-        if (!r->stop_at_failure || r->totals->failures == 0)
+        if (!r->stop_at_failure || (r->totals->failures == 0 && !r->briefly))
             if (i / stride % step == 0) {
                 crash_recovery(r, p, &all_lost);
                 kill_and_work(r, p);
@@ -258,6 +302,7 @@ static void start_film(struct filming *f)
 {
     struct medium *m = medium_in_use();
     struct scene *s = f->run->scene;
+    m->dropped[0] = '\0';
     if (f->drop_flush != MEDIUM_NEVER)
         m->drop_flush = m->flushes + f->drop_flush;
     if (f->drop_drain != MEDIUM_NEVER)
@@ -307,9 +352,11 @@ static void filmed_job(struct mega__ctx *ctx, int rank, void *arg)
 static void make_film(struct filming *f, struct medium *m)
 {
     const struct scenario *sc = f->run->sc;
-    struct world w = {.nranks = sc->nranks, .arg = f};
+    struct world w = {.nranks = sc->nranks, .hosts = sc->hosts, .arg = f};
     set_up_world(sc);
+    net_delay_seed(f->run->seed);
     m->how = sc->how ? sc->how : MEGA__HOW_FLUSH;
+    m->device = sc->device;
     m->capacity = sc->capacity ? sc->capacity : MEDIUM_NEVER;
     if (sc->film == FILM_ACT) {
         w.fn = filmed_job;
@@ -319,17 +366,31 @@ static void make_film(struct filming *f, struct medium *m)
     }
     if (sc->film == FILM_JOB) {
         w.fn = setup_job;
+        w.nranks = sc->founders ? sc->founders : sc->nranks;
         w.end = sc->unclean ? WORLD_KILL : WORLD_CLOSE;
         CHECK(world_run(&w) == MEGA_OK, "%s: %s", sc->name, w.message);
     }
     start_film(f);
+    w.nranks = sc->nranks;
     w.fn = act_job;
-    w.end = WORLD_CLOSE;
+    w.end = sc->cut ? WORLD_KILL : WORLD_CLOSE;
     CHECK(world_run(&w) == MEGA_OK, "%s: %s", sc->name, w.message);
+    if (sc->closed)
+        sc->closed(f->run->scene);
     end_film(f);
 }
 
-/* One film and all its images. */
+/* Why what was dropped may be, or NULL. */
+static const char *excuse(const struct run *r)
+{
+    for (const struct scenario_excuse *e = r->excuses; e && e->kind; e++)
+        if (strcmp(e->kind, r->kind) == 0 && strstr(r->dropped, e->what) &&
+            (e->only == 0 || e->only == r->number + 1))
+            return e->why;
+    return NULL;
+}
+
+/* One film and all its images; of what is excused, only with an effort. */
 static void film_and_verify(struct run *r, uint64_t drop_flush,
                             uint64_t drop_drain, uint64_t evict_seed,
                             size_t inner_points)
@@ -337,13 +398,24 @@ static void film_and_verify(struct run *r, uint64_t drop_flush,
     struct filming f = {r, drop_flush, drop_drain};
     struct medium *m = world_begin();
     memset(r->scene, 0, sizeof *r->scene);
+    r->scene->seed = r->seed;
     memset(&r->film, 0, sizeof r->film);
     r->film.evict_seed = evict_seed;
+    r->film.of_drop = r->kind != NULL; /* the rest was looked at without it */
     r->image = medium_new();
     r->second = medium_new();
     make_film(&f, m);
     memcpy(r->dropped, m->dropped, sizeof r->dropped);
-    verify_film(r, inner_points);
+    r->why = excuse(r);
+    if (!r->why || scenario_effort() > 1) {
+        if (r->kind) { /* most are told by the first images */
+            r->briefly = true;
+            verify_film(r, inner_points);
+            r->briefly = false;
+        }
+        if (!r->kind || r->totals->failures == 0)
+            verify_film(r, inner_points);
+    }
     crash_film_free(&r->film);
     seen_free(&r->seen);
     medium_free(&r->image);
@@ -353,15 +425,18 @@ static void film_and_verify(struct run *r, uint64_t drop_flush,
 
 void scenario_run(const struct scenario *sc, struct scenario_totals *totals)
 {
-    struct run r = {.sc = sc, .totals = totals};
     memset(totals, 0, sizeof *totals);
-    r.scene = calloc(1, sizeof *r.scene);
-    r.exhaustive = budget.exhaustive;
-    film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 0, budget.inside);
-    r.exhaustive = budget.few * scenario_effort();
+    struct run r = run_of(sc, totals);
+    r.seed = totals->seed = scenario_seed();
+    r.exhaustive = r.budget->exhaustive;
+    film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 0, r.budget->inside);
+    r.exhaustive = r.budget->few * scenario_effort();
     struct scenario_totals first = *totals;
-    for (uint64_t e = 0; e < scenario_effort(); e++)
-        film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 77 + 2 * e, 2);
+    for (uint64_t e = 0; e < scenario_effort(); e++) {
+        r.seed++;
+        film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 77 + 2 * e,
+                        sc->hosts ? 1 : 2);
+    }
     totals->flushes = first.flushes;
     totals->drains = first.drains;
     free(r.scene);
@@ -369,59 +444,41 @@ void scenario_run(const struct scenario *sc, struct scenario_totals *totals)
 
 /* ---- Is the harness awake? ---- */
 
-static bool mutant_survives(const struct scenario *sc, uint64_t drop_flush,
-                            uint64_t drop_drain, char *what, size_t size)
-{
-    struct scenario_totals totals = {0};
-    struct run r = {.sc = sc,
-                    .totals = &totals,
-                    .stop_at_failure = true,
-                    .exhaustive = budget.few};
-    r.scene = calloc(1, sizeof *r.scene);
-    film_and_verify(&r, drop_flush, drop_drain, 0, 4);
-    snprintf(what, size, "%s", r.dropped);
-    free(r.scene);
-    return totals.failures == 0;
-}
-
-static const char *excuse(const struct scenario_excuse *e, const char *kind,
-                          const char *what)
-{
-    for (; e && e->kind; e++)
-        if (strcmp(e->kind, kind) == 0 && strstr(what, e->what))
-            return e->why;
-    return NULL;
-}
-
-/* 1: no image tells, and nothing explains it. */
+/* 1: no image tells, and nothing explains it; or an image tells what is called
+ * harmless. */
 static unsigned mutate_one(const struct scenario *sc, uint64_t number,
                            const char *kind, const struct scenario_excuse *e)
 {
     bool flush = strcmp(kind, "flush") == 0;
-    char what[128];
-    bool survives =
-        mutant_survives(sc, flush ? number : MEDIUM_NEVER,
-                        flush ? MEDIUM_NEVER : number, what, sizeof what);
-    const char *why = excuse(e, kind, what);
-    report_note("%s: without %s %llu (%s): %s%.160s", sc->name, kind,
-                (unsigned long long)number, what,
-                !survives ? ""
-                : why     ? "harmless: "
-                          : "NOT TOLD",
-                !survives ? report_first()
-                : why     ? why
-                          : "");
+    struct scenario_totals totals = {0};
+    struct run r = run_of(sc, &totals);
+    r.excuses = e;
+    r.kind = kind;
+    r.number = number;
+    r.stop_at_failure = true;
+    r.exhaustive = r.budget->few;
+    film_and_verify(&r, flush ? number : MEDIUM_NEVER,
+                    flush ? MEDIUM_NEVER : number, 0, 4);
+    free(r.scene);
+    bool told = totals.failures > 0;
+    report_note("%s: without %s %llu (%s): %s%s%.160s", sc->name, kind,
+                (unsigned long long)number, r.dropped,
+                r.why  ? "harmless: "
+                : told ? ""
+                       : "NOT TOLD",
+                r.why ? r.why : "", told ? report_first() : "");
     report_reset();
-    return survives && !why;
+    return told == (r.why != NULL);
 }
 
 unsigned scenario_mutate(const struct scenario *sc,
                          const struct scenario_excuse *excuses)
 {
     struct scenario_totals totals = {0};
-    struct run r = {.sc = sc, .totals = &totals, .exhaustive = budget.few};
+    struct run r = run_of(sc, &totals);
+    r.briefly = true;
     unsigned unexplained = 0;
-    r.scene = calloc(1, sizeof *r.scene);
+    r.exhaustive = r.budget->few;
     film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 0, 1);
     free(r.scene);
     CHECK(totals.failures == 0, "%s fails as it is", sc->name);
@@ -437,17 +494,4 @@ unsigned scenario_mutate(const struct scenario *sc,
         unexplained += mutate_one(sc, k, "drain", excuses);
     report_quiet(0);
     return unexplained;
-}
-
-void scenario_test(const struct scenario *sc)
-{
-    struct scenario_totals t;
-    scenario_run(sc, &t);
-    report_note("%s: %llu points (%llu with too many images for all), %llu "
-                "images (%llu more equal to one of them), %llu of a second "
-                "crash, %llu of kill and power loss, %llu failures",
-                sc->name, (unsigned long long)t.points,
-                (unsigned long long)t.sampled, (unsigned long long)t.images,
-                (unsigned long long)t.repeated, (unsigned long long)t.again,
-                (unsigned long long)t.kills, (unsigned long long)t.failures);
 }

@@ -5,6 +5,13 @@
  * library's own check and what was promised; then the heap is exhausted.
  * Besides, for some images: crashed once more inside recovery; and killed,
  * reopened, worked on, and only then without power.
+ *
+ * A scenario over hosts is filmed, crashed again inside recovery, and worked on
+ * after a kill by ranks on these hosts, over net_delay. An image is verified by
+ * a job on one host to which all files were carried, "restarted elsewhere", so
+ * that one rank maps all homes; but each other image is first opened over the
+ * hosts, where each rank checks its own homes, and killed, in turn with a loss
+ * of power: that open's replay and sweep are what is verified then.
  */
 #ifndef TEST_SCENARIO_H
 #define TEST_SCENARIO_H
@@ -16,15 +23,20 @@ struct scene { /* what the film copies at each point */
     struct oracle o;
     uint64_t v[16]; /* the scenario's own; change under medium_lock */
     mega_gptr_t p[64];
+    uint64_t seed;  /* of this film */
     bool hands_off; /* scenario_work frees nothing: verify needs it all */
 };
 
 struct scenario {
     const char *name;
     int nranks;
+    const int *hosts; /* [nranks], as in world.h; NULL: all on one */
+    int founders;     /* with FILM_JOB: the ranks of job 1, 0: all; the others
+                       * come without a home */
     const char *home_size, *home_max; /* NULL: those of world.h */
     uint64_t capacity;                /* of the medium; 0: endless */
     enum mega__how how;               /* 0: HOW_FLUSH */
+    bool device;                      /* the medium is one: medium.h */
     void (*setup)(struct mega__ctx *ctx, int rank, struct scene *s);
     void (*act)(struct mega__ctx *ctx, int rank, struct scene *s);
     /* Beyond the oracle; by rank 0, before the heap is exhausted. NULL: none */
@@ -34,8 +46,13 @@ struct scenario {
         FILM_JOB,  /* job 1: setup; job 2 is filmed from open to close */
         FILM_FIRST /* the film begins without a space: no setup */
     } film;
-    bool unclean;        /* with FILM_JOB: job 1 is killed */
-    unsigned thin;       /* look at every so many points only; 0: at all */
+    bool unclean; /* with FILM_JOB: job 1 is killed */
+    bool cut;     /* not FILM_ACT: the film ends with act, killed */
+    /* Not FILM_ACT: promises what the end of the job does. NULL: nothing. */
+    void (*closed)(struct scene *s);
+    /* Look at every so many points only, from one on that the seed chooses; 0:
+     * at all. With more effort than 1, too. */
+    unsigned thin;
     bool foreign_chunks; /* the oracle does not know all live chunks */
 };
 
@@ -43,6 +60,7 @@ struct scenario_totals {
     uint64_t points, sampled; /* sampled: too many images for all */
     uint64_t images, repeated, again, kills, failures;
     uint64_t flushes, drains; /* calls that the film saw */
+    uint64_t seed;
 };
 
 /* Runs it; what fails is reported with the image. */
@@ -52,11 +70,13 @@ void scenario_run(const struct scenario *sc, struct scenario_totals *totals);
 struct scenario_excuse {
     const char *kind, *what; /* "flush" or "drain"; part of its description */
     const char *why;
+    unsigned only; /* this one, counted from 1; 0: each that is so described */
 };
 
 /* Drops each flush and each drain of the film in turn; each is named in a note
  * with what told. Returns how many no image tells and none of excuses (ended
- * by a kind NULL; may be NULL) explains. */
+ * by a kind NULL; may be NULL) explains. What is excused is not looked at but
+ * with MEGA_CRASH_EFFORT above 1: then it counts if an image tells it. */
 unsigned scenario_mutate(const struct scenario *sc,
                          const struct scenario_excuse *excuses);
 
@@ -75,5 +95,9 @@ void scenario_test(const struct scenario *sc);
 
 /* MEGA_CRASH_EFFORT: how many times the usual number of images. */
 uint64_t scenario_effort(void);
+
+/* MEGA_CRASH_SEED: which points of a thin scenario, in which order the delaying
+ * transport delivers. Else by the clock; the notes say it. */
+uint64_t scenario_seed(void);
 
 #endif

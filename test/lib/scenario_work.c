@@ -1,21 +1,49 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* scenario_work.c - see scenario_work.h. */
+/* scenario_work.c - see scenario_work.h; what the environment sets. */
 #include "scenario_work.h"
-#include "roll.h"
+
+#include <stdlib.h>
+#include <time.h>
 
 #include "check.h"
+#include "invariants.h"
 #include "log.h"
 #include "ops.h"
 #include "report.h"
-#include "scenario.h"
+#include "roll.h"
+#include "world.h"
 
 #define NEW_CHUNKS 4
+
+uint64_t scenario_effort(void)
+{
+    const char *text = getenv("MEGA_CRASH_EFFORT");
+    uint64_t n = text ? strtoull(text, NULL, 10) : 1;
+    return n ? n : 1;
+}
+
+uint64_t scenario_seed(void)
+{
+    const char *text = getenv("MEGA_CRASH_SEED");
+    struct timespec now;
+    if (text)
+        return strtoull(text, NULL, 10);
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_nsec / 1000 % 32768;
+}
+
+/* Over hosts: here and there. */
+static int home_for(const struct mega__ctx *ctx, uint64_t tag)
+{
+    return ctx->place.nhosts > 1 ? (int)(tag % ctx->nhomes) : MEGA_ANY_HOME;
+}
 
 static void make_one(struct mega__ctx *ctx, struct oracle *o, size_t size,
                      uint64_t tag)
 {
     mega_gptr_t p;
-    mega_status_t st = ops_alloc(ctx, OPS_DEFAULT, MEGA_ANY_HOME, size, &p);
+    mega_status_t st =
+        ops_alloc(ctx, OPS_DEFAULT, home_for(ctx, tag), size, &p);
     if (st == MEGA_ERR_HOME_FULL)
         return;
     CHECK(st == MEGA_OK, "alloc after the kill: %s", mega__errmsg_buffer());
@@ -54,6 +82,29 @@ void scenario_work(struct mega__ctx *ctx, int rank, void *arg)
     make_one(ctx, &s->o, 200, 9100);
 }
 
+static void check_own(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)rank, (void)arg;
+    invariants_of_recovery(ctx);
+}
+
+void scenario_over_hosts(const struct scenario *sc, struct medium *image,
+                         uint64_t count)
+{
+    struct world w = {.nranks = sc->nranks,
+                      .hosts = sc->hosts,
+                      .fn = check_own,
+                      .end = WORLD_KILL};
+    if (count % 2) {
+        mega_status_t st = world_run(&w);
+        CHECK(st == MEGA_OK, "open over hosts: %d %s", st, w.message);
+    }
+    if (count % 4 == 3)
+        medium_power_loss(image);
+    for (size_t i = 0; i < image->nfiles; i++)
+        image->files[i]->host = 0;
+}
+
 static void tell(const char *what, void *arg)
 {
     (void)arg;
@@ -67,4 +118,18 @@ void scenario_library_check(struct mega__ctx *ctx)
         if (mega__check_home(ctx, mega__home_at(ctx, h), tell, NULL, &bad) !=
             MEGA_OK)
             tell(mega__errmsg_buffer(), NULL);
+}
+
+void scenario_test(const struct scenario *sc)
+{
+    struct scenario_totals t;
+    scenario_run(sc, &t);
+    report_note("%s, seed %llu: %llu points (%llu with too many images for "
+                "all), %llu images (%llu more equal to one of them), %llu of a "
+                "second crash, %llu of kill and power loss, %llu failures",
+                sc->name, (unsigned long long)t.seed,
+                (unsigned long long)t.points, (unsigned long long)t.sampled,
+                (unsigned long long)t.images, (unsigned long long)t.repeated,
+                (unsigned long long)t.again, (unsigned long long)t.kills,
+                (unsigned long long)t.failures);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # symbols.sh - what the built library shows and uses: the shared library has
-# the calls of the two headers and no other symbol, and the lower layers call
+# the calls of the headers and no other symbol, and the lower layers call
 # nothing that lies above them.
 set -u
 export LC_ALL=C

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 
 #include "log.h"
+#include "region.h"
 #include "rma.h"
 #include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
@@ -24,6 +25,7 @@ static void begin(void)
 
 static void end(void)
 {
+    world_set("ATOMICS", NULL);
     world_end(&m);
     report_settle();
 }
@@ -165,4 +167,122 @@ static void misuse(struct mega__ctx *ctx, int rank, void *arg)
 Test(atomics, what_cannot_be_is_refused)
 {
     world_on_hosts(m, RANKS, misuse, WORLD_CLOSE);
+}
+
+/* ---- MEGALLOC_ATOMICS=nic ---- */
+
+Test(atomics, of_a_card_also_on_one_host)
+{
+    world_set("ATOMICS", "nic");
+    cr_assert_eq(world_do(RANKS, count, NULL), MEGA_OK);
+}
+
+Test(atomics, of_a_card_on_hosts)
+{
+    world_set("ATOMICS", "nic");
+    world_on_hosts(m, RANKS, count, WORLD_CLOSE);
+}
+
+Test(atomics, of_a_card_are_of_all_kinds)
+{
+    world_set("ATOMICS", "nic");
+    cr_assert_eq(world_do(RANKS, each, NULL), MEGA_OK);
+}
+
+static uint64_t by_net(struct mega__ctx *ctx)
+{
+    return net_delay_counts(ctx->net).atomics;
+}
+
+/* Never both: what the processor does on its own host, the card does not see
+ * as whole. arg: whether there is one. */
+static void who(struct mega__ctx *ctx, int rank, void *arg)
+{
+    const uint64_t by = arg != NULL;
+    mega_gptr_t p, large;
+    make(ctx, rank);
+    uint64_t before = by_net(ctx);
+    OK(mega__rma_amo(ctx, MEGA_AMO_ADD, 8, word(0), 1, 0, NULL));
+    CHECK(by_net(ctx) - before == by, "an update");
+    before = by_net(ctx);
+    OK(ops_alloc(ctx, OPS_DEFAULT, rank, 1000, &p));
+    CHECK(by_net(ctx) - before == 2 * by, "the claim of a slab: %llu",
+          (unsigned long long)(by_net(ctx) - before));
+    before = by_net(ctx);
+    OK(ops_alloc(ctx, OPS_DEFAULT, rank, 100000, &large));
+    CHECK(by_net(ctx) - before == 2 * by, "the claim of a run of two: %llu",
+          (unsigned long long)(by_net(ctx) - before));
+    before = by_net(ctx);
+    OK(ops_free(ctx, large));
+    CHECK(by_net(ctx) - before == 3 * by, "its end: %llu",
+          (unsigned long long)(by_net(ctx) - before));
+    world_barrier(ctx);
+}
+
+Test(atomics, of_a_card_are_all_that_change_words)
+{
+    world_set("ATOMICS", "nic");
+    cr_assert_eq(world_do(RANKS, who, m), MEGA_OK);
+}
+
+Test(atomics, of_the_processor_ask_no_card)
+{
+    cr_assert_eq(world_do(RANKS, who, NULL), MEGA_OK);
+}
+
+/* A swap that fails is no loser's: nobody may go on looking for ever, nor make
+ * a home larger for it, nor call a live run freed. */
+static void lose_card(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_gptr_t p, run;
+    struct mega_region *r;
+    (void)arg;
+    make(ctx, rank);
+    OK(mega__region_create(ctx, "ends", 0, &r));
+    OK(ops_alloc(ctx, r->id, rank, 64, &p));
+    OK(ops_alloc(ctx, OPS_DEFAULT, rank, 100000, &run));
+    world_barrier(ctx);
+    if (rank == 1) {
+        uint64_t old;
+        net_delay_lose(ctx->net);
+        mega_status_t st = ops_alloc(ctx, OPS_DEFAULT, 1, 1000, &p);
+        CHECK(st == MEGA_ERR_PEER, "alloc: %d", st);
+        st = ops_alloc(ctx, OPS_DEFAULT, 1, 100000, &p);
+        CHECK(st == MEGA_ERR_PEER, "a run: %d", st);
+        st = ops_free(ctx, run);
+        CHECK(st == MEGA_ERR_PEER, "its end: %d", st);
+        st = mega__rma_amo(ctx, MEGA_AMO_ADD, 8, words, 1, 0, &old);
+        CHECK(st == MEGA_ERR_PEER, "an update: %d", st);
+    }
+    world_barrier(ctx);
+    mega_status_t st = mega__region_destroy(&r);
+    CHECK(st == MEGA_ERR_PEER, "the end of a region: %d", st);
+    world_barrier(ctx);
+}
+
+/* A store of the processor between is not undone. */
+static void only_read(struct mega__ctx *ctx, int rank, void *arg)
+{
+    uint64_t before, old, later;
+    (void)arg;
+    make(ctx, rank);
+    before = by_net(ctx);
+    OK(mega__rma_amo(ctx, MEGA_AMO_FETCH, 8, word(0), 0, 0, &old));
+    OK(mega__rma_amo_nbi(ctx, MEGA_AMO_FETCH, 4, word(0), 0, 0, &later));
+    OK(mega__rma_quiet(ctx));
+    CHECK(by_net(ctx) == before && old == 0 && later == 0, "not a load");
+    world_barrier(ctx);
+}
+
+Test(atomics, of_a_card_read_by_loads)
+{
+    world_set("ATOMICS", "nic");
+    cr_assert_eq(world_do(RANKS, only_read, NULL), MEGA_OK);
+}
+
+Test(atomics, of_a_card_that_is_lost_fail)
+{
+    struct world w = {.nranks = 2, .fn = lose_card, .end = WORLD_KILL};
+    world_set("ATOMICS", "nic");
+    cr_assert_eq(world_run(&w), MEGA_OK);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* boot.c - ranks that are threads, and how they come to the same answer. */
 #include <criterion/criterion.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,36 +11,18 @@
 
 #define RANKS 4
 
-struct rank {
-    struct boot_team *team;
-    int rank;
+struct work {
     void (*fn)(struct mega__boot *boot, int rank);
-    pthread_t thread;
 };
 
-static void *run(void *arg)
+static void work(struct mega__boot *boot, int rank, void *arg)
 {
-    struct rank *r = arg;
-    struct mega__boot *boot = NULL;
-    CHECK(mega__boot_start(boot_team_comm(r->team, r->rank), "", &boot) ==
-              MEGA_OK,
-          "start");
-    r->fn(boot, r->rank);
-    mega__boot_stop(&boot);
-    return NULL;
+    ((const struct work *)arg)->fn(boot, rank);
 }
 
 static void on_ranks(const int *hosts, void (*fn)(struct mega__boot *, int))
 {
-    struct boot_team *team = boot_team_new(RANKS, hosts);
-    struct rank ranks[RANKS];
-    for (int r = 0; r < RANKS; r++) {
-        ranks[r] = (struct rank){.team = team, .rank = r, .fn = fn};
-        pthread_create(&ranks[r].thread, NULL, run, &ranks[r]);
-    }
-    for (int r = 0; r < RANKS; r++)
-        pthread_join(ranks[r].thread, NULL);
-    boot_team_free(&team);
+    boot_team_run(RANKS, hosts, work, &(struct work){fn});
     report_settle();
 }
 

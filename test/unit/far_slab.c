@@ -8,10 +8,13 @@
 #include <string.h>
 
 #include "arena.h"
+#include "far.h"
+#include "find.h"
 #include "hot.h"
 #include "intent.h"
 #include "log.h"
 #include "roll.h"
+#include "span.h"
 #include "stat.h"
 #include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
@@ -235,4 +238,81 @@ Test(far_slab, given_up_are_there_before_the_home_is_called_full)
 Test(far_slab, frees_that_wait_give_a_full_home_room)
 {
     world_on_hosts(m, 2, fill_and_free_one, WORLD_CLOSE);
+}
+
+/* ---- A home of many views ---- */
+
+#define LARGE "300M"
+#define RUN ((size_t)240 << 20)
+
+/* Rank 0 takes a run where rank 1, another, begins to look. */
+static void look_behind_a_run(struct mega__ctx *ctx, int rank, void *arg)
+{
+    const struct mega__span *span;
+    mega_counters_t c;
+    mega_gptr_t p;
+    (void)arg;
+    if (rank == 0) {
+        span = mega__span_of(ctx, mega__gptr(0, 0, 0));
+        CHECK(mega__find_probes(span->extents / MEGA__VIEW_WORDS) > 0,
+              "no home to probe");
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, RUN, &p));
+    }
+    world_barrier(ctx);
+    for (int i = 0; rank == 1 && i < 2000; i++)
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, BIG, &p));
+    mega__arena_count_all(ctx, &c);
+    CHECK(rank != 1 || (c.claims > 90 && c.claim_cas == c.claims),
+          "%llu claims, %llu CAS", (unsigned long long)c.claims,
+          (unsigned long long)c.claim_cas);
+    world_barrier(ctx);
+}
+
+Test(far_slab, of_a_large_home_are_found_behind_what_is_taken)
+{
+    world_set("HOME_SIZE", LARGE);
+    world_set("HOME_MAX", LARGE);
+    world_on_hosts(m, 2, look_behind_a_run, WORLD_CLOSE);
+}
+
+/* ---- What is counted ---- */
+
+static bool in_extent_of(mega_gptr_t p, unsigned first)
+{
+    return p.v >> MEGA__EXTENT_SHIFT == chunk[first].v >> MEGA__EXTENT_SHIFT;
+}
+
+/* Rank 0 fills its home and thins one slab, which rank 1 adopts, empties and
+ * gives up: the home's host has not seen that, and finds it yet. */
+static void empty_one_there(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega__home *home = mega__home_at(ctx, 0);
+    mega_gptr_t p, q;
+    (void)arg;
+    while (rank == 0 && made < CHUNKS_MAX &&
+           ops_alloc(ctx, OPS_DEFAULT, 0, BIG, &chunk[made]) == MEGA_OK)
+        made++;
+    if (rank == 0)
+        OK(ops_free(ctx, chunk[0]));
+    world_barrier(ctx);
+    if (rank == 1) {
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, BIG, &p));
+        CHECK(in_extent_of(p, 0), "there was another");
+        for (unsigned i = 1; i < made; i++)
+            if (in_extent_of(chunk[i], 0))
+                OK(ops_free(ctx, chunk[i]));
+        OK(ops_free(ctx, p));
+        OK(ops_drain(ctx));
+        CHECK(mega__arena_trim(mega__arena(ctx), home) == 1, "still used");
+        OK(mega__far_complete(mega__arena(ctx), 0));
+    }
+    world_barrier(ctx);
+    if (rank == 0)
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 100, &q));
+    world_barrier(ctx);
+}
+
+Test(far_slab, what_another_host_has_freed_is_found_at_home)
+{
+    world_on_hosts(m, 2, empty_one_there, WORLD_CLOSE);
 }

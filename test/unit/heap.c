@@ -297,6 +297,43 @@ Test(heap, a_slot_beside_another_is_checked_too)
     cr_assert_eq(world_do(1, link_beside, NULL), MEGA_OK);
 }
 
+/* Whatever stands between, and in whatever order. */
+static void name_twice(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_publish_item_t items[3];
+    mega_gptr_t slot[3], first;
+    uint64_t zero[8] = {0};
+    (void)rank, (void)arg;
+    CHECK(ops_alloc(ctx, OPS_DEFAULT, 0, 64, &first) == MEGA_OK, "alloc");
+    CHECK(mega__rma_put(ctx, first, zero, 64) == MEGA_OK, "put");
+    for (int i = 0; i < 3; i++) {
+        items[i].op = MEGA_PUBLISH_ALLOC;
+        items[i].slot = slot[i] = mega_add(first, 8 * i);
+        CHECK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, &items[i].chunk) ==
+                  MEGA_OK,
+              "reserve");
+    }
+    const mega_gptr_t other[3] = {items[0].chunk, items[1].chunk,
+                                  items[2].chunk};
+    items[2].slot = slot[0];
+    CHECK(mega__intent_publish(ctx, items, 3, 0) == MEGA_ERR_ARG, "a slot");
+    items[2].slot = slot[2];
+    items[2].chunk = other[0];
+    CHECK(mega__intent_publish(ctx, items, 3, 0) == MEGA_ERR_ARG, "a chunk");
+    items[2].chunk = other[1];
+    CHECK(mega__intent_publish(ctx, items, 3, 0) == MEGA_ERR_ARG, "the last");
+    items[0].slot = slot[2];
+    items[2].slot = slot[0];
+    items[2].chunk = other[2];
+    CHECK(mega__intent_publish(ctx, items, 3, 0) == MEGA_OK, "%s",
+          mega__errmsg_buffer());
+}
+
+Test(heap, nothing_is_named_twice_in_a_group)
+{
+    cr_assert_eq(world_do(1, name_twice, NULL), MEGA_OK);
+}
+
 /* More opens than an epoch of a word has values for would take long: the
  * epoch is set forward instead. */
 Test(heap, an_epoch_that_wraps_voids_owners_all_the_same)

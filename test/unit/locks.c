@@ -7,6 +7,7 @@
 #include "log.h"
 #include "rma.h"
 #include "sync.h"
+#include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
 #include "test/lib/report.h"
 #include "test/lib/world.h"
@@ -25,6 +26,7 @@ static void begin(void)
 
 static void end(void)
 {
+    world_set("TIMEOUT", NULL);
     world_end(&m);
     report_settle();
 }
@@ -239,4 +241,46 @@ static void relay(struct mega__ctx *ctx, int rank, void *arg)
 Test(locks, a_wait_sees_what_other_hosts_do)
 {
     world_on_hosts(m, RANKS, relay, WORLD_CLOSE);
+}
+
+/* ---- Who is waited for is lost ---- */
+
+/* The lock and the word lie on the home of rank 1, which goes on seeing them.
+ * arg: the flags with which rank 0 holds the lock. */
+static void lose_holder(struct mega__ctx *ctx, int rank, void *arg)
+{
+    static mega_gptr_t p;
+    static const uint64_t zero[2];
+    if (rank == 1) {
+        OK(ops_alloc(ctx, OPS_DEFAULT, 1, 64, &p));
+        OK(mega__rma_put_persist(ctx, p, zero, sizeof zero));
+    }
+    world_barrier(ctx);
+    if (rank == 0)
+        OK(mega__sync_lock(ctx, p, *(const unsigned *)arg));
+    world_barrier(ctx);
+    if (rank == 1) {
+        net_delay_lose(ctx->net);
+        mega_status_t st = mega__sync_lock(ctx, p, WRITE);
+        CHECK(st == MEGA_ERR_PEER, "the lock: %d", st);
+        st = mega__sync_wait(ctx, mega_add(p, 8), MEGA_CMP_EQ, 1, -1);
+        CHECK(st == MEGA_ERR_PEER, "the word: %d", st);
+        expect(mega__sync_wait(ctx, mega_add(p, 8), MEGA_CMP_EQ, 1, 2500),
+               MEGA_ERR_TIMEOUT, "is still 0 after 2500 ms");
+    }
+    world_barrier(ctx);
+}
+
+Test(locks, one_that_a_lost_rank_holds_is_not_waited_for)
+{
+    static const int hosts[] = {0, 1};
+    for (unsigned flags = WRITE; flags <= MEGA_LOCK_SHARED; flags++) {
+        struct world w = {.nranks = 2,
+                          .hosts = hosts,
+                          .fn = lose_holder,
+                          .arg = &flags,
+                          .end = WORLD_KILL};
+        world_set("TIMEOUT", "1");
+        cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+    }
 }

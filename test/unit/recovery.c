@@ -118,6 +118,32 @@ Test(recovery, gives_back_what_was_never_durable)
     cr_assert_eq(world_do(1, take_all, &all), MEGA_OK);
 }
 
+/* The next job has the same bits of its epoch in words. */
+static void allocate_and_come_round(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega__home *home = mega__home_at(ctx, 0);
+    allocate(ctx, rank, arg);
+    world_barrier(ctx);
+    if (rank == 0) {
+        mega__home_write(home, &ctx->flusher, &home->block->epoch,
+                         ctx->epoch + MEGA__EPOCH14_MAX - 1);
+        OK(mega__pool_drain(&ctx->flusher));
+    }
+    world_barrier(ctx);
+}
+
+Test(recovery, F15_owners_of_an_epoch_that_comes_round_are_gone)
+{
+    run(1, look, WORLD_CLOSE);
+    uint64_t all = bytes_free;
+    crash(2, allocate_and_come_round);
+    run(1, look, WORLD_KILL);
+    CHECK(told.epoch == 2 + MEGA__EPOCH14_MAX, "epoch %llu",
+          (unsigned long long)told.epoch);
+    CHECK(chunks_live == 0, "%llu chunks", (unsigned long long)chunks_live);
+    cr_assert_eq(world_do(1, take_all, &all), MEGA_OK);
+}
+
 /* All is visible to the next job, so the ranks had it. */
 Test(recovery, keeps_what_a_killed_job_had_though_it_was_not_durable)
 {
