@@ -24,20 +24,37 @@
 #include "far.h"
 #include "slab.h"
 
+#define UNKNOWN 0xff /* no mark: what the home has */
+
+static struct mega__far *far_of(const _Atomic uint8_t *mark)
+{
+    return (struct mega__far *)((uintptr_t)mark &
+                                ~(uintptr_t)(MEGA__FAR_ALIGN - 1));
+}
+
+/* Under the lock. */
+static void enlist(struct mega__arena *a, struct mega__far *far, uint32_t lines)
+{
+    far->lines |= lines;
+    far->slab->noted |= lines;
+    if (far->listed)
+        return;
+    far->listed = true;
+    far->next = a->far_dirty;
+    a->far_dirty = far;
+}
+
+static bool is_own(const struct mega__arena *a)
+{
+    return pthread_equal(a->thread, pthread_self());
+}
+
 void mega__far_note(struct mega__arena *a, const _Atomic uint8_t *mark)
 {
-    struct mega__far *far =
-        (struct mega__far *)((uintptr_t)mark &
-                             ~(uintptr_t)(MEGA__FAR_ALIGN - 1));
+    struct mega__far *far = far_of(mark);
     const uint32_t line = UINT32_C(1) << (mark - far->now) / MEGA__LINE;
     pthread_mutex_lock(&a->far_lock);
-    far->lines |= line;
-    far->slab->noted |= line;
-    if (!far->listed) {
-        far->listed = true;
-        far->next = a->far_dirty;
-        a->far_dirty = far;
-    }
+    enlist(a, far, line);
     pthread_mutex_unlock(&a->far_lock);
 }
 
@@ -59,37 +76,77 @@ void mega__far_forget(struct mega__arena *a, struct mega__slab *slab)
 
 /* A message in the making. */
 struct letter {
-    struct mega__ctx *ctx;
+    struct mega__arena *a;
     size_t n;
     struct mega__part parts[MEGA__PARTS_MAX];
+    /* Whose mark the part begins with: of a far copy, a free that waited
+     * (waiting), or NULL. */
+    const _Atomic uint8_t *from[MEGA__PARTS_MAX];
     /* What the marks in it were when it was written. */
     size_t nbytes;
     uint8_t bytes[MEGA__PARTS_MAX * 16];
 };
+
+static const _Atomic uint8_t waiting = MEGA__MARK_FREE;
+
+/* What came of a part. If it has perhaps not arrived, it is to be sent again;
+ * another thread than the arena's own has left the copy in the list. */
+static void end(struct mega__arena *a, const struct mega__part *part,
+                const _Atomic uint8_t *from, bool arrived)
+{
+    const uint8_t *wrote = part->src;
+    if (from == &waiting && !arrived)
+        a->far_frees[a->nfar_frees++] = part->p.v; /* where it came from */
+    if (!from || from == &waiting)
+        return;
+    struct mega__far *far = far_of(from);
+    size_t g = (size_t)(from - far->now);
+    if (!arrived && is_own(a))
+        enlist(a, far, UINT32_C(1) << g / MEGA__LINE);
+    for (size_t i = 0; i < part->n; i++)
+        atomic_store_explicit(&far->sent[g + i], arrived ? wrote[i] : UNKNOWN,
+                              memory_order_relaxed);
+}
 
 static mega_status_t post(struct letter *l)
 {
     if (l->n == 0)
         return MEGA_OK;
     MEGA__CRASH(far_letter);
-    mega_status_t st = mega__net_durable(l->ctx->net, l->parts, l->n);
+    mega_status_t st = mega__net_durable(l->a->ctx->net, l->parts, l->n);
     MEGA__CRASH(far_sent);
+    for (size_t i = 0; i < l->n; i++)
+        end(l->a, &l->parts[i], l->from[i], !st);
     l->n = l->nbytes = 0;
     return st;
 }
 
-static mega_status_t add(struct letter *l, mega_gptr_t p,
-                         const _Atomic uint8_t *from, size_t n)
+static mega_status_t make_room(struct letter *l, size_t nbytes)
 {
-    mega_status_t st = MEGA_OK;
-    if (l->n == MEGA__PARTS_MAX || l->nbytes + n > sizeof l->bytes)
-        st = post(l);
+    bool full = l->n == MEGA__PARTS_MAX || l->nbytes + nbytes > sizeof l->bytes;
+    return full ? post(l) : MEGA_OK;
+}
+
+static void add(struct letter *l, const struct mega__part *part,
+                const _Atomic uint8_t *from)
+{
+    l->from[l->n] = from;
+    l->parts[l->n++] = *part;
+}
+
+/* n marks, from those at from. */
+static mega_status_t add_marks(struct letter *l, mega_gptr_t p,
+                               const _Atomic uint8_t *from, size_t n)
+{
+    mega_status_t st = make_room(l, n);
+    if (st)
+        return st;
     uint8_t *to = &l->bytes[l->nbytes];
     for (size_t i = 0; i < n; i++)
         to[i] = atomic_load_explicit(&from[i], memory_order_acquire);
-    l->parts[l->n++] = (struct mega__part){.p = p, .src = to, .n = n};
     l->nbytes += n;
-    return st;
+    add(l, &(struct mega__part){.p = p, .src = to, .n = n}, from);
+    return MEGA_OK;
 }
 
 static bool is_start(const struct mega__class *c, unsigned g)
@@ -120,7 +177,7 @@ static mega_status_t add_line(struct letter *l, struct mega__far *far,
                               unsigned line)
 {
     const struct mega__slab *slab = far->slab;
-    const struct mega__class *c = &l->ctx->classes.of[slab->class];
+    const struct mega__class *c = &l->a->ctx->classes.of[slab->class];
     uint64_t marks =
         slab->span->marks_off + (uint64_t)slab->extent * MEGA__EXTENT_GRANULES;
     mega_status_t st = MEGA_OK;
@@ -130,12 +187,9 @@ static mega_status_t add_line(struct letter *l, struct mega__far *far,
             g++;
             continue;
         }
-        st = add(l, mega__span_gptr(slab->span, marks + g), &far->now[g],
-                 end - g);
-        const uint8_t *wrote = l->parts[l->n - 1].src;
-        for (; g < end; g++) /* a failed post ends the job: see net.h */
-            atomic_store_explicit(&far->sent[g], *wrote++,
-                                  memory_order_relaxed);
+        st = add_marks(l, mega__span_gptr(slab->span, marks + g), &far->now[g],
+                       end - g);
+        g = end;
     }
     return st;
 }
@@ -149,20 +203,21 @@ static mega_status_t add_slab(struct letter *l, struct mega__far *far)
     return st;
 }
 
+/* Of what was in the list no more is in it again than was looked at. */
 static mega_status_t add_frees(struct letter *l, struct mega__arena *a,
                                uint32_t home)
 {
-    static const _Atomic uint8_t free_mark = MEGA__MARK_FREE;
+    const unsigned n = a->nfar_frees;
     mega_status_t st = MEGA_OK;
-    unsigned kept = 0;
-    for (unsigned i = 0; i < a->nfar_frees; i++) {
+    a->nfar_frees = 0;
+    for (unsigned i = 0; i < n; i++) {
         mega_gptr_t mark = mega_from_bits(a->far_frees[i]);
-        if (mega__gptr_home(mark) != home)
-            a->far_frees[kept++] = mark.v;
-        else if (!st)
-            st = add(l, mark, &free_mark, 1);
+        bool its = mega__gptr_home(mark) == home && !st;
+        if (its)
+            st = add_marks(l, mark, &waiting, 1);
+        if (!its || st)
+            a->far_frees[a->nfar_frees++] = mark.v;
     }
-    a->nfar_frees = kept;
     return st;
 }
 
@@ -177,13 +232,12 @@ static void settle(struct mega__far *far)
 static mega_status_t add_slabs(struct letter *l, struct mega__arena *a,
                                uint32_t home)
 {
-    const bool own = pthread_equal(a->thread, pthread_self());
     struct mega__far **link = &a->far_dirty, *far;
     mega_status_t st = MEGA_OK;
     while (!st && (far = *link) != NULL) {
         if (far->slab->span->home->no == home) {
             st = add_slab(l, far);
-            if (own) {
+            if (!st && is_own(a)) {
                 *link = far->next;
                 settle(far);
                 continue;
@@ -197,14 +251,14 @@ static mega_status_t add_slabs(struct letter *l, struct mega__arena *a,
 static mega_status_t send_locked(struct mega__arena *a, uint32_t home,
                                  const struct mega__part *parts, size_t n)
 {
-    struct letter l = {.ctx = a->ctx, .n = 0, .nbytes = 0};
+    struct letter l = {.a = a, .n = 0, .nbytes = 0};
     mega_status_t st = add_slabs(&l, a, home);
     if (!st)
         st = add_frees(&l, a, home);
     for (size_t i = 0; !st && i < n; i++) {
-        if (l.n == MEGA__PARTS_MAX)
-            st = post(&l);
-        l.parts[l.n++] = parts[i];
+        st = make_room(&l, 0);
+        if (!st)
+            add(&l, &parts[i], NULL);
     }
     return st ? st : post(&l);
 }

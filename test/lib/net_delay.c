@@ -48,6 +48,7 @@ struct mega__net {
     bool cut; /* when so many more messages got through */
     unsigned cut_in;
     mega_status_t cut_by;
+    mega_status_t late;       /* of the next message */
     bool lost;                /* all others */
     void (*after)(void *arg); /* the next message; or NULL */
     void *after_arg;
@@ -80,6 +81,11 @@ void net_delay_fail_after(struct mega__net *net, unsigned n, mega_status_t st)
     net->cut = true;
     net->cut_in = n;
     net->cut_by = st;
+}
+
+void net_delay_late(struct mega__net *net, mega_status_t st)
+{
+    net->late = st;
 }
 
 void net_delay_after(struct mega__net *net, void (*fn)(void *arg), void *arg)
@@ -384,6 +390,10 @@ mega_status_t mega__net_durable(struct mega__net *net,
     net->after = NULL;
     if (after)
         after(net->after_arg);
+    mega_status_t late = net->late;
+    net->late = MEGA_OK;
+    if (late)
+        return mega__fail(late, "the answer is late");
     return st ? st : fenced;
 }
 

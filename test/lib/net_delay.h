@@ -18,6 +18,9 @@ void net_delay_cut_after(struct mega__net *net, unsigned n);
 /* The same, for another reason. */
 void net_delay_fail_after(struct mega__net *net, unsigned n, mega_status_t st);
 
+/* The next message is done there, but st comes of it: its answer is late. */
+void net_delay_late(struct mega__net *net, mega_status_t st);
+
 /* When the next message is done there, and its answer not back: calls fn, once,
  * in the thread that sent it. */
 void net_delay_after(struct mega__net *net, void (*fn)(void *arg), void *arg);
