@@ -198,6 +198,13 @@ static bool own_start(const struct mega__ctx *ctx,
     return i < c->capacity && i * c->size == in;
 }
 
+mega_status_t mega__far_complete_puts(struct mega__arena *a)
+{
+    mega_status_t st = a->far_puts ? mega__net_flush(a->ctx->net) : MEGA_OK;
+    a->far_puts = false;
+    return st;
+}
+
 /* A chunk of an own slab: all that counts is here. */
 static mega_status_t free_own(struct mega__arena *a, struct mega__slab *slab,
                               mega_gptr_t p)
@@ -210,6 +217,9 @@ static mega_status_t free_own(struct mega__arena *a, struct mega__slab *slab,
             MEGA__MARK_LIVE)
         return mega__chunk_not_live(p,
                                     "it is not allocated, or was freed before");
+    mega_status_t st = mega__far_complete_puts(a);
+    if (st)
+        return st;
     atomic_store_explicit(&slab->marks[g], MEGA__MARK_FREE,
                           memory_order_relaxed);
     slab->avail[g / 64] |= bit;

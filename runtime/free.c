@@ -240,6 +240,12 @@ mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p)
     if (!in || at.start != mega_offset(p) ||
         !mega__chunk_is_reserved(ctx, &at, mark))
         return mega__chunk_not_live(p, "this rank has not reserved it");
+    struct mega__arena *a = mega__arena(ctx);
+    st = a ? MEGA_OK : MEGA_ERR_NOMEM;
+    if (!st && !at.mark) /* far */
+        st = mega__far_complete_puts(a);
+    if (st)
+        return st;
     if (mega__word_is_slab(at.word)) {
         struct mega__unreserve u = {0};
         mega__chunk_unreserve(&u, &at); /* the next sweep takes it back */
@@ -248,9 +254,7 @@ mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p)
     }
     if (!at.mark)
         return mega__far_run_free(ctx, p, MEGA__RUN_RESERVED);
-    struct mega__arena *a = mega__arena(ctx);
-    return a ? mega__run_free(ctx, at.span, at.extent, at.word, &a->flusher)
-             : MEGA_ERR_NOMEM;
+    return mega__run_free(ctx, at.span, at.extent, at.word, &a->flusher);
 }
 
 /* ---- Durability of a range ---- */

@@ -5,7 +5,8 @@
  *   net_ucx.c          start, stop, the spans that others may reach
  *   net_ucx_origin.c   origins, links, waiting, failures
  *   net_ucx_call.c     requests to a server: keys, durable parts, questions
- *   net_ucx_ops.c      put, get, atomics, flush
+ *   net_ucx_ops.c      put, get, atomics
+ *   net_ucx_flush.c    flush
  *   net_ucx_service.c  the thread that answers
  *   net_ucx_caller.c   who asks it
  *
@@ -63,6 +64,7 @@ struct mega__link { /* an origin's way to a rank */
     uint64_t stamp;          /* origin->clock of the last operation */
     uint64_t flushed_to;     /* operations up to here are complete */
     uint64_t native;         /* origin->clock of the last that was UCX's own */
+    uint64_t settled;        /* those up to here are in memory there */
     struct mega__call *acks; /* of small puts; NULL: none was sent yet */
 };
 
@@ -91,6 +93,7 @@ struct mega__origin {
     ucp_worker_h worker;
     int event_fd;
     bool dead; /* something was given up whose buffers are gone: never again */
+    struct mega__link *lost; /* by whom it is dead */
     struct mega__link *links[MEGA__LINK_BUCKETS];
     struct mega__reach *reach[MEGA__REACH_BUCKETS];
     struct mega__reach *last;
@@ -146,8 +149,11 @@ mega_status_t mega__ucx_worker(struct mega__net *net, unsigned id,
 /* Ends all that is under way on an endpoint, and it; sets it to NULL. */
 void mega__ucx_force_close(ucp_ep_h *ep_p);
 
-/* The origin of this thread, locked. NULL: see mega_errmsg. */
-struct mega__origin *mega__ucx_enter(struct mega__net *net);
+/* The origin of this thread, locked. ERRORS: NOMEM; PEER - the thread's former
+ * one is dead, with operations that no flush had completed: told once. */
+mega_status_t mega__ucx_enter(struct mega__net *net, struct mega__origin **o_p);
+/* Of a dead one: that. */
+mega_status_t mega__ucx_dead(struct mega__origin *o);
 void mega__ucx_leave(struct mega__origin *o);
 void mega__ucx_origins_close(struct mega__net *net);
 void mega__ucx_origins_free(struct mega__net *net);
@@ -166,6 +172,7 @@ struct mega__wait {
     ucs_status_t status;
 };
 void mega__ucx_on_done(void *request, ucs_status_t status, void *wait);
+ucp_request_param_t mega__ucx_waited_for(struct mega__wait *wait);
 
 /* Makes progress until *done, for a number of seconds at most; the lock is
  * given up meanwhile. ERRORS: PEER - the link broke; TIMEOUT - without a
@@ -179,8 +186,12 @@ mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
                                ucs_status_ptr_t request,
                                struct mega__wait *wait);
 
-/* Says that the peer did not answer. */
-mega_status_t mega__ucx_late(const struct mega__link *link);
+/* The peer did not answer in time: the link is broken, which it says. */
+mega_status_t mega__ucx_too_late(struct mega__link *link);
+
+/* What would set *done is not to touch anything of the caller's any more. */
+void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
+                       const bool *done);
 
 /* ---- net_ucx_call.c ---- */
 
@@ -227,6 +238,13 @@ mega_status_t mega__ucx_put(struct mega__origin *o, mega_gptr_t p,
                             const void *src, size_t n);
 mega_status_t mega__ucx_get(struct mega__origin *o, void *dst, mega_gptr_t p,
                             size_t n);
+/* ---- net_ucx_flush.c ---- */
+
+/* What a card has put there, for whomever, and was flushed, is in memory: it
+ * may be on its way from the card still, but no read overtakes a write. Reads
+ * 8 bytes at p, of this link, if it has a card. */
+mega_status_t mega__ucx_read_back(struct mega__origin *o,
+                                  struct mega__link *link, mega_gptr_t p);
 /* The operations of this link, or of all of the origin, are complete. */
 mega_status_t mega__ucx_flush_link(struct mega__origin *o,
                                    struct mega__link *link);
@@ -260,6 +278,13 @@ static inline mega_status_t mega__ucx_status(ucs_status_t status)
     default:
         return MEGA_ERR_PEER;
     }
+}
+
+/* Operations that no flush has completed. */
+static inline bool mega__ucx_unflushed(const struct mega__link *link)
+{
+    return link->stamp > link->flushed_to &&
+           link->stamp > link->origin->flushed_to;
 }
 
 static inline uint64_t mega__ucx_now(void) /* ns */

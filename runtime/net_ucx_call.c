@@ -71,6 +71,8 @@ mega_status_t mega__ucx_send(struct mega__origin *o, struct mega__link *link,
                                  .flags = UCP_AM_SEND_FLAG_EAGER,
                                  .cb.send = mega__ucx_on_done,
                                  .user_data = &wait};
+    if (link->broken != UCS_OK) /* since the one before, perhaps */
+        return mega__ucx_broken(link);
     return mega__ucx_finish(o, link,
                             ucp_am_send_nbx(link->ep, MEGA__WIRE_REQUEST, head,
                                             sizeof *head, bytes, len, &param),
@@ -94,7 +96,7 @@ static mega_status_t await_answer(struct mega__origin *o,
             return st;
         st = patience ? alive(o, link, &growing) : MEGA_OK;
         if (!st && !growing)
-            st = mega__ucx_late(link);
+            st = mega__ucx_too_late(link);
     } while (!st);
     return st;
 }
@@ -141,12 +143,13 @@ mega_status_t mega__net_alive(struct mega__net *net, int rank)
 {
     struct mega__link *link;
     bool growing;
-    struct mega__origin *o = net ? mega__ucx_enter(net) : NULL;
-    if (!o)
-        return net ? MEGA_ERR_NOMEM : MEGA_OK;
+    struct mega__origin *o;
+    mega_status_t st = net ? mega__ucx_enter(net, &o) : MEGA_OK;
+    if (st || !net)
+        return st == MEGA_ERR_NOMEM ? MEGA_OK : st;
     const struct mega__boot_place *place = &net->ctx->place;
-    mega_status_t st = mega__ucx_link(
-        o, rank < 0 ? (place->rank + 1) % place->nranks : rank, &link);
+    st = mega__ucx_link(o, rank < 0 ? (place->rank + 1) % place->nranks : rank,
+                        &link);
     if (!st)
         st = alive(o, link, &growing);
     mega__ucx_leave(o);
@@ -244,10 +247,11 @@ mega_status_t mega__net_span(struct mega__net *net, uint32_t home, uint32_t no,
         return MEGA_OK;
     }
     struct mega__reach *r;
-    struct mega__origin *o = mega__ucx_enter(net);
-    if (!o)
-        return MEGA_ERR_NOMEM;
-    mega_status_t st = reach_span(o, home, no, &r);
+    struct mega__origin *o;
+    mega_status_t st = mega__ucx_enter(net, &o);
+    if (st)
+        return st;
+    st = reach_span(o, home, no, &r);
     if (!st)
         *size_p = r->size;
     mega__ucx_leave(o);
@@ -288,11 +292,12 @@ mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,
 {
     struct mega__link *link;
     struct mega__call call;
-    struct mega__origin *o = mega__ucx_enter(net);
-    if (!o)
-        return MEGA_ERR_NOMEM;
+    struct mega__origin *o;
+    mega_status_t st = mega__ucx_enter(net, &o);
+    if (st)
+        return st;
     req->home = home;
-    mega_status_t st = mega__ucx_server(o, home, &link);
+    st = mega__ucx_server(o, home, &link);
     if (!st) {
         struct mega__wire_head head = mega__ucx_head(o, MEGA__WIRE_ASK);
         st = mega__ucx_request(o, link, &head, req, sizeof *req, &call);

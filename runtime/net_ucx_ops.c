@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * net_ucx_ops.c - put, get, atomics, flush by an origin. What returns a value
- * waits for it; a put waits until its buffer is free, and is on the list of
- * links to be flushed.
+ * net_ucx_ops.c - put, get, atomics by an origin. What returns a value waits
+ * for it; a put waits until its buffer is free, and its link is to be flushed.
  */
 #include <stdlib.h>
 
@@ -11,7 +10,6 @@
 #include "net_ucx.h"
 
 #define PENDING_MAX 256 /* operations of a link whose buffers are in use */
-#define FLUSH_BATCH 16
 
 static void stamp(struct mega__link *link)
 {
@@ -29,14 +27,6 @@ static mega_status_t put_message(struct mega__link *link, mega_gptr_t p,
     return st ? st : mega__ucx_put_message(link, p, src, n);
 }
 
-static ucp_request_param_t waited_for(struct mega__wait *wait)
-{
-    return (ucp_request_param_t){.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
-                                                 UCP_OP_ATTR_FIELD_USER_DATA,
-                                 .cb.send = mega__ucx_on_done,
-                                 .user_data = wait};
-}
-
 /* ---- Put and get ---- */
 
 mega_status_t mega__ucx_put(struct mega__origin *o, mega_gptr_t p,
@@ -44,7 +34,7 @@ mega_status_t mega__ucx_put(struct mega__origin *o, mega_gptr_t p,
 {
     struct mega__reach *r;
     struct mega__wait wait = {0};
-    ucp_request_param_t param = waited_for(&wait);
+    ucp_request_param_t param = mega__ucx_waited_for(&wait);
     mega_status_t st = mega__ucx_reach(o, p, n, &r);
     if (st)
         return st;
@@ -63,7 +53,7 @@ mega_status_t mega__ucx_get(struct mega__origin *o, void *dst, mega_gptr_t p,
 {
     struct mega__reach *r;
     struct mega__wait wait = {0};
-    ucp_request_param_t param = waited_for(&wait);
+    ucp_request_param_t param = mega__ucx_waited_for(&wait);
     mega_status_t st = mega__ucx_reach(o, p, n, &r);
     if (st)
         return st;
@@ -120,10 +110,11 @@ static ucp_request_param_t not_waited_for(struct mega__link *link)
 mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
                             const void *src, size_t n)
 {
-    struct mega__origin *o = mega__ucx_enter(net);
-    if (!o)
-        return MEGA_ERR_NOMEM;
-    mega_status_t st = mega__ucx_put(o, p, src, n);
+    struct mega__origin *o;
+    mega_status_t st = mega__ucx_enter(net, &o);
+    if (st)
+        return st;
+    st = mega__ucx_put(o, p, src, n);
     mega__ucx_leave(o);
     return st;
 }
@@ -131,10 +122,11 @@ mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
 mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
                             size_t n)
 {
-    struct mega__origin *o = mega__ucx_enter(net);
-    if (!o)
-        return MEGA_ERR_NOMEM;
-    mega_status_t st = mega__ucx_get(o, dst, p, n);
+    struct mega__origin *o;
+    mega_status_t st = mega__ucx_enter(net, &o);
+    if (st)
+        return st;
+    st = mega__ucx_get(o, dst, p, n);
     mega__ucx_leave(o);
     return st;
 }
@@ -143,10 +135,11 @@ mega_status_t mega__net_put_nbi(struct mega__net *net, mega_gptr_t p,
                                 const void *src, size_t n)
 {
     struct mega__reach *r;
-    struct mega__origin *o = mega__ucx_enter(net);
-    if (!o)
-        return MEGA_ERR_NOMEM;
-    mega_status_t st = mega__ucx_reach(o, p, n, &r);
+    struct mega__origin *o;
+    mega_status_t st = mega__ucx_enter(net, &o);
+    if (st)
+        return st;
+    st = mega__ucx_reach(o, p, n, &r);
     if (!st) {
         ucp_request_param_t param = not_waited_for(r->link);
         st = begun(r->link,
@@ -161,10 +154,11 @@ mega_status_t mega__net_get_nbi(struct mega__net *net, void *dst, mega_gptr_t p,
                                 size_t n)
 {
     struct mega__reach *r;
-    struct mega__origin *o = mega__ucx_enter(net);
-    if (!o)
-        return MEGA_ERR_NOMEM;
-    mega_status_t st = mega__ucx_reach(o, p, n, &r);
+    struct mega__origin *o;
+    mega_status_t st = mega__ucx_enter(net, &o);
+    if (st)
+        return st;
+    st = mega__ucx_reach(o, p, n, &r);
     if (!st) {
         ucp_request_param_t param = not_waited_for(r->link);
         st = begun(r->link,
@@ -229,15 +223,16 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
 {
     struct mega__reach *r;
     struct mega__wait wait = {0};
-    ucp_request_param_t param = waited_for(&wait);
+    ucp_request_param_t param = mega__ucx_waited_for(&wait);
     uint64_t operand = operand_of(op, value, compare);
     uint64_t reply = op == MEGA_AMO_CSWAP ? value : 0;
     if (is_read(net, op))
         return read_word(net, size, p, old_p, mega__net_get);
-    struct mega__origin *o = mega__ucx_enter(net);
-    if (!o)
-        return MEGA_ERR_NOMEM;
-    mega_status_t st = mega__ucx_reach(o, p, size, &r);
+    struct mega__origin *o;
+    mega_status_t st = mega__ucx_enter(net, &o);
+    if (st)
+        return st;
+    st = mega__ucx_reach(o, p, size, &r);
     if (!st) {
         o->round_trips++;
         if (net->ctx->nic)
@@ -291,10 +286,11 @@ mega_status_t mega__net_amo_nbi(struct mega__net *net, mega_amo_op_t op,
     struct mega__reach *r;
     if (is_read(net, op))
         return read_word(net, size, p, old_p, mega__net_get_nbi);
-    struct mega__origin *o = mega__ucx_enter(net);
-    if (!o)
-        return MEGA_ERR_NOMEM;
-    mega_status_t st = mega__ucx_reach(o, p, size, &r);
+    struct mega__origin *o;
+    mega_status_t st = mega__ucx_enter(net, &o);
+    if (st)
+        return st;
+    st = mega__ucx_reach(o, p, size, &r);
     struct mega__later *later = st ? NULL : later_new(o);
     if (later) {
         ucp_request_param_t param = not_waited_for(r->link);
@@ -314,155 +310,5 @@ mega_status_t mega__net_amo_nbi(struct mega__net *net, mega_amo_op_t op,
         st = mega__fail(MEGA_ERR_NOMEM, "no memory for an operation");
     }
     mega__ucx_leave(o);
-    return st;
-}
-
-/* ---- Flush ---- */
-
-static bool unflushed(const struct mega__link *link)
-{
-    return link->stamp > link->flushed_to &&
-           link->stamp > link->origin->flushed_to;
-}
-
-static ucs_status_ptr_t begin_flush(struct mega__link *link,
-                                    struct mega__wait *wait)
-{
-    ucp_request_param_t param = waited_for(wait);
-    *wait = (struct mega__wait){0};
-    if (link->broken != UCS_OK)
-        return UCS_STATUS_PTR(link->broken);
-    return link->native > link->flushed_to ? ucp_ep_flush_nbx(link->ep, &param)
-                                           : NULL; /* there is nothing */
-}
-
-/* A link that broke is told of once by a flush; the next operation on it
- * fails anyway. */
-static mega_status_t end_flush(struct mega__link *link, uint64_t stamp,
-                               ucs_status_ptr_t request,
-                               struct mega__wait *wait)
-{
-    struct mega__origin *o = link->origin;
-    mega_status_t st = mega__ucx_finish(o, link, request, wait);
-    if (!st)
-        st = mega__ucx_await(o, link, &link->quiet, 1);
-    mega_status_t put = mega__ucx_flush_messages(link);
-    st = st ? st : put;
-    if (link->flushed_to < stamp)
-        link->flushed_to = stamp;
-    return st == MEGA_ERR_TIMEOUT ? mega__ucx_late(link) : st;
-}
-
-mega_status_t mega__ucx_flush_link(struct mega__origin *o,
-                                   struct mega__link *link)
-{
-    struct mega__wait wait;
-    uint64_t stamp = o->clock;
-    if (!unflushed(link))
-        return MEGA_OK;
-    o->round_trips++;
-    return end_flush(link, stamp, begin_flush(link, &wait), &wait);
-}
-
-/* Some links at once: a round trip for all. */
-static mega_status_t flush_some(struct mega__link **links, unsigned n)
-{
-    ucs_status_ptr_t requests[FLUSH_BATCH];
-    struct mega__wait waits[FLUSH_BATCH];
-    uint64_t stamp = n ? links[0]->origin->clock : 0;
-    mega_status_t st = MEGA_OK;
-    if (n)
-        links[0]->origin->round_trips++;
-    for (unsigned i = 0; i < n; i++)
-        requests[i] = begin_flush(links[i], &waits[i]);
-    for (unsigned i = 0; i < n; i++) {
-        mega_status_t one = end_flush(links[i], stamp, requests[i], &waits[i]);
-        st = st ? st : one;
-    }
-    return st;
-}
-
-mega_status_t mega__ucx_flush(struct mega__origin *o)
-{
-    struct mega__link *links[FLUSH_BATCH];
-    uint64_t stamp = o->clock;
-    mega_status_t st = MEGA_OK, one;
-    unsigned n = 0;
-    if (stamp == o->flushed_to)
-        return MEGA_OK;
-    for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
-        for (struct mega__link *l = o->links[i]; l; l = l->next) {
-            if (!unflushed(l))
-                continue;
-            links[n++] = l;
-            if (n < FLUSH_BATCH)
-                continue;
-            one = flush_some(links, n);
-            st = st ? st : one;
-            n = 0;
-        }
-    one = flush_some(links, n);
-    st = st ? st : one;
-    if (o->flushed_to < stamp)
-        o->flushed_to = stamp;
-    return st;
-}
-
-mega_status_t mega__net_flush(struct mega__net *net)
-{
-    struct mega__arena *a = net ? mega__arena(net->ctx) : NULL;
-    if (!net || (a && !a->origin)) /* it has begun nothing */
-        return MEGA_OK;
-    struct mega__origin *o = mega__ucx_enter(net);
-    if (!o)
-        return MEGA_ERR_NOMEM;
-    mega_status_t st = mega__ucx_flush(o);
-    mega__ucx_leave(o);
-    return st;
-}
-
-mega_status_t mega__net_flush_home(struct mega__net *net, uint32_t home)
-{
-    struct mega__link *link;
-    struct mega__origin *o = mega__ucx_enter(net);
-    if (!o)
-        return MEGA_ERR_NOMEM;
-    mega_status_t st = mega__ucx_server(o, home, &link);
-    if (!st)
-        st = mega__ucx_flush_link(o, link);
-    mega__ucx_leave(o);
-    return st;
-}
-
-uint64_t mega__net_round_trips(struct mega__net *net)
-{
-    uint64_t sum = 0;
-    if (!net)
-        return 0;
-    pthread_mutex_lock(&net->lock);
-    struct mega__origin *o = net->origins;
-    pthread_mutex_unlock(&net->lock);
-    for (; o; o = o->next) { /* origins are added in front and never go */
-        pthread_mutex_lock(&o->mutex);
-        sum += o->round_trips;
-        pthread_mutex_unlock(&o->mutex);
-    }
-    return sum;
-}
-
-mega_status_t mega__net_flush_all(struct mega__net *net)
-{
-    mega_status_t st = MEGA_OK;
-    if (!net)
-        return MEGA_OK;
-    pthread_mutex_lock(&net->lock);
-    struct mega__origin *o = net->origins;
-    pthread_mutex_unlock(&net->lock);
-    for (; o; o = o->next) { /* origins are added in front and never go */
-        pthread_mutex_lock(&o->mutex);
-        mega_status_t one = mega__ucx_flush(o);
-        pthread_mutex_unlock(&o->mutex);
-        st = st ? st : one;
-    }
     return st;
 }

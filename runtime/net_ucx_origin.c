@@ -59,7 +59,7 @@ static struct mega__origin *origin_choose(struct mega__net *net)
             o = at;
     }
     if (!o || o->dead) {
-        o = origin_new(net);
+        o = net->norigins < MEGA__WIRE_ORIGINS_MAX ? origin_new(net) : NULL;
         if (o) {
             o->next = net->origins;
             net->origins = o;
@@ -70,22 +70,40 @@ static struct mega__origin *origin_choose(struct mega__net *net)
     return o;
 }
 
-struct mega__origin *mega__ucx_enter(struct mega__net *net)
+mega_status_t mega__ucx_dead(struct mega__origin *o)
+{
+    bool undone = false;
+    for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
+        for (const struct mega__link *l = o->links[i]; l; l = l->next)
+            undone |= mega__ucx_unflushed(l);
+    o->flushed_to = o->clock;
+    return undone ? mega__fail(MEGA_ERR_PEER,
+                               "operations that were not complete were given "
+                               "up, with one to rank %d on host %s, which did "
+                               "not answer",
+                               o->lost->rank,
+                               mega__ucx_peer(o->net, o->lost->rank)->host)
+                  : MEGA_OK;
+}
+
+mega_status_t mega__ucx_enter(struct mega__net *net, struct mega__origin **o_p)
 {
     struct mega__arena *a = mega__arena(net->ctx);
-    if (!a)
-        return NULL;
-    for (;;) {
+    mega_status_t st = a ? MEGA_OK : MEGA_ERR_NOMEM;
+    while (!st) {
         if (!a->origin)
             a->origin = origin_choose(net);
+        *o_p = a->origin;
         if (!a->origin)
-            return NULL;
+            return mega__fail(MEGA_ERR_NOMEM, "no memory for a UCX worker");
         pthread_mutex_lock(&a->origin->mutex);
         if (!a->origin->dead)
-            return a->origin;
+            return MEGA_OK;
+        st = mega__ucx_dead(a->origin);
         pthread_mutex_unlock(&a->origin->mutex);
         a->origin = NULL;
     }
+    return st;
 }
 
 void mega__ucx_leave(struct mega__origin *o)
@@ -239,18 +257,7 @@ static const char *host_of(const struct mega__link *link)
     return mega__ucx_peer(link->origin->net, link->rank)->host;
 }
 
-mega_status_t mega__ucx_broken(const struct mega__link *link)
-{
-    if (link->broken == UCS_ERR_TIMED_OUT)
-        return mega__ucx_late(link);
-    return mega__fail(MEGA_ERR_PEER,
-                      "rank %d on host %s is lost: %s; it has ended, or the "
-                      "network between is broken",
-                      link->rank, host_of(link),
-                      ucs_status_string(link->broken));
-}
-
-mega_status_t mega__ucx_late(const struct mega__link *link)
+static mega_status_t late(const struct mega__link *link)
 {
     return mega__fail(
         MEGA_ERR_TIMEOUT,
@@ -258,6 +265,24 @@ mega_status_t mega__ucx_late(const struct mega__link *link)
         "the network broken? MEGALLOC_TIMEOUT sets how long to wait",
         link->rank, host_of(link),
         (unsigned long long)link->origin->net->ctx->conf.timeout.v.number);
+}
+
+mega_status_t mega__ucx_broken(const struct mega__link *link)
+{
+    if (link->broken == UCS_ERR_TIMED_OUT)
+        return late(link);
+    return mega__fail(MEGA_ERR_PEER,
+                      "rank %d on host %s is lost: %s; it has ended, or the "
+                      "network between is broken",
+                      link->rank, host_of(link),
+                      ucs_status_string(link->broken));
+}
+
+mega_status_t mega__ucx_too_late(struct mega__link *link)
+{
+    if (link->broken == UCS_OK)
+        link->broken = UCS_ERR_TIMED_OUT;
+    return mega__ucx_broken(link);
 }
 
 static void on_closed(void *request, ucs_status_t status, void *arg)
@@ -285,6 +310,14 @@ void mega__ucx_on_done(void *request, ucs_status_t status, void *arg)
     wait->status = status;
     wait->done = true;
     ucp_request_free(request);
+}
+
+ucp_request_param_t mega__ucx_waited_for(struct mega__wait *wait)
+{
+    return (ucp_request_param_t){.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
+                                                 UCP_OP_ATTR_FIELD_USER_DATA,
+                                 .cb.send = mega__ucx_on_done,
+                                 .user_data = wait};
 }
 
 struct pace {
@@ -322,7 +355,7 @@ mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
     struct pace pace = {0};
     while (!*done) {
         if (o->dead)
-            return mega__ucx_late(link);
+            return late(link);
         if (ucp_worker_progress(o->worker) > 0) {
             pace.idle = 0;
             pace.idle_from = 0;
@@ -341,21 +374,28 @@ mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
     return MEGA_OK;
 }
 
-/* The operation is not to touch anything of the caller's any more. */
-static void give_up(struct mega__origin *o, struct mega__link *link,
-                    const struct mega__wait *wait)
+static void die(struct mega__origin *o, struct mega__link *link)
+{
+    o->dead = true;
+    o->lost = link;
+}
+
+void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
+                       const bool *done)
 {
     uint64_t began = mega__ucx_now();
+    if (*done || o->dead)
+        return;
     if (link->broken == UCS_OK)
         link->broken = UCS_ERR_TIMED_OUT;
     if (link->told)
         mega__ucx_force_close(&link->ep);
-    while (link->told && !wait->done && !o->dead &&
+    while (link->told && !*done && !o->dead &&
            mega__ucx_now() - began < FORCE_NS)
         if (ucp_worker_progress(o->worker) == 0)
             sched_yield();
-    if (!wait->done)
-        o->dead = true;
+    if (!*done && !o->dead)
+        die(o, link);
 }
 
 mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
@@ -367,8 +407,7 @@ mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
         mega_status_t st = mega__ucx_await(o, link, &wait->done,
                                            o->net->ctx->conf.timeout.v.number);
         if (st) {
-            if (!wait->done)
-                give_up(o, link, wait);
+            mega__ucx_give_up(o, link, &wait->done);
             return mega__ucx_broken(link);
         }
         rc = wait->status;
@@ -385,10 +424,7 @@ mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
 static void close_link(struct mega__origin *o, struct mega__link *link)
 {
     struct mega__wait wait = {0};
-    ucp_request_param_t param = {.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
-                                                 UCP_OP_ATTR_FIELD_USER_DATA,
-                                 .cb.send = mega__ucx_on_done,
-                                 .user_data = &wait};
+    ucp_request_param_t param = mega__ucx_waited_for(&wait);
     uint64_t began = mega__ucx_now();
     if (!link->ep)
         return;
@@ -404,7 +440,7 @@ static void close_link(struct mega__origin *o, struct mega__link *link)
         if (ucp_worker_progress(o->worker) == 0)
             sched_yield();
     if (!wait.done)
-        o->dead = true;
+        die(o, link);
 }
 
 void mega__ucx_origins_close(struct mega__net *net)

@@ -9,8 +9,6 @@
 #include "log.h"
 #include "net_ucx.h"
 
-/* A server flushes no more than this before it looks at other requests. */
-#define PIECE_MAX (UINT64_C(16) << 20)
 #define BYTES_OF_PART_MAX 8192u /* more is put first */
 
 /* ---- Durable parts ---- */
@@ -49,7 +47,8 @@ static mega_status_t add_part(struct message *m, uint64_t p, const void *src,
                               uint64_t n, bool marks)
 {
     mega_status_t st = MEGA_OK;
-    if (m->nparts == MEGA__PARTS_MAX || m->covered + n > PIECE_MAX ||
+    if (m->nparts == MEGA__PARTS_MAX ||
+        m->covered + n > MEGA__WIRE_COVERED_MAX ||
         (src && m->nbytes + n > sizeof m->bytes))
         st = send_parts(m);
     if (src)
@@ -65,19 +64,6 @@ static bool travels_along(const struct mega__part *part)
     return part->src && part->n <= BYTES_OF_PART_MAX;
 }
 
-/* What this thread has put is in the target's memory: a NIC may have it on
- * the way still, but no read overtakes a write. */
-static mega_status_t settle(struct mega__origin *o, struct mega__link *link,
-                            mega_gptr_t p)
-{
-    uint64_t seen;
-    bool wrote = link->stamp > link->flushed_to;
-    mega_status_t st = mega__ucx_flush_link(o, link);
-    if (!st && wrote && link->hardware)
-        st = mega__ucx_get(o, &seen, mega_from_bits(p.v & ~UINT64_C(7)), 8);
-    return st;
-}
-
 static mega_status_t durable(struct message *m, const struct mega__part *parts,
                              size_t nparts)
 {
@@ -86,13 +72,16 @@ static mega_status_t durable(struct message *m, const struct mega__part *parts,
         if (parts[i].src && !travels_along(&parts[i]))
             st = mega__ucx_put(m->o, parts[i].p, parts[i].src, parts[i].n);
     if (!st)
-        st = settle(m->o, m->link, parts[0].p);
+        st = mega__ucx_flush_link(m->o, m->link);
+    if (!st) /* others' puts, too: of who gave us the pointer */
+        st = mega__ucx_read_back(m->o, m->link, parts[0].p);
     for (size_t i = 0; !st && i < nparts; i++) {
         const struct mega__part *part = &parts[i];
         uint64_t at = 0;
         do {
             uint64_t left = part->n - at;
-            uint64_t n = left < PIECE_MAX ? left : PIECE_MAX;
+            uint64_t n =
+                left < MEGA__WIRE_COVERED_MAX ? left : MEGA__WIRE_COVERED_MAX;
             st = add_part(m, part->p.v + at,
                           travels_along(part) ? part->src : NULL, n,
                           part->marks);
@@ -105,16 +94,16 @@ static mega_status_t durable(struct message *m, const struct mega__part *parts,
 mega_status_t mega__net_durable(struct mega__net *net,
                                 const struct mega__part *parts, size_t nparts)
 {
-    struct mega__origin *o = mega__ucx_enter(net);
-    struct message *m = o ? o->message : NULL;
-    if (!o)
-        return MEGA_ERR_NOMEM;
+    struct mega__origin *o;
+    mega_status_t st = mega__ucx_enter(net, &o);
+    if (st)
+        return st;
+    struct message *m = o->message;
     o->message = NULL; /* who shares the origin makes another */
     if (!m)
         m = malloc(sizeof *m);
-    mega_status_t st =
-        m ? mega__ucx_server(o, mega__gptr_home(parts[0].p), &m->link)
-          : mega__fail(MEGA_ERR_NOMEM, "no memory for a message");
+    st = m ? mega__ucx_server(o, mega__gptr_home(parts[0].p), &m->link)
+           : mega__fail(MEGA_ERR_NOMEM, "no memory for a message");
     if (!st) {
         m->o = o;
         m->nparts = 0;
@@ -182,7 +171,7 @@ mega_status_t mega__ucx_flush_messages(struct mega__link *link)
         mega__ucx_await(link->origin, link, &acks->done,
                         link->origin->net->ctx->conf.timeout.v.number);
     if (st == MEGA_ERR_TIMEOUT)
-        st = mega__ucx_late(link);
+        st = mega__ucx_too_late(link);
     if (st)
         acks->id = ++link->origin->next_call; /* answers to the old are late */
     acks->expected = 0;

@@ -182,6 +182,7 @@ static mega_status_t do_parts(struct mega__ctx *ctx, part_fn *fn,
 {
     struct mega__arena *a = mega__arena(ctx);
     size_t at = nparts * sizeof(struct mega__wire_part);
+    uint64_t left = MEGA__WIRE_COVERED_MAX;
     mega_status_t st = MEGA_OK;
     if (!a)
         return MEGA_ERR_NOMEM;
@@ -196,8 +197,11 @@ static mega_status_t do_parts(struct mega__ctx *ctx, part_fn *fn,
                                   .marks = w.marks};
         if (w.has_bytes && w.n > len - at)
             st = cut_short();
+        else if (w.n > left)
+            st = mega__fail(MEGA_ERR_ARG, "a request for too many bytes");
         else
             st = fn(ctx, a, &part);
+        left -= st ? 0 : w.n;
         at += w.has_bytes ? w.n : 0;
     }
     mega_status_t fenced = mega__dirty_fence(a);

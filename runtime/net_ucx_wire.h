@@ -58,5 +58,8 @@ struct mega__wire_key { /* as it is kept, too (keys.h) */
 #define MEGA__WIRE_PAYLOAD_MAX                                                 \
     (sizeof(struct mega__wire_key) + MEGA__WIRE_KEY_MAX) /* of an answer */
 #define MEGA__WIRE_BYTES_MAX 16384u /* of all parts of a message */
+/* What a server flushes for a message, before it looks at others. */
+#define MEGA__WIRE_COVERED_MAX (UINT64_C(16) << 20)
+#define MEGA__WIRE_ORIGINS_MAX 4096u /* of a rank, in its life */
 
 #endif

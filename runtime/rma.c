@@ -79,6 +79,18 @@ static mega_status_t check_far(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
     return mega__rma_refuse(ctx, p, n);
 }
 
+/* The same for what is complete with a flush only. */
+static mega_status_t check_far_put(struct mega__ctx *ctx, mega_gptr_t p,
+                                   size_t n)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    mega_status_t st = check_far(ctx, p, n);
+    a->far_puts |= !st;
+    return st;
+}
+
 /* ---- Put, get, copy ---- */
 
 mega_status_t mega__rma_put(struct mega__ctx *ctx, mega_gptr_t p,
@@ -94,7 +106,7 @@ mega_status_t mega__rma_put(struct mega__ctx *ctx, mega_gptr_t p,
             memcpy(to, src, n);
         return MEGA_OK;
     }
-    mega_status_t st = check_far(ctx, p, n);
+    mega_status_t st = check_far_put(ctx, p, n);
     return st ? st : mega__net_put(ctx->net, p, src, n);
 }
 
@@ -103,7 +115,7 @@ mega_status_t mega__rma_put_nbi(struct mega__ctx *ctx, mega_gptr_t p,
 {
     if (!mega__rma_is_remote(ctx, p) || ctx->readonly)
         return mega__rma_put(ctx, p, src, n);
-    mega_status_t st = check_far(ctx, p, n);
+    mega_status_t st = check_far_put(ctx, p, n);
     return st ? st : mega__net_put_nbi(ctx->net, p, src, n);
 }
 
@@ -188,7 +200,7 @@ amo(struct mega__ctx *ctx, mega_amo_op_t op, size_t size, mega_gptr_t p,
     if (__builtin_expect(at && (!ctx->nic || op == MEGA_AMO_FETCH), 1)) {
         old = mega__rma_amo_at(op, size, at, value, compare);
     } else {
-        mega_status_t st = at ? MEGA_OK : check_far(ctx, p, size);
+        mega_status_t st = at ? MEGA_OK : check_far_put(ctx, p, size);
         if (nbi)
             return st ? st
                       : mega__net_amo_nbi(ctx->net, op, size, p, value, compare,

@@ -213,7 +213,8 @@ struct mega__arena {
     struct mega__far *far_dirty;
     uint64_t far_frees[MEGA__FAR_FREES]; /* global pointers of marks */
     unsigned nfar_frees;
-    mega_counters_t count;       /* all but flushes and fences */
+    bool far_puts;         /* of this thread, perhaps still on their way */
+    mega_counters_t count; /* all but flushes and fences */
     struct mega__origin *origin; /* the transport's, for its thread */
     struct mega__arena *next;    /* in ctx->arenas */
     /* Under ctx->arena_lock: */

@@ -81,8 +81,12 @@ done
 UCX_TLS=shm,self hosts 4 net
 each_step "shared memory, 4 ranks"
 
-# ---- What a stranger sends ----
+# ---- From inside, what a stranger sends ----
 
+for case in answered card dead; do
+    UCX_TLS=tcp,self hosts 2 net_inside $case
+    each_step "inside"
+done
 fuzz_seed=${FUZZ_SEED:-$((EPOCHSECONDS % 32768))}
 echo "# FUZZ_SEED=$fuzz_seed"
 for tls in tcp,self all; do

@@ -146,7 +146,9 @@ static void lost(int argc, char **argv)
     MUST(mega_init());
     MUST(mega_region_create("area", AREA, 0, &area));
     int last = mega_nranks() - 1;
+    mega_gptr_t p;
     MUST(mega_get(&v, at(last, 0), 8));
+    MUST(mega_alloc(MEGA_DEFAULT, last, 64, &p)); /* a mark to be sent */
     if (mega_rank() == last)
         MUST(mega_set64(at(0, 520), pid));
     MUST(mega_barrier());
@@ -165,6 +167,8 @@ static void lost(int argc, char **argv)
         HOLDS(write(1, text, (size_t)len) == len);
         HOLDS(mega_get(&v, at(last, 8), 8) == st); /* and it stays so */
         HOLDS(mega_put(at(last, 8), &v, 8) == st);
+        HOLDS(mega_drain() == st);
+        HOLDS(mega_drain() == st);
     } else if (st) {
         rank_fault("told otherwise", __FILE__, __LINE__);
     }

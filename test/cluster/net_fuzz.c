@@ -200,8 +200,8 @@ static void send_letters(int n)
 {
     static struct letter letter;
     struct mega__link *link;
-    struct mega__origin *o = mega__ucx_enter(mega__the->net);
-    HOLDS(o != NULL);
+    struct mega__origin *o;
+    MUST(mega__ucx_enter(mega__the->net, &o));
     MUST(mega__ucx_server(o, 0, &link));
     for (int i = 0; i < n; i++) {
         write_letter(o, &letter);

@@ -13,6 +13,7 @@
 #include "hot.h"
 #include "intent.h"
 #include "log.h"
+#include "rma.h"
 #include "roll.h"
 #include "span.h"
 #include "stat.h"
@@ -315,4 +316,48 @@ static void empty_one_there(struct mega__ctx *ctx, int rank, void *arg)
 Test(far_slab, what_another_host_has_freed_is_found_at_home)
 {
     world_on_hosts(m, 2, empty_one_there, WORLD_CLOSE);
+}
+
+/* ---- A place that is used again ---- */
+
+static void reuse(struct mega__ctx *ctx, int rank, bool cancelled)
+{
+    static const char first[64] = "the one before", second[64] = "the next";
+    mega_gptr_t p, q = {0};
+    char seen[64];
+    if (rank != 0)
+        return;
+    for (unsigned i = 0, met = 0; met < 200; i++) {
+        CHECK(i < 10000, "no place comes again");
+        OK(cancelled ? mega__hot_reserve(ctx, OPS_DEFAULT, 1, 64, &p)
+                     : ops_alloc(ctx, OPS_DEFAULT, 1, 64, &p));
+        OK(mega__rma_put_nbi(ctx, p, first, sizeof first));
+        OK(cancelled ? mega__chunk_cancel(ctx, p) : ops_free(ctx, p));
+        OK(ops_alloc(ctx, OPS_DEFAULT, 1, 64, &q));
+        OK(mega__rma_put(ctx, q, second, sizeof second));
+        OK(mega__rma_persist(ctx, q, sizeof second));
+        OK(mega__rma_get(ctx, seen, q, sizeof seen));
+        CHECK(memcmp(seen, second, sizeof seen) == 0, "the first put won: %s",
+              seen);
+        met += p.v == q.v || cancelled;
+        OK(ops_free(ctx, q));
+    }
+}
+
+static void reuse_freed(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    reuse(ctx, rank, false);
+}
+
+static void reuse_cancelled(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    reuse(ctx, rank, true);
+}
+
+Test(far_slab, f5_a_place_used_again_holds_the_last_put)
+{
+    world_on_hosts(m, 2, reuse_freed, WORLD_CLOSE);
+    world_on_hosts(m, 2, reuse_cancelled, WORLD_CLOSE);
 }

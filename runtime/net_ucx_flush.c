@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * net_ucx_flush.c - what was begun on a link is complete, is in memory there;
+ * and how often a rank has waited for that.
+ */
+#include "arena.h"
+#include "log.h"
+#include "net_ucx.h"
+
+#define FLUSH_BATCH 16
+
+static ucs_status_ptr_t begin_flush(struct mega__link *link,
+                                    struct mega__wait *wait)
+{
+    ucp_request_param_t param = mega__ucx_waited_for(wait);
+    *wait = (struct mega__wait){0};
+    if (link->broken != UCS_OK)
+        return UCS_STATUS_PTR(link->broken);
+    return link->native > link->flushed_to ? ucp_ep_flush_nbx(link->ep, &param)
+                                           : NULL; /* there is nothing */
+}
+
+/* A link that broke is told of once by a flush; the next operation on it
+ * fails anyway. Either way no buffer is in use any more. */
+static mega_status_t end_flush(struct mega__link *link, uint64_t stamp,
+                               ucs_status_ptr_t request,
+                               struct mega__wait *wait)
+{
+    struct mega__origin *o = link->origin;
+    mega_status_t st = mega__ucx_finish(o, link, request, wait);
+    if (!st && mega__ucx_await(o, link, &link->quiet, 1))
+        st = mega__ucx_too_late(link);
+    mega_status_t put = mega__ucx_flush_messages(link);
+    st = st ? st : put;
+    if (st)
+        mega__ucx_give_up(o, link, &link->quiet);
+    if (link->flushed_to < stamp)
+        link->flushed_to = stamp;
+    return st;
+}
+
+mega_status_t mega__ucx_flush_link(struct mega__origin *o,
+                                   struct mega__link *link)
+{
+    struct mega__wait wait;
+    uint64_t stamp = o->clock;
+    if (!mega__ucx_unflushed(link))
+        return MEGA_OK;
+    o->round_trips++;
+    return end_flush(link, stamp, begin_flush(link, &wait), &wait);
+}
+
+/* Some links at once: a round trip for all. */
+static mega_status_t flush_some(struct mega__link **links, unsigned n)
+{
+    ucs_status_ptr_t requests[FLUSH_BATCH];
+    struct mega__wait waits[FLUSH_BATCH];
+    uint64_t stamp = n ? links[0]->origin->clock : 0;
+    mega_status_t st = MEGA_OK;
+    if (n)
+        links[0]->origin->round_trips++;
+    for (unsigned i = 0; i < n; i++)
+        requests[i] = begin_flush(links[i], &waits[i]);
+    for (unsigned i = 0; i < n; i++) {
+        mega_status_t one = end_flush(links[i], stamp, requests[i], &waits[i]);
+        st = st ? st : one;
+    }
+    return st;
+}
+
+mega_status_t mega__ucx_flush(struct mega__origin *o)
+{
+    struct mega__link *links[FLUSH_BATCH];
+    uint64_t stamp = o->clock;
+    mega_status_t st = MEGA_OK, one;
+    unsigned n = 0;
+    if (stamp == o->flushed_to)
+        return MEGA_OK;
+    for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
+        for (struct mega__link *l = o->links[i]; l; l = l->next) {
+            if (!mega__ucx_unflushed(l))
+                continue;
+            links[n++] = l;
+            if (n < FLUSH_BATCH)
+                continue;
+            one = flush_some(links, n);
+            st = st ? st : one;
+            n = 0;
+        }
+    one = flush_some(links, n);
+    st = st ? st : one;
+    if (o->flushed_to < stamp)
+        o->flushed_to = stamp;
+    return st;
+}
+
+mega_status_t mega__net_flush(struct mega__net *net)
+{
+    struct mega__arena *a = net ? mega__arena(net->ctx) : NULL;
+    if (!net || (a && !a->origin)) /* it has begun nothing */
+        return MEGA_OK;
+    struct mega__origin *o;
+    mega_status_t st = mega__ucx_enter(net, &o);
+    if (st)
+        return st;
+    st = mega__ucx_flush(o);
+    mega__ucx_leave(o);
+    return st;
+}
+
+mega_status_t mega__net_flush_home(struct mega__net *net, uint32_t home)
+{
+    struct mega__link *link;
+    struct mega__origin *o;
+    mega_status_t st = mega__ucx_enter(net, &o);
+    if (st)
+        return st;
+    st = mega__ucx_server(o, home, &link);
+    if (!st)
+        st = mega__ucx_flush_link(o, link);
+    mega__ucx_leave(o);
+    return st;
+}
+
+uint64_t mega__net_round_trips(struct mega__net *net)
+{
+    uint64_t sum = 0;
+    if (!net)
+        return 0;
+    pthread_mutex_lock(&net->lock);
+    struct mega__origin *o = net->origins;
+    pthread_mutex_unlock(&net->lock);
+    for (; o; o = o->next) { /* origins are added in front and never go */
+        pthread_mutex_lock(&o->mutex);
+        sum += o->round_trips;
+        pthread_mutex_unlock(&o->mutex);
+    }
+    return sum;
+}
+
+mega_status_t mega__ucx_read_back(struct mega__origin *o,
+                                  struct mega__link *link, mega_gptr_t p)
+{
+    uint64_t seen, native = link->native;
+    if (!link->hardware)
+        return MEGA_OK;
+    mega_status_t st =
+        mega__ucx_get(o, &seen, mega_from_bits(p.v & ~UINT64_C(7)), 8);
+    if (!st)
+        link->settled = native;
+    return st;
+}
+
+/* And are in memory there. */
+static mega_status_t settle_all(struct mega__origin *o)
+{
+    mega_status_t st = MEGA_OK;
+    for (unsigned i = 0; i < MEGA__REACH_BUCKETS; i++)
+        for (struct mega__reach *r = o->reach[i]; !st && r; r = r->next)
+            if (r->link->native > r->link->settled)
+                st = mega__ucx_read_back(o, r->link,
+                                         mega__gptr(r->home, r->span, 0));
+    return st;
+}
+
+mega_status_t mega__net_flush_all(struct mega__net *net)
+{
+    mega_status_t st = MEGA_OK;
+    if (!net)
+        return MEGA_OK;
+    pthread_mutex_lock(&net->lock);
+    struct mega__origin *o = net->origins;
+    pthread_mutex_unlock(&net->lock);
+    for (; o; o = o->next) { /* origins are added in front and never go */
+        pthread_mutex_lock(&o->mutex);
+        mega_status_t one = o->dead ? mega__ucx_dead(o) : mega__ucx_flush(o);
+        if (!one && !o->dead)
+            one = settle_all(o);
+        pthread_mutex_unlock(&o->mutex);
+        st = st ? st : one;
+    }
+    return st;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * net_inside.c - rank program of two hosts, from inside its library: what a
+ * server answers to requests that make no sense, and what a rank does where a
+ * link has a network card, which is only said here.
+ */
+#include "agent.h"
+#include "api/api.h"
+#include "net_ucx.h"
+#include "rank.h"
+
+static mega_gptr_t chunk; /* of home 0, which is far for rank 1 */
+
+static void begin(void)
+{
+    MUST(mega_init());
+    if (mega_rank() == 0) {
+        MUST(mega_alloc(MEGA_DEFAULT, 0, 4096, &chunk));
+        MUST(mega_put_persist(chunk, "untouched", 10));
+    }
+    MUST(mega_bcast(&chunk, sizeof chunk, 0));
+    HOLDS(mega__the->homes[0].local == !mega_rank());
+}
+
+static void end(const char *what)
+{
+    MUST(mega_barrier());
+    if (mega_rank() == 0) {
+        HOLDS(strcmp(mega_ptr(chunk), "untouched") == 0);
+        printf("passed: %s\n", what);
+    }
+    rank_check_all();
+    MUST(mega_finalize());
+}
+
+/* ---- Requests ---- */
+
+struct odd {
+    uint32_t op, nparts;
+    struct mega__wire_part part;
+    size_t len; /* of what is sent behind the head */
+    const char *told;
+};
+
+static void send_odd(const struct odd *odd)
+{
+    struct {
+        struct mega__wire_part part[2];
+        char bytes[64];
+    } out = {.part = {odd->part}, .bytes = "overwritten"};
+    struct mega__origin *o;
+    struct mega__link *link;
+    struct mega__call call;
+    MUST(mega__ucx_enter(mega__the->net, &o));
+    MUST(mega__ucx_server(o, 0, &link));
+    struct mega__wire_head head = mega__ucx_head(o, odd->op);
+    head.nparts = odd->nparts;
+    REFUSED(MEGA_ERR_ARG,
+            mega__ucx_request(o, link, &head, &out, odd->len, &call));
+    rank_told(odd->told);
+    mega__ucx_leave(o);
+}
+
+static void answered(int argc, char **argv)
+{
+    const size_t one = sizeof(struct mega__wire_part);
+    (void)argc, (void)argv;
+    begin();
+    const uint64_t p = chunk.v, far = UINT64_C(1) << 40;
+    const uint64_t mine = mega__gptr(1, 0, mega_offset(chunk)).v;
+    const struct odd odds[] = {
+        {MEGA__WIRE_DURABLE, MEGA__PARTS_MAX + 1, {p, 8, 0, 0}, one, "short"},
+        {MEGA__WIRE_DURABLE, UINT32_MAX, {p, 8, 0, 0}, one, "short"},
+        {MEGA__WIRE_DURABLE, 2, {p, 8, 0, 0}, one, "short"},
+        {MEGA__WIRE_DURABLE, 1, {p, 8, 0, 0}, one - 1, "short"},
+        {MEGA__WIRE_DURABLE, 1, {p, 65, 0, 1}, one + 64, "short"},
+        {MEGA__WIRE_DURABLE, 1, {p, UINT64_MAX, 0, 1}, one + 64, "short"},
+        {MEGA__WIRE_DURABLE, 1, {p, UINT64_MAX, 1, 0}, one, "too many bytes"},
+        {MEGA__WIRE_DURABLE,
+         1,
+         {p, MEGA__WIRE_COVERED_MAX + 1, 1, 0},
+         one,
+         "too many bytes"},
+        {MEGA__WIRE_DURABLE, 1, {p + far, 8, 0, 1}, one + 8, "no such memory"},
+        {MEGA__WIRE_DURABLE, 1, {mine, 8, 0, 1}, one + 8, "no such memory"},
+        {MEGA__WIRE_DURABLE, 1, {UINT64_MAX, 8, 0, 1}, one + 8, "no such"},
+        {MEGA__WIRE_PUT, 1, {p, 65, 0, 1}, one + 64, "short"},
+        {MEGA__WIRE_PUT, 1, {p, 8, 0, 0}, one, "has none"},
+        {MEGA__WIRE_PUT, 1, {mine, 8, 0, 1}, one + 8, "no such memory"},
+        {MEGA__WIRE_ASK, 0, {p, 8, 0, 0}, one, "short"},
+        {77, 0, {p, 8, 0, 0}, one, "77"},
+    };
+    for (size_t i = 0; mega_rank() == 1 && i < sizeof odds / sizeof *odds; i++)
+        send_odd(&odds[i]);
+    end("requests that make no sense are refused, with what is wrong");
+}
+
+/* ---- A card, a loss ---- */
+
+static uint64_t trips(void)
+{
+    return mega__net_round_trips(mega__the->net);
+}
+
+static void on_card(bool yes)
+{
+    struct mega__origin *o;
+    struct mega__link *link;
+    MUST(mega__ucx_enter(mega__the->net, &o));
+    MUST(mega__ucx_server(o, 0, &link));
+    link->hardware = yes;
+    mega__ucx_leave(o);
+}
+
+/* An origin is given up, as when UCX does not end what a lost rank keeps. */
+static void kill_origin(void)
+{
+    struct mega__origin *o;
+    struct mega__link *link;
+    MUST(mega__ucx_enter(mega__the->net, &o));
+    MUST(mega__ucx_server(o, 0, &link));
+    o->dead = true;
+    o->lost = link;
+    mega__ucx_leave(o);
+}
+
+static void undone(mega_status_t got)
+{
+    HOLDS(got == MEGA_ERR_PEER);
+    rank_told("rank 0 on host host0");
+}
+
+/* What was complete is of no interest any more; what was not is told, once. */
+static void dead(int argc, char **argv)
+{
+    static const char word[8];
+    (void)argc, (void)argv;
+    begin();
+    const mega_gptr_t p = mega_add(chunk, 64);
+    if (mega_rank() == 1) {
+        MUST(mega_put(p, word, sizeof word));
+        MUST(mega_quiet());
+        kill_origin();
+        MUST(mega_quiet());
+        MUST(mega_put_nbi(p, word, sizeof word));
+        kill_origin();
+        undone(mega_quiet());
+        MUST(mega_put_nbi(p, word, sizeof word));
+        kill_origin();
+        undone(mega_persist(p, sizeof word));
+        MUST(mega_put_nbi(p, word, sizeof word));
+        kill_origin();
+        undone(mega__net_flush_all(mega__the->net));
+        MUST(mega__net_flush_all(mega__the->net));
+        MUST(mega_put_persist(p, word, sizeof word));
+    }
+    end("what was under way when an origin was given up is told");
+}
+
+/* How many round trips a persist takes after what has been put and flushed, by
+ * this rank or, as far as it knows, by another; and a drain of all. */
+static void settle(uint64_t reads)
+{
+    uint64_t word = 1, before;
+    mega_gptr_t p = mega_add(chunk, 64);
+    MUST(mega_put(p, &word, sizeof word));
+    MUST(mega_quiet());
+    before = trips();
+    MUST(mega_persist(p, sizeof word));
+    HOLDS(trips() == before + 1 + reads);
+    before = trips();
+    MUST(mega_persist(p, sizeof word)); /* another may have put there */
+    HOLDS(trips() == before + 1 + reads);
+    MUST(mega_put(p, &word, sizeof word));
+    MUST(mega_quiet());
+    before = trips();
+    MUST(mega__net_flush_all(mega__the->net)); /* as a commit does */
+    HOLDS(trips() == before + reads);
+    MUST(mega__net_flush_all(mega__the->net));
+    HOLDS(trips() == before + reads); /* nothing new */
+}
+
+static void card(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    begin();
+    if (mega_rank() == 1) {
+        MUST(mega_put(mega_add(chunk, 64), "", 1)); /* meets the server */
+        MUST(mega_quiet());
+        on_card(false);
+        settle(0);
+        on_card(true);
+        settle(1);
+        on_card(false);
+    }
+    end("what a card has put is read back before it is made durable");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct rank_case cases[] = {
+        {"answered", answered}, {"card", card}, {"dead", dead}, {NULL, NULL}};
+    return rank_main(cases, argc, argv);
+}
