@@ -7,8 +7,8 @@
 # Not here, though there on one host: large (no host has 18 GiB of memory),
 # damage and tool_* (they look at files), settings (its words do not depend on
 # hosts), medium and textindex_* (faults.sh), degraded (faults.sh, and by names
-# of one host), net_ends and net_fuzz (net.sh, by names of one host), jobs of
-# fewer ranks than hosts (a home whose host has no rank is absent).
+# of one host), net_ends where ranks are lost (faults.sh), jobs of fewer ranks
+# than hosts (a home whose host has no rank is absent).
 #   HOSTS="2 3"   with how many
 #   HOSTS_SEED=N  of all that is random
 #   LONG_TESTS=1  each crash point, not seven; and what writes most or is killed
@@ -186,6 +186,16 @@ for hosts in ${HOSTS:-2 3}; do
     steps "$on" $((2 * hosts)) net
     new_space
     steps "$on" $((hosts + 1)) net_sight
+    for what in again asked crossed by_thread; do
+        new_space
+        passes "$on: the end of a job, $what" $hosts net_ends $what
+    done
+    for what in answered card; do
+        new_space
+        steps "$on" $hosts net_inside $what
+    done
+    new_space
+    ((hosts > 2)) || steps "$on" $hosts net_fuzz attack $RANDOM
 
     ((hosts == 2)) || [[ ${LONG_TESTS-} ]] || continue
     room=$((8 * hosts))M # all ranks take large chunks of one home at once

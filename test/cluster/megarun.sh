@@ -180,6 +180,12 @@ is "two crashes, three restarts allowed: it gets through" 0 "alive at last"
 [[ $output == *"restart 1 of 3"*"restart 2 of 3"* ]] || status=silent
 is "each restart is told" 0 ''
 runs "three starts" 3
+began=$EPOCHREALTIME
+one --restarts 4 "$scratch/dies" "$scratch/runs" 4 KILL
+is "four crashes, four restarts: it gets through" 0 "alive at last"
+((${EPOCHREALTIME/./} - ${began/./} >= 7000000)) || status=hurried
+is "from the second on it pauses before" 0 ''
+rm -f "$scratch/runs"
 one --restarts 1 "$scratch/dies" "$scratch/runs" 9 SEGV
 is "gives up after K restarts, with the status of the last" 139 "giving up"
 runs "two starts" 2

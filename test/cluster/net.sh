@@ -52,13 +52,16 @@ told() { # NAME TIMES
     fi
 }
 
+declare -A flushing=([tcp,self]=power [all]=power-msync)
 for tls in tcp,self all; do
     export UCX_TLS=$tls
-    for ranks in 2 4; do
+    for ranks in 2 4; do # those of 4 flush for real what they are asked to
+        ((ranks == 2)) || export MEGALLOC_DURABILITY=${flushing[$tls]}
         hosts $ranks net
         each_step "$tls, $ranks ranks"
         hosts $ranks net_sight
         each_step "$tls, $ranks ranks"
+        export MEGALLOC_DURABILITY=process
     done
     hosts 4 net_keys
     each_step "$tls"
@@ -91,7 +94,8 @@ fuzz_seed=${FUZZ_SEED:-$((EPOCHSECONDS % 32768))}
 echo "# FUZZ_SEED=$fuzz_seed"
 for tls in tcp,self all; do
     # it may have homes grow
-    MEGALLOC_HOME_MAX=64M UCX_TLS=$tls hosts 2 net_fuzz attack "$fuzz_seed"
+    MEGALLOC_HOME_MAX=64M UCX_TLS=$tls MEGALLOC_DURABILITY=${flushing[$tls]} \
+        hosts 2 net_fuzz attack "$fuzz_seed"
     each_step "$tls"
     UCX_TLS=$tls next_job 2 net_fuzz look
     each_step "$tls, the next job"

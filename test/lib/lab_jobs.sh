@@ -91,9 +91,10 @@ go_on() { # [--early: until its processes are there] OPTION...: of lab run
     done
 }
 
-# Its end: $status is 124 if it did not come.
+# Its end: $status is 124 if it did not come. How long that took since the call
+# is noted.
 end() {
-    local until=$((SECONDS + patience))
+    local until=$((SECONDS + patience)) since=$EPOCHREALTIME
     while kill -s 0 "$job" 2>/dev/null; do
         if ((SECONDS >= until)); then
             kill -s KILL "$job"
@@ -106,6 +107,7 @@ end() {
     wait "$job"
     status=$?
     output=$(<"$scratch/log")
+    took=$(((${EPOCHREALTIME/./} - ${since/./}) / 1000))
 }
 
 # Nothing of the job is left, on no host; a daemon that is cut off needs as
@@ -135,6 +137,8 @@ hit() {
 told() { # NAME TEXT...: it ended, not well, and said one of these
     local name=$1 text
     shift
+    [[ ! ${took-} ]] || echo "# ended after $took ms: $name"
+    took=''
     left
     if ((status == 0 || status == 124)) || [[ -s $scratch/left ]]; then
         tap_fail "$name" "status $status: $output $(<"$scratch/left")"
