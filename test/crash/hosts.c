@@ -12,6 +12,7 @@
 #include "log.h"
 #include "rma.h"
 #include "roll.h"
+#include "space.h"
 #include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
 #include "test/lib/report.h"
@@ -105,6 +106,46 @@ static void persist_for_another(struct mega__ctx *ctx, int rank,
     OK(ops_persist(ctx, mega_add(s->o.chunks[its].p, 2048), 952));
     OK(ops_persist(ctx, s->o.chunks[its].p, 2048));
     oracle_set(&s->o, its, FATE_LIVE);
+}
+
+/* ---- Laws L1 and L4 ---- */
+
+/* Each rank's chunk and link on the other's home: put, and not persisted. */
+static void commit(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    const mega_gptr_t slot = s->p[1 - rank];
+    unsigned i = step_take(ctx, s, 1 - rank, 700, 600 + (uint64_t)rank);
+    ops_store(ctx, slot, s->o.chunks[i].p);
+    OK(mega__space_commit(ctx));
+    oracle_set(&s->o, i, FATE_LIVE);
+    oracle_link(&s->o, i, slot);
+}
+
+/* Rank 1 persists the link that it has read, before what rests on that. */
+static void link_that_was_read(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    static unsigned a, b;
+    if (rank == 0) {
+        a = step_take(ctx, s, FAR, 100, 610);
+        step_keep(ctx, s, a);
+        ops_store(ctx, s->p[1], s->o.chunks[a].p); /* seen, not durable */
+        OK(mega__rma_quiet(ctx));
+    }
+    world_barrier(ctx);
+    if (rank == 1) {
+        CHECK(ops_load(ctx, s->p[1]).v == s->o.chunks[a].p.v, "not seen");
+        OK(ops_persist(ctx, s->p[1], 8));
+        oracle_link(&s->o, a, s->p[1]);
+        b = step_take(ctx, s, 0, 100, 611); /* far for this one */
+        step_keep(ctx, s, b);
+        step_link_in(ctx, s, b, s->p[0]);
+    }
+    world_barrier(ctx);
+    if (rank == 0) {
+        step_drop(ctx, s, b); /* unlinked durably, then freed */
+        step_keep(ctx, s, step_take(ctx, s, 0, 100, 612));
+    }
+    world_barrier(ctx);
 }
 
 /* Chunks of the server's slab, freed far away; it takes their places. */
@@ -366,6 +407,10 @@ SCENARIO_TEST(hosts, F23_alloc_persist_free, .nranks = 2, .hosts = host_of,
               .setup = step_table, .act = alloc_persist_free, .thin = 4)
 SCENARIO_TEST(hosts, F6_persist_for_another, .nranks = 2, .hosts = host_of,
               .act = persist_for_another, .thin = 3)
+SCENARIO_TEST(hosts, L1_commit, .nranks = 2, .hosts = host_of,
+              .setup = step_table, .act = commit, .thin = 3)
+SCENARIO_TEST(hosts, L4_before_what_rests_on_it, .nranks = 2, .hosts = host_of,
+              .setup = step_table, .act = link_that_was_read, .thin = 2)
 SCENARIO_TEST(hosts, far_free_of_the_servers_chunks, .nranks = 2,
               .hosts = host_of, .setup = some_of_the_server,
               .act = free_of_the_server, .thin = 3)
