@@ -17,8 +17,7 @@ three_hosts "random faults"
 faults=(one_rank a_hosts_ranks a_host the_launcher stopped_ranks cut_shortly
     cut_for_good bad_link killed_twice)
 
-# Each leaves in $what, in words, what it has done to host $host. May be too
-# late: the job is done by then.
+# Each leaves in $what, in words, what it has done to host $host.
 one_rank() {
     what="a rank of h$host is killed"
     ranks_on "$host" KILL 1
@@ -95,8 +94,12 @@ for ((run = 0; run < runs; run++)); do
         ((RANDOM % 3 > 0)) || early=", early"
         ;;
     esac
-    begin ${early:+--early}
-    pause
+    for turn in {1..5}; do # one that is done already is begun again
+        begin ${early:+--early}
+        pause
+        ! kill -s 0 "$job" 2>/dev/null || break
+        end
+    done
     "$fault" >"$scratch/did" 2>&1
     did=$?
     if ((did == 77)); then # the machine cannot

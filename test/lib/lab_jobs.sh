@@ -16,6 +16,7 @@ texts=(/usr/include/linux/usb /usr/include/linux/netfilter_bridge)
 homes=/run/megalloc
 ranks=3 # of the next job
 job=''
+struck=0
 scratch=$(mktemp -d) || exit 1
 trap 'lab down; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM HUP
@@ -91,10 +92,9 @@ go_on() { # [--early: until its processes are there] OPTION...: of lab run
     done
 }
 
-# Its end: $status is 124 if it did not come. How long that took since the call
-# is noted.
+# Its end: $status is 124 if it did not come; $took, ms, since it was struck.
 end() {
-    local until=$((SECONDS + patience)) since=$EPOCHREALTIME
+    local until=$((SECONDS + patience))
     while kill -s 0 "$job" 2>/dev/null; do
         if ((SECONDS >= until)); then
             kill -s KILL "$job"
@@ -107,7 +107,7 @@ end() {
     wait "$job"
     status=$?
     output=$(<"$scratch/log")
-    took=$(((${EPOCHREALTIME/./} - ${since/./}) / 1000))
+    took=$(((${EPOCHREALTIME/./} - ${struck/./}) / 1000))
 }
 
 # Nothing of the job is left, on no host; a daemon that is cut off needs as
@@ -127,6 +127,7 @@ hit() {
     local turn
     for turn in {1..5}; do
         begin
+        struck=$EPOCHREALTIME
         "$@"
         end
         ((status == 0)) || return
