@@ -50,6 +50,7 @@ struct mega__net {
     mega_status_t cut_by;
     mega_status_t late;       /* of the next message */
     bool lost;                /* all others */
+    unsigned lost_in;         /* operations; 0: never */
     void (*after)(void *arg); /* the next message; or NULL */
     void *after_arg;
 };
@@ -99,8 +100,15 @@ void net_delay_lose(struct mega__net *net)
     net->lost = true;
 }
 
-static mega_status_t reach(const struct mega__net *net)
+void net_delay_lose_at(struct mega__net *net, unsigned n)
 {
+    net->lost_in = n;
+}
+
+static mega_status_t reach(struct mega__net *net)
+{
+    net->lost |= net->lost_in == 1;
+    net->lost_in -= net->lost_in > 0;
     return net->lost ? mega__fail(MEGA_ERR_PEER, "the host is gone") : MEGA_OK;
 }
 
