@@ -468,6 +468,7 @@ typedef struct mega_counters {
     uint64_t extents_released, sweeps; /* empty slabs freed, slabs swept */
     uint64_t grown;                    /* spans added by this process */
     uint64_t claim_cas_max;            /* CAS tried for one claim, the most */
+    uint64_t messages;                 /* and operations, sent to other hosts */
     uint64_t round_trips; /* answers of other hosts that were waited for */
 } mega_counters_t;
 

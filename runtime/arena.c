@@ -277,7 +277,9 @@ void mega__arena_count_all(struct mega__ctx *ctx, mega_counters_t *sum)
     sum->flushes += ctx->flusher.flushes;
     sum->fences += ctx->flusher.fences;
     sum->grown = atomic_load_explicit(&ctx->grown, memory_order_relaxed);
-    sum->round_trips = mega__net_round_trips(ctx->net);
+    const struct mega__net_counts net = mega__net_counts(ctx->net);
+    sum->messages = net.messages;
+    sum->round_trips = net.round_trips;
 }
 
 static void free_slabs(struct mega__arena *a)

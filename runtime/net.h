@@ -72,9 +72,13 @@ mega_status_t mega__net_flush(struct mega__net *net);
 mega_status_t mega__net_flush_home(struct mega__net *net, uint32_t home);
 mega_status_t mega__net_flush_all(struct mega__net *net);
 
-/* How often this rank has waited for an answer of another host: a get, an
- * atomic, a flush, a message. net may be NULL. */
-uint64_t mega__net_round_trips(struct mega__net *net);
+/* What this rank has sent to other hosts, and how often it has waited for an
+ * answer: of a get, an atomic, a flush, a message. net may be NULL. */
+struct mega__net_counts {
+    uint64_t messages; /* operations and messages; what UCX makes of them not */
+    uint64_t round_trips;
+};
+struct mega__net_counts mega__net_counts(struct mega__net *net);
 
 /* ---- By the server of the home ---- */
 

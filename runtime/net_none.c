@@ -115,10 +115,10 @@ mega_status_t mega__net_flush_all(struct mega__net *net)
     return MEGA_OK;
 }
 
-uint64_t mega__net_round_trips(struct mega__net *net)
+struct mega__net_counts mega__net_counts(struct mega__net *net)
 {
     (void)net;
-    return 0;
+    return (struct mega__net_counts){0};
 }
 
 mega_status_t mega__net_durable(struct mega__net *net,

@@ -99,7 +99,7 @@ struct mega__origin {
     struct mega__reach *last;
     uint64_t clock;      /* counts operations that a flush has to complete */
     uint64_t flushed_to; /* on all links */
-    uint64_t round_trips;
+    struct mega__net_counts counts;
     struct mega__call *calls;
     uint64_t next_call;
     struct mega__later *free_later, *all_later;

@@ -73,6 +73,7 @@ mega_status_t mega__ucx_send(struct mega__origin *o, struct mega__link *link,
                                  .user_data = &wait};
     if (link->broken != UCS_OK) /* since the one before, perhaps */
         return mega__ucx_broken(link);
+    o->counts.messages++;
     return mega__ucx_finish(o, link,
                             ucp_am_send_nbx(link->ep, MEGA__WIRE_REQUEST, head,
                                             sizeof *head, bytes, len, &param),
@@ -120,7 +121,7 @@ mega_status_t mega__ucx_request(struct mega__origin *o, struct mega__link *link,
     call->done = false;
     call->next = o->calls;
     o->calls = call;
-    o->round_trips++;
+    o->counts.round_trips++;
     mega_status_t st = mega__ucx_send(o, link, head, bytes, len);
     if (!st)
         st = await_answer(o, link, call, patience);

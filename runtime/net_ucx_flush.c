@@ -16,8 +16,10 @@ static ucs_status_ptr_t begin_flush(struct mega__link *link,
     *wait = (struct mega__wait){0};
     if (link->broken != UCS_OK)
         return UCS_STATUS_PTR(link->broken);
-    return link->native > link->flushed_to ? ucp_ep_flush_nbx(link->ep, &param)
-                                           : NULL; /* there is nothing */
+    if (link->native <= link->flushed_to)
+        return NULL; /* there is nothing */
+    link->origin->counts.messages++;
+    return ucp_ep_flush_nbx(link->ep, &param);
 }
 
 /* A link that broke is told of once by a flush; the next operation on it
@@ -46,7 +48,7 @@ mega_status_t mega__ucx_flush_link(struct mega__origin *o,
     uint64_t stamp = o->clock;
     if (!mega__ucx_unflushed(link))
         return MEGA_OK;
-    o->round_trips++;
+    o->counts.round_trips++;
     return end_flush(link, stamp, begin_flush(link, &wait), &wait);
 }
 
@@ -58,7 +60,7 @@ static mega_status_t flush_some(struct mega__link **links, unsigned n)
     uint64_t stamp = n ? links[0]->origin->clock : 0;
     mega_status_t st = MEGA_OK;
     if (n)
-        links[0]->origin->round_trips++;
+        links[0]->origin->counts.round_trips++;
     for (unsigned i = 0; i < n; i++)
         requests[i] = begin_flush(links[i], &waits[i]);
     for (unsigned i = 0; i < n; i++) {
@@ -122,17 +124,18 @@ mega_status_t mega__net_flush_home(struct mega__net *net, uint32_t home)
     return st;
 }
 
-uint64_t mega__net_round_trips(struct mega__net *net)
+struct mega__net_counts mega__net_counts(struct mega__net *net)
 {
-    uint64_t sum = 0;
+    struct mega__net_counts sum = {0};
     if (!net)
-        return 0;
+        return sum;
     pthread_mutex_lock(&net->lock);
     struct mega__origin *o = net->origins;
     pthread_mutex_unlock(&net->lock);
     for (; o; o = o->next) { /* origins are added in front and never go */
         pthread_mutex_lock(&o->mutex);
-        sum += o->round_trips;
+        sum.messages += o->counts.messages;
+        sum.round_trips += o->counts.round_trips;
         pthread_mutex_unlock(&o->mutex);
     }
     return sum;

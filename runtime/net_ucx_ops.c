@@ -41,6 +41,7 @@ mega_status_t mega__ucx_put(struct mega__origin *o, mega_gptr_t p,
     if (n <= MEGA__SMALL && !r->link->hardware)
         return put_message(r->link, p, src, n);
     stamp(r->link);
+    o->counts.messages++;
     return mega__ucx_finish(o, r->link,
                             ucp_put_nbx(r->link->ep, src, n,
                                         r->address + mega_offset(p), r->key,
@@ -57,7 +58,8 @@ mega_status_t mega__ucx_get(struct mega__origin *o, void *dst, mega_gptr_t p,
     mega_status_t st = mega__ucx_reach(o, p, n, &r);
     if (st)
         return st;
-    o->round_trips++;
+    o->counts.messages++;
+    o->counts.round_trips++;
     return mega__ucx_finish(o, r->link,
                             ucp_get_nbx(r->link->ep, dst, n,
                                         r->address + mega_offset(p), r->key,
@@ -92,6 +94,7 @@ static mega_status_t go_on(struct mega__link *link)
 
 static mega_status_t begun(struct mega__link *link, ucs_status_ptr_t request)
 {
+    link->origin->counts.messages++;
     if (!UCS_PTR_IS_PTR(request))
         ended(link, UCS_PTR_STATUS(request));
     return go_on(link);
@@ -213,6 +216,7 @@ static ucs_status_ptr_t begin_amo(const struct mega__reach *r, mega_amo_op_t op,
         UCP_OP_ATTR_FIELD_DATATYPE | UCP_OP_ATTR_FIELD_REPLY_BUFFER;
     param->datatype = size == 8 ? ucp_dt_make_contig(8) : ucp_dt_make_contig(4);
     param->reply_buffer = reply;
+    r->link->origin->counts.messages++;
     return ucp_atomic_op_nbx(r->link->ep, ops[op], operand, 1,
                              r->address + mega_offset(p), r->key, param);
 }
@@ -234,7 +238,7 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
         return st;
     st = mega__ucx_reach(o, p, size, &r);
     if (!st) {
-        o->round_trips++;
+        o->counts.round_trips++;
         if (net->ctx->nic)
             stamp(r->link); /* a persist is to see it arrived */
         st = mega__ucx_finish(

@@ -193,24 +193,30 @@ static void compare_windows(const char *name, size_t size, void (*mega)(void),
 
 /* ---- Allocation on another host ---- */
 
-static uint64_t round_trips(void)
+static mega_counters_t counters(void)
 {
     mega_counters_t c;
     BENCH_MUST(mega_counters(&c));
-    return c.round_trips;
+    return c;
 }
 
-/** Seconds for ALLOCS chunks, durably allocated, and round trips for one. */
-static double allocate(int home, double *trips_p)
+struct sent { /* for a chunk */
+    double messages, trips;
+};
+
+/** Seconds for ALLOCS chunks, durably allocated. */
+static double allocate(int home, struct sent *sent_p)
 {
-    uint64_t before = round_trips();
+    const mega_counters_t before = counters();
     double begin = bench_now();
     for (int i = 0; i < ALLOCS; i++) {
         BENCH_MUST(mega_alloc(MEGA_DEFAULT, home, BYTES, &chunk[i]));
     }
     BENCH_MUST(mega_drain());
     double took = bench_now() - begin;
-    *trips_p = (double)(round_trips() - before) / ALLOCS;
+    const mega_counters_t after = counters();
+    sent_p->messages = (double)(after.messages - before.messages) / ALLOCS;
+    sent_p->trips = (double)(after.round_trips - before.round_trips) / ALLOCS;
     for (int i = 0; i < ALLOCS; i++) {
         BENCH_MUST(mega_free(chunk[i]));
     }
@@ -235,14 +241,15 @@ static double allocate_by_messages(void)
 static void compare_allocation(void)
 {
     double far_ns[BENCH_REPS], near_ns[BENCH_REPS], rpc_ns[BENCH_REPS];
-    double trips[BENCH_REPS], trip;
+    double messages[BENCH_REPS], trips[BENCH_REPS];
+    struct sent sent;
     for (int rep = -1; rep < BENCH_REPS; rep++) { /* -1: warm up */
-        double near = 1e9 * allocate(0, &trip) / ALLOCS;
+        double near = 1e9 * allocate(0, &sent) / ALLOCS;
         double rpc = 1e9 * allocate_by_messages() / ASKS;
-        double far = 1e9 * allocate(FAR_HOME, &trip) / ALLOCS;
+        double far = 1e9 * allocate(FAR_HOME, &sent) / ALLOCS;
         if (rep >= 0) {
             near_ns[rep] = near, rpc_ns[rep] = rpc, far_ns[rep] = far;
-            trips[rep] = trip;
+            messages[rep] = sent.messages, trips[rep] = sent.trips;
         }
     }
     bench_row("remote_alloc.mega", bench_median(far_ns, BENCH_REPS), "ns");
@@ -252,6 +259,8 @@ static void compare_allocation(void)
               bench_ratio(rpc_ns, far_ns, BENCH_REPS), "x");
     bench_row("ratio.remote_alloc.vs_local",
               bench_ratio(near_ns, far_ns, BENCH_REPS), "x");
+    bench_row("messages.remote_alloc", bench_median(messages, BENCH_REPS),
+              "messages");
     bench_row("rtt.remote_alloc", bench_median(trips, BENCH_REPS), "trips");
 }
 
@@ -260,13 +269,14 @@ static void count_put_persist(void)
     const int n = 100;
     BENCH_MUST(mega_alloc(MEGA_DEFAULT, FAR_HOME, BYTES, &chunk[0]));
     BENCH_MUST(mega_put_persist(chunk[0], buffer, BYTES));
-    uint64_t before = round_trips();
+    uint64_t before = counters().round_trips;
     double begin = bench_now();
     for (int i = 0; i < n; i++) {
         BENCH_MUST(mega_put_persist(chunk[0], buffer, BYTES));
     }
     double took = bench_now() - begin;
-    bench_row("rtt.put_persist", (double)(round_trips() - before) / n, "trips");
+    bench_row("rtt.put_persist", (double)(counters().round_trips - before) / n,
+              "trips");
     bench_row("net.put_persist64.mega", 1e6 * took / n, "us");
     BENCH_MUST(mega_free(chunk[0]));
 }

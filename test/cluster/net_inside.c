@@ -99,7 +99,7 @@ static void answered(int argc, char **argv)
 
 static uint64_t trips(void)
 {
-    return mega__net_round_trips(mega__the->net);
+    return mega__net_counts(mega__the->net).round_trips;
 }
 
 static void on_card(bool yes)
@@ -189,6 +189,11 @@ static void card(int argc, char **argv)
         MUST(mega_quiet());
         on_card(false);
         settle(0);
+        const struct mega__net_counts before = mega__net_counts(mega__the->net);
+        MUST(mega_put_persist(mega_add(chunk, 64), "", 1));
+        const struct mega__net_counts after = mega__net_counts(mega__the->net);
+        HOLDS(after.messages == before.messages + 1);
+        HOLDS(after.round_trips == before.round_trips + 1);
         on_card(true);
         settle(1);
         on_card(false);
