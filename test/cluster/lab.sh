@@ -231,6 +231,25 @@ is "and of no other" 0 ''
 try "the files stay" 0 '' on 1 test -e /dev/shm/stays
 try "and the host" 0 "rank 0 of 2 on h1" run "$hello"
 
+# ---- Ctrl-C ----
+
+set -m # a group of its own, which does not ignore it
+"$build/launchers/lab" run sh -c "echo >'$scratch/waits'; sleep 1000" \
+    >/dev/null 2>&1 &
+job=$!
+set +m
+until [[ -e $scratch/waits ]]; do sleep 0.05; done
+kill -s INT -- -$job
+wait $job
+status=$?
+tap_try "Ctrl-C ends a job, which does not pass" test $status -gt 0
+for turn in {1..200}; do
+    left=$(lab status | grep -v 'processes 0 ' | grep -v '^h2 ') # h2: sleeper 2
+    [[ $left ]] || break
+    sleep 0.05
+done
+tap_empty "and leaves no process in the hosts" "$left"
+
 # ---- The end ----
 
 "$build/launchers/lab" run sh -c "echo >'$scratch/runs'; sleep 1000" \
