@@ -82,6 +82,7 @@ static void check_block(struct check *c)
     for (unsigned k = 0; k < sizeof b->next_host / 8; k++)
         check_sealed(c, &b->next_host[k], "next host");
     check_sealed(c, &b->next_region, "next region");
+    check_sealed(c, &b->reached, "reached");
     for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++)
         check_sealed(c, &b->regions[i].state, "region state");
     for (unsigned i = 0; i < MEGA_ROOTS_MAX; i++)

@@ -72,11 +72,11 @@ static mega_status_t sight(struct mega__ctx *ctx, bool make,
 
 /* ---- Opening ---- */
 
-static mega_status_t compare(const struct mega__summary *zero,
-                             const struct mega__summary *s)
+static mega_status_t same_space(const struct mega__summary *one,
+                                const struct mega__summary *s)
 {
-    uint32_t h = s->home, first = zero->home;
-    if (memcmp(s->uuid, zero->uuid, 16) != 0 || s->nhomes != zero->nhomes)
+    uint32_t h = s->home, first = one->home;
+    if (memcmp(s->uuid, one->uuid, 16) != 0 || s->nhomes != one->nhomes)
         return mega__fail(MEGA_ERR_MISMATCH,
                           "home %u belongs to another space than home %u", h,
                           first);
@@ -85,23 +85,32 @@ static mega_status_t compare(const struct mega__summary *zero,
                           "home %u was never finished, home %u was: restore "
                           "its files from a copy",
                           h, first);
-    if (first != 0) /* absent: nobody knows the last epoch */
-        return MEGA_OK;
-    if (s->epoch < zero->epoch) /* (2) */
-        return mega__fail(MEGA_ERR_MISMATCH,
-                          "home %u is an older copy: it was last open in "
-                          "epoch %llu, home 0 in %llu; use the current file",
-                          h, (unsigned long long)s->epoch,
-                          (unsigned long long)zero->epoch);
-    /* A home may be ahead after opens that were cut off, but a job that ended
-     * cleanly had home 0 with it. */
-    if (s->epoch > zero->epoch && s->clean == s->epoch)
-        return mega__fail(MEGA_ERR_MISMATCH,
-                          "home 0 is an older copy: it was last open in epoch "
-                          "%llu, home %u in %llu; use the current file",
-                          (unsigned long long)zero->epoch, h,
-                          (unsigned long long)s->epoch);
     return MEGA_OK;
+}
+
+/* The last epoch of which this home knows that all homes had it (2). Its own
+ * may be ahead, after opens that were cut off; home 0's is raised last. */
+static uint64_t of_all(const struct mega__summary *s)
+{
+    return s->home == 0 ? s->epoch : s->reached;
+}
+
+static mega_status_t compare(const struct mega__summary *all, size_t n)
+{
+    const struct mega__summary *last = all;
+    mega_status_t st = MEGA_OK;
+    for (size_t k = 0; !st && k < n; k++)
+        st = same_space(all, &all[k]);
+    for (size_t k = 0; k < n; k++)
+        last = of_all(&all[k]) > of_all(last) ? &all[k] : last;
+    for (size_t k = 0; !st && k < n; k++)
+        if (all[k].epoch < of_all(last))
+            st = mega__fail(MEGA_ERR_MISMATCH,
+                            "home %u is an older copy: it was last open in "
+                            "epoch %llu, home %u in %llu; use the current file",
+                            all[k].home, (unsigned long long)all[k].epoch,
+                            last->home, (unsigned long long)of_all(last));
+    return st;
 }
 
 static int by_home(const void *a, const void *b)
@@ -175,9 +184,7 @@ static mega_status_t check_complete(struct mega__ctx *ctx,
         if (!ctx->readonly)
             st = refuse_missing(ctx, h, all, n);
     }
-    for (k = 0; !st && k < n; k++)
-        st = compare(&all[0], &all[k]);
-    return st;
+    return st ? st : compare(all, n);
 }
 
 /* Only what a creation left that was killed: home 0 is born last. */

@@ -355,6 +355,9 @@ mega_status_t mega__home_open(struct mega__ctx *ctx, struct mega__home *home,
         st = mega__home_read(home, &home->block->epoch, "epoch", &s->epoch);
     if (!st)
         st = mega__home_read(home, &home->block->clean, "clean", &s->clean);
+    if (!st)
+        st = mega__home_read(home, &home->block->reached, "reached",
+                             &s->reached);
     mega__where_read(home->block, s->next_host);
     return st;
 }

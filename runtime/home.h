@@ -15,7 +15,7 @@ struct mega__summary {
     int32_t server;
     uint32_t domain;
     uint8_t uuid[16];
-    uint64_t born, epoch, clean;
+    uint64_t born, epoch, clean, reached;
     char next_host[MEGA__WHERE_BYTES];
 };
 

@@ -20,7 +20,8 @@
  * check in the high 16, so a damaged one is told from any value.
  *
  * (1) A born word is set on homes 1..H-1 first, home 0 last.
- * (2) epoch[h] >= epoch[0] in every image: home 0 is raised last.
+ * (2) epoch[h] >= epoch[0] >= reached[k] in every image: home 0 is raised last,
+ *     then reached on all homes, before anything else changes.
  * (3) A pool file is renamed, then listed (npools), after all of it is durable.
  * (4) Marks count only under a SLAB word or at a RUN_HEAD.
  * (5) A SLAB word is durable only after its marks were cleared durably; a
@@ -41,8 +42,8 @@
 
 #include "megalloc.h"
 
-#define MEGA__FORMAT 1
-#define MEGA__LAYOUT_NAME "megalloc-1" /* libpmemobj's layout: the format */
+#define MEGA__FORMAT 2
+#define MEGA__LAYOUT_NAME "megalloc-2" /* libpmemobj's layout: the format */
 
 #define MEGA__LINE 64
 #define MEGA__GRANULE_SHIFT 5
@@ -205,12 +206,15 @@ struct mega__intent {
 };
 
 struct mega__home_block {
-    uint64_t born;         /* sealed: 1 */
-    uint64_t epoch;        /* sealed */
-    uint64_t clean;        /* sealed: the epoch that ended cleanly, or 0 */
-    uint64_t npools;       /* sealed: pool files listed */
-    uint64_t next_region;  /* sealed: home 0's counts */
+    uint64_t born;        /* sealed: 1 */
+    uint64_t epoch;       /* sealed */
+    uint64_t clean;       /* sealed: the epoch that ended cleanly, or 0 */
+    uint64_t npools;      /* sealed: pool files listed */
+    uint64_t next_region; /* sealed: home 0's counts */
+    uint64_t reached;     /* sealed: the last epoch that all homes had */
+    uint64_t spare[2];
     uint64_t next_host[3]; /* sealed: where the next home was (whereabouts.h) */
+    uint64_t spare_host[5];
     struct mega__region_record regions[MEGA_REGIONS_MAX];
     struct mega__root_record roots[MEGA_ROOTS_MAX];
     struct mega__run_record runs[MEGA__RUNS_MAX];

@@ -4,8 +4,9 @@
  * clean end and after a crash, but for syncs that only a crash needs.
  *
  *   verify the directory | clear the clean marks | raise the epochs, home 0
- *   last (layout.h, 2) | make durable what we decide on (L7) | complete the
- *   intents | end half-made and half-destroyed regions | sweep
+ *   last, then let all homes know (layout.h, 2) | make durable what we decide
+ *   on (L7) | complete the intents | end half-made and half-destroyed regions |
+ *   sweep
  *
  * A job that was killed leaves values that are visible and not on the medium:
  * hence the flush of whole blocks, and one sync per file after a crash, before
@@ -66,10 +67,21 @@ static mega_status_t raise_epoch(struct mega__ctx *ctx)
     return st;
 }
 
+/* All homes have the epoch, durably: each is to know it before anything else
+ * changes, and refuses older copies of the others from then on (2). */
+static void note_reached(struct mega__ctx *ctx)
+{
+    uint32_t i = 0;
+    for (struct mega__home *home; (home = mega__home_next_served(ctx, &i));)
+        __atomic_store_n(&home->block->reached, mega__seal(ctx->epoch),
+                         __ATOMIC_RELEASE);
+}
+
 static mega_status_t make_durable(struct mega__ctx *ctx)
 {
     mega_status_t st = MEGA_OK;
     uint32_t i = 0;
+    note_reached(ctx);
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));) {
         mega__pool_flush(&ctx->flusher, home->how, home->block,

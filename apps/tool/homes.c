@@ -69,6 +69,11 @@ const struct home *space_home(const struct space *space, uint32_t no)
                : NULL;
 }
 
+uint64_t home_of_all(const struct home *home)
+{
+    return home->no == 0 ? home->epoch : home->reached;
+}
+
 const struct span *home_span(const struct home *home, uint32_t no)
 {
     return no < home->nspans && home->spans[no].image ? &home->spans[no] : NULL;
@@ -225,6 +230,8 @@ static void keep_span(struct home *home, const struct span *s,
         home->epoch = 0;
     if (!mega__unseal(block_load(&home->block->clean), &home->clean))
         home->clean = 0;
+    if (!mega__unseal(block_load(&home->block->reached), &home->reached))
+        home->reached = 0;
 }
 
 static bool overlaps(const struct home *home, const struct span *s)
@@ -251,6 +258,14 @@ static void add_spans(struct home *home, struct image *image,
         else
             keep_span(home, &s, problems);
     }
+}
+
+static void find_latest(struct space *space)
+{
+    space->latest = space->homes;
+    for (size_t i = 1; i < space->nhomes; i++)
+        if (home_of_all(&space->homes[i]) > home_of_all(space->latest))
+            space->latest = &space->homes[i];
 }
 
 /* The regions of home 0. */
@@ -354,6 +369,7 @@ bool space_open(char **args, bool writable, struct problems *problems,
         if (!add_home(space, first, end, problems))
             return false;
     }
+    find_latest(space);
     return list_live(space);
 }
 

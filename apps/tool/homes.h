@@ -16,7 +16,7 @@ struct home {
     uint32_t nspans;
     const struct mega__home_block *block; /* NULL: left out */
     const struct span *span0;             /* it holds the block */
-    uint64_t epoch, clean;                /* 0 too if damaged */
+    uint64_t epoch, clean, reached;       /* 0 too if damaged */
 };
 
 struct region {
@@ -30,7 +30,8 @@ struct space {
     size_t nimages;
     struct home *homes; /* those given, by number */
     size_t nhomes;
-    uint32_t of; /* homes of the space */
+    const struct home *latest; /* of them: home_of_all is the highest */
+    uint32_t of;               /* homes of the space */
     uint8_t uuid[16];
     bool whole;     /* a directory was given: what lacks is missing */
     bool have_live; /* home 0 is here, so live is known */
@@ -49,6 +50,8 @@ void space_close(struct space *space);
 
 /* NULL: not given. */
 const struct home *space_home(const struct space *space, uint32_t no);
+/* The last epoch of which a home knows that all had it (layout.h, 2). */
+uint64_t home_of_all(const struct home *home);
 /* NULL: not given, or damaged. */
 const struct span *home_span(const struct home *home, uint32_t no);
 

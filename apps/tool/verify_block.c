@@ -73,22 +73,37 @@ static bool is_born(const struct home *home)
            born == 1;
 }
 
+/* Returns it, or 0: it is damaged. */
+static uint64_t check_epoch(struct block *v)
+{
+    const struct home *latest = v->space->latest;
+    uint64_t epoch, reached; /* a job may be raising them, epoch first */
+    bool known = sealed(v, &v->b->reached, "reached", &reached);
+    if (!sealed(v, &v->b->epoch, "epoch", &epoch))
+        return 0;
+    if (known && reached > epoch)
+        SAY(v, FAULT, &v->b->reached,
+            "home %u has epoch %" PRIu64 ", all homes have had %" PRIu64,
+            v->home->no, epoch, reached);
+    else if (epoch < home_of_all(latest))
+        SAY(v, FAULT, &v->b->epoch,
+            "home %u has epoch %" PRIu64 ", home %u has %" PRIu64
+            ": it is an older copy",
+            v->home->no, epoch, latest->no, home_of_all(latest));
+    return epoch;
+}
+
 static void check_words(struct block *v)
 {
     const struct mega__home_block *b = v->b;
     const struct home *home0 = space_home(v->space, 0);
-    uint64_t born, epoch, clean, npools;
+    uint64_t born, clean, npools;
     /* (1): of a creation that was cut off all is made anew. */
     if (sealed(v, &b->born, "born", &born) && born != 1)
         SAY(v, home0 && is_born(home0) ? FAULT : PENDING, &b->born,
             "home %u was never finished%s", v->home->no,
             v->home->no ? "" : ": the next open makes the space anew");
-    if (sealed(v, &b->epoch, "epoch", &epoch) && home0 && home0->block &&
-        epoch < home0->epoch)
-        SAY(v, FAULT, &b->epoch,
-            "home %u has epoch %" PRIu64 ", home 0 has %" PRIu64
-            ": it is an older copy",
-            v->home->no, epoch, home0->epoch);
+    uint64_t epoch = check_epoch(v);
     if (sealed(v, &b->clean, "clean", &clean) && clean && clean != epoch)
         SAY(v, FAULT, &b->clean,
             "home %u ended cleanly in epoch %" PRIu64 ", its epoch is %" PRIu64,

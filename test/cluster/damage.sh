@@ -59,7 +59,7 @@ done
 restore
 if command -v pmempool >/dev/null; then
     rm "$MEGALLOC_DIR/home-1.0.pool"
-    pmempool create --layout=megalloc-2 -s 16M obj "$MEGALLOC_DIR/home-1.0.pool"
+    pmempool create --layout=megalloc-9 -s 16M obj "$MEGALLOC_DIR/home-1.0.pool"
     spoilt "a pool of another format" 1 home-1
 else
     # libpmemobj keeps the layout's name from byte 4096 on.

@@ -296,9 +296,34 @@ static void whole(int argc, char **argv)
     MUST(mega_finalize());
 }
 
+/* late FILE: a job names one more chunk, durably, and is killed. */
+static void late(int argc, char **argv)
+{
+    HOLDS(argc == 1);
+    const struct places p = read_places(argv[0]);
+    MUST(mega_init());
+    if (mega_rank() == 0)
+        MUST(mega_root_set(MEGA_DEFAULT, "late", p.chunk[1]));
+    MUST(mega_barrier());
+    raise(SIGKILL);
+}
+
+/* later FILE: what was named late is found. */
+static void later(int argc, char **argv)
+{
+    mega_gptr_t q;
+    HOLDS(argc == 1);
+    const struct places p = read_places(argv[0]);
+    MUST(mega_init());
+    MUST(mega_root_get(MEGA_DEFAULT, "late", &q));
+    HOLDS(q.v == p.chunk[1].v);
+    MUST(mega_finalize());
+}
+
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {
-        {"make", make}, {"look", look}, {"whole", whole}, {NULL, NULL}};
+    static const struct rank_case cases[] = {{"make", make},   {"look", look},
+                                             {"whole", whole}, {"late", late},
+                                             {"later", later}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

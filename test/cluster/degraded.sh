@@ -138,6 +138,56 @@ if built_with_ucx; then
     rm -rf "$scratch"/h? "$scratch"/a? "$scratch"/away/*
 fi
 
+# ---- Older copies ----
+
+# put_older HOME: its file is the one of the job before.
+put_older() {
+    cp "$scratch/.old/home-$1.0.pool" "$(dirname "$scratch"/*/"home-$1.lock")/"
+}
+
+# The megalloc tool over all directories.
+check() {
+    local dirs
+    mapfile -t dirs < <(dirname "$scratch"/*/home-?.lock | sort -u)
+    output=$("$MEGA_BUILDDIR/apps/tool/megalloc" check "${dirs[@]}" 2>&1)
+    status=$?
+}
+
+# older NAME HOSTS: two jobs are killed; then a host has its home as it was
+# between them, home 0 or another.
+older() {
+    local name=$1 hosts=$2 home
+    rm -rf "$scratch"/space "$scratch"/h? "$scratch/.old" "$scratch"/away/*
+    on "$hosts" degraded make "$places" crash
+    mkdir "$scratch/.old"
+    cp "$scratch"/*/home-?.0.pool "$scratch/.old/"
+    on "$hosts" degraded late "$places"
+    for home in 0 1 2; do
+        take $home
+        put_older $home
+        on "$hosts" degraded later "$places"
+        refused "$name: home $home is of the job before" \
+            "home $home is an older copy: it was last open in epoch 1"
+        check
+        refused "$name: and check tells of home $home" \
+            "home $home has epoch 1, " ": it is an older copy"
+        give
+    done
+    take 0 1
+    put_older 1
+    MEGALLOC_OPEN=degraded on "$hosts" degraded look "$places" 0 0
+    refused "$name: home 1 is of the job before, home 0 is missing" \
+        "home 1 is an older copy: it was last open in epoch 1, home 2 in 2"
+    give
+    on "$hosts" degraded later "$places"
+    good "$name: with all files of one day what was named last is found"
+}
+
+MEGALLOC_DIR=$scratch/space older "one host, older copies" "h0 h0 h0"
+if built_with_ucx; then
+    MEGALLOC_DIR=$scratch/%h older "three hosts, older copies" "h0 h1 h2"
+fi
+
 # ---- What is refused ----
 
 export MEGALLOC_DIR=$scratch/none

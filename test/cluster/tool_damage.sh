@@ -90,7 +90,7 @@ for state in clean killed; do
         "the span record is damaged" record:0
     damaged "$state: a span's header" "$home1" header+24 3 \
         "the span's header is damaged" header
-    for word in born epoch clean npools next_region; do
+    for word in born epoch clean npools next_region reached; do
         damaged "$state: the $word word" "$home0" $word 50 "word"
     done
     damaged "$state: the state of a region" "$home0" region:0 9 \
@@ -191,7 +191,7 @@ done
 # ---- Intents ----
 
 chunk=$(poke "$home0" get rootname:0+8) # of home 1, live
-slot=$((4096 + 64 + 512 * 128 + 8))     # of root 0
+slot=$(($(poke "$home0" at rootname:0+8) - $(poke "$home0" at header)))
 restore killed
 chunk=$(poke "$home0" get rootname:0+8)
 poke "$home0" intent 3 2 "$chunk" $slot

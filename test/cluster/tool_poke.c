@@ -8,9 +8,9 @@
  *   tool_poke FILE byte PART N     stores one
  *   tool_poke FILE intent I OP CHUNK SLOT    a whole intent of one item
  * PART: head, root, record:I, header, born, epoch, clean, npools, next_region,
- * region:I, rootname:I, run:I, intent:I, item:I (its first), word:E, mark:E:G;
- * each with +N bytes.
- * TOOL_POKE_SOUND names a sound copy of the file, to find the parts by.
+ * reached, region:I, rootname:I, run:I, intent:I, item:I (its first), word:E,
+ * mark:E:G; each with +N bytes. TOOL_POKE_SOUND names a sound copy of the file,
+ * to find the parts by.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -92,6 +92,7 @@ static uint64_t place(const char *part)
         {"clean", pool.span + BLOCK(clean), 0},
         {"npools", pool.span + BLOCK(npools), 0},
         {"next_region", pool.span + BLOCK(next_region), 0},
+        {"reached", pool.span + BLOCK(reached), 0},
         {"region", pool.span + BLOCK(regions),
          sizeof(struct mega__region_record)},
         {"rootname", pool.span + BLOCK(roots),

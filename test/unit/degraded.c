@@ -164,3 +164,25 @@ Test(degraded, home_0_is_missing)
 {
     without(1, 2, 0);
 }
+
+/* Home 2 knows of the epoch that home 1 has not had. */
+Test(degraded, an_older_copy_is_refused_also_without_home_0)
+{
+    struct medium *older = medium_new();
+    struct world w = {
+        .nranks = 3, .hosts = three_hosts, .fn = make, .end = WORLD_KILL};
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+    medium_power_loss(m);
+    medium_copy(older, m);
+    w.fn = NULL;
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+    medium_power_loss(m);
+    world_put_back(m, 1, older);
+    const int hosts[] = {1, 2};
+    w = (struct world){.nranks = 2, .hosts = hosts};
+    world_set("OPEN", "degraded");
+    cr_assert_eq(world_run(&w), MEGA_ERR_MISMATCH, "%s", w.message);
+    CHECK(strstr(w.message, "home 1 is an older copy"), "%s", w.message);
+    world_set("OPEN", NULL);
+    medium_free(&older);
+}

@@ -4,6 +4,8 @@
 #include "test/lib/world.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "log.h"
 #include "test/lib/ops.h"
@@ -63,4 +65,78 @@ Test(world, persisted_chunks_survive_a_power_loss)
     cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
     medium_power_loss(m);
     cr_assert_eq(world_do(2, look, &oracle), MEGA_OK);
+}
+
+/* ---- Older copies ---- */
+
+static void crash(int nranks)
+{
+    struct world w = {.nranks = nranks, .end = WORLD_KILL};
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+    medium_power_loss(m);
+}
+
+static void refused(unsigned home)
+{
+    char text[40];
+    struct world w = {.nranks = 2};
+    mega_status_t st = world_run(&w);
+    snprintf(text, sizeof text, "home %u is an older copy", home);
+    CHECK(st == MEGA_ERR_MISMATCH && strstr(w.message, text),
+          "home %u is older: status %d %s", home, st, w.message);
+}
+
+/* After a clean end and after a crash, whatever home it is. */
+Test(world, an_older_copy_of_a_home_is_refused)
+{
+    struct medium *older = medium_new(), *newer = medium_new();
+    crash(3);
+    for (int job = 0; job < 4; job++) {
+        medium_copy(older, m);
+        if (job % 2)
+            cr_assert_eq(world_do(2, NULL, NULL), MEGA_OK);
+        else
+            crash(2);
+        medium_copy(newer, m);
+        for (unsigned home = 0; home < 3; home++) {
+            world_put_back(m, home, older);
+            refused(home);
+            world_put_back(m, home, newer);
+        }
+    }
+    cr_assert_eq(world_do(2, NULL, NULL), MEGA_OK);
+    medium_free(&older);
+    medium_free(&newer);
+}
+
+/* An open that a drain ends; false: it had fewer. */
+static bool open_cut_at(uint64_t drain)
+{
+    struct world w = {.nranks = 1, .end = WORLD_KILL};
+    m->fail_drain = m->drains + drain;
+    mega_status_t st = world_run(&w);
+    m->fail_drain = MEDIUM_NEVER;
+    CHECK(st == MEGA_OK || st == MEGA_ERR_IO, "%d %s", st, w.message);
+    return st != MEGA_OK;
+}
+
+/* So that home 1 is ahead of home 0, by one or more. */
+Test(world, opens_that_are_cut_off_do_not_make_home_0_an_older_copy)
+{
+    struct medium *older = medium_new(), *newer = medium_new();
+    crash(2);
+    medium_copy(older, m);
+    crash(2);
+    for (uint64_t drain = 0; open_cut_at(drain); drain++) {
+        open_cut_at(drain);
+        medium_power_loss(m);
+        medium_copy(newer, m);
+        world_put_back(m, 0, older);
+        refused(0);
+        world_put_back(m, 0, newer);
+        crash(1);
+        medium_copy(older, newer);
+    }
+    medium_free(&older);
+    medium_free(&newer);
 }
