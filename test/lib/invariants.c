@@ -173,10 +173,13 @@ static void check_settled(struct mega__ctx *ctx, struct mega__span *span)
 static void check_block(struct mega__ctx *ctx, const struct mega__home_block *b,
                         unsigned home, const char *image)
 {
-    uint64_t epoch = 0, clean = 0, born = 0;
+    uint64_t epoch = 0, clean = 0, born = 0, reached = 0;
     CHECK(mega__unseal(b->epoch, &epoch) && epoch == ctx->epoch,
           "home %u, %s: epoch %llu, not %llu", home, image,
           (unsigned long long)epoch, (unsigned long long)ctx->epoch);
+    CHECK(mega__unseal(b->reached, &reached) && reached == ctx->epoch,
+          "home %u, %s: all homes have reached %llu, not %llu", home, image,
+          (unsigned long long)reached, (unsigned long long)ctx->epoch);
     CHECK(mega__unseal(b->clean, &clean) && clean == 0,
           "home %u, %s: still clean of %llu", home, image,
           (unsigned long long)clean);
@@ -268,7 +271,7 @@ uint64_t invariants_decided(struct mega__ctx *ctx)
     return sum ? sum : 1;
 }
 
-/* ---- Clean, before it is opened ---- */
+/* ---- Before it is opened ---- */
 
 static const struct mega__home_block *block_of(const struct medium_file *file)
 {
@@ -324,7 +327,7 @@ static void check_clean_span(const struct medium_file *file, uint64_t base,
     }
 }
 
-void invariants_of_clean(struct medium *m)
+static void check_clean(const struct medium *m)
 {
     uint64_t epoch = clean_epoch(m);
     for (size_t i = 0; epoch && i < m->nfiles; i++) {
@@ -339,4 +342,41 @@ void invariants_of_clean(struct medium *m)
             if (root->spans[k].listed == 1)
                 check_clean_span(file, root->spans[k].base, epoch);
     }
+}
+
+/* False: not born yet, or no home's first file. */
+static bool read_epochs(const struct medium_file *file, uint64_t *epoch_p,
+                        uint64_t *reached_p)
+{
+    const struct mega__home_block *b = block_of(file);
+    uint64_t born;
+    return b && mega__unseal(b->born, &born) && born == 1 &&
+           mega__unseal(b->epoch, epoch_p) &&
+           mega__unseal(b->reached, reached_p);
+}
+
+static void check_epochs(const struct medium *m, uint64_t epoch)
+{
+    uint64_t least = UINT64_MAX, of_all = 0, of_home0 = 0, own, reached;
+    for (size_t i = 0; i < m->nfiles; i++) {
+        const char *name = m->files[i]->name;
+        if (!read_epochs(m->files[i], &own, &reached))
+            continue;
+        least = own < least ? own : least;
+        of_all = reached > of_all ? reached : of_all;
+        of_home0 = strstr(name, "/home-0.0.pool") ? own : of_home0;
+        CHECK(reached >= epoch,
+              "%s: all homes have reached epoch %llu, it says %llu", name,
+              (unsigned long long)epoch, (unsigned long long)reached);
+    }
+    CHECK(least >= of_home0 && of_home0 >= of_all,
+          "epochs: the least is %llu, home 0's %llu, of all %llu",
+          (unsigned long long)least, (unsigned long long)of_home0,
+          (unsigned long long)of_all);
+}
+
+void invariants_of_image(const struct medium *m, uint64_t epoch)
+{
+    check_clean(m);
+    check_epochs(m, epoch);
 }

@@ -109,7 +109,7 @@ static bool verify(struct run *r, struct medium *image,
         .nranks = 1 + (r->count % 8 == 7), .fn = verify_job, .arg = &v};
     uint64_t before = report_failures();
     r->count++;
-    invariants_of_clean(image);
+    invariants_of_image(image, promised->epoch);
     medium_use(image);
     /* What the scenario grew counts as it is: the heap must be exhaustible. */
     world_set("HOME_SIZE", "3M");
@@ -324,6 +324,7 @@ static void end_film(struct filming *f)
 static void setup_job(struct mega__ctx *ctx, int rank, void *arg)
 {
     struct run *r = ((struct filming *)arg)->run;
+    scenario_opened(ctx, r->scene);
     if (r->sc->setup)
         r->sc->setup(ctx, rank, r->scene);
 }
@@ -331,6 +332,7 @@ static void setup_job(struct mega__ctx *ctx, int rank, void *arg)
 static void act_job(struct mega__ctx *ctx, int rank, void *arg)
 {
     struct run *r = ((struct filming *)arg)->run;
+    scenario_opened(ctx, r->scene);
     if (r->sc->act)
         r->sc->act(ctx, rank, r->scene);
 }

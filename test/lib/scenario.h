@@ -23,6 +23,7 @@ struct scene { /* what the film copies at each point */
     struct oracle o;
     uint64_t v[16]; /* the scenario's own; change under medium_lock */
     mega_gptr_t p[64];
+    uint64_t epoch; /* of the last open that has returned */
     uint64_t seed;  /* of this film */
     bool hands_off; /* scenario_work frees nothing: verify needs it all */
 };

@@ -32,6 +32,13 @@ uint64_t scenario_seed(void)
     return (uint64_t)now.tv_nsec / 1000 % 32768;
 }
 
+void scenario_opened(const struct mega__ctx *ctx, struct scene *s)
+{
+    medium_lock(medium_in_use());
+    s->epoch = ctx->epoch;
+    medium_unlock(medium_in_use());
+}
+
 /* Over hosts: here and there. */
 static int home_for(const struct mega__ctx *ctx, uint64_t tag)
 {
@@ -72,6 +79,7 @@ void scenario_work(struct mega__ctx *ctx, int rank, void *arg)
     struct scene *s = arg;
     if (rank != 0)
         return;
+    scenario_opened(ctx, s);
     for (unsigned i = 0; i < NEW_CHUNKS; i++)
         make_one(ctx, &s->o, 64, 9000 + i);
     for (unsigned i = 0; !s->hands_off && i < s->o.n; i++)

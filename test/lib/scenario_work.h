@@ -11,6 +11,9 @@
  * freed, with the promises kept up. */
 void scenario_work(struct mega__ctx *ctx, int rank, void *arg);
 
+/* The open of this job has returned. */
+void scenario_opened(const struct mega__ctx *ctx, struct scene *s);
+
 /* The image of a scenario over hosts, number count, for a job on one host: see
  * scenario.h. */
 void scenario_over_hosts(const struct scenario *sc, struct medium *image,
