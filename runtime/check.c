@@ -83,6 +83,7 @@ static void check_block(struct check *c)
         check_sealed(c, &b->next_host[k], "next host");
     check_sealed(c, &b->next_region, "next region");
     check_sealed(c, &b->reached, "reached");
+    check_sealed(c, &b->lot, "lot");
     for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++)
         check_sealed(c, &b->regions[i].state, "region state");
     for (unsigned i = 0; i < MEGA_ROOTS_MAX; i++)

@@ -95,6 +95,14 @@ static uint64_t of_all(const struct mega__summary *s)
     return s->home == 0 ? s->epoch : s->reached;
 }
 
+/* Two jobs have had copies of the space, each in the same epoch. */
+static bool went_apart(const struct mega__summary *a,
+                       const struct mega__summary *b)
+{
+    return a->lot != b->lot &&
+           a->lot >> MEGA__LOT_BITS == b->lot >> MEGA__LOT_BITS;
+}
+
 static mega_status_t compare(const struct mega__summary *all, size_t n)
 {
     const struct mega__summary *last = all;
@@ -110,6 +118,13 @@ static mega_status_t compare(const struct mega__summary *all, size_t n)
                             "epoch %llu, home %u in %llu; use the current file",
                             all[k].home, (unsigned long long)all[k].epoch,
                             last->home, (unsigned long long)of_all(last));
+    for (size_t k = 0; !st && k < n; k++)
+        if (went_apart(&all[k], last))
+            st = mega__fail(MEGA_ERR_MISMATCH,
+                            "home %u and home %u are of copies that went "
+                            "apart: each was used without the other; take all "
+                            "files from one copy",
+                            all[k].home, last->home);
     return st;
 }
 
@@ -118,6 +133,15 @@ static int by_home(const void *a, const void *b)
     uint32_t x = ((const struct mega__summary *)a)->home;
     uint32_t y = ((const struct mega__summary *)b)->home;
     return (x > y) - (x < y);
+}
+
+static mega_status_t draw(uint64_t *draw_p)
+{
+    uint64_t bits;
+    if (getrandom(&bits, sizeof bits, 0) != sizeof bits)
+        return mega__fail(MEGA_ERR_IO, "getrandom failed");
+    *draw_p = bits & ((1u << MEGA__LOT_BITS) - 1);
+    return MEGA_OK;
 }
 
 /* Gathers the summaries of all homes, in the order of their numbers; for
@@ -136,6 +160,8 @@ static mega_status_t summarise(struct mega__ctx *ctx,
         st = mega__home_lock(ctx, home, false);
         if (!st)
             st = mega__home_open(ctx, home, &mine[n++]);
+        if (!st)
+            st = draw(&mine[n - 1].draw);
     }
     st = mega__boot_agree(ctx->boot, st);
     if (!st)
@@ -216,7 +242,7 @@ static mega_status_t remove_unborn(struct mega__ctx *ctx)
 /* What the first rank of each host finds in the summaries, for all. */
 struct finding {
     uint8_t uuid[16];
-    uint64_t epoch;
+    uint64_t epoch, draw;
     uint32_t nhomes, nabsent;
     bool unborn, clean;
 };
@@ -230,6 +256,7 @@ static mega_status_t find_out(struct mega__ctx *ctx,
     if (f->unborn)
         return MEGA_OK;
     memcpy(f->uuid, all[0].uuid, sizeof f->uuid);
+    f->draw = all[0].draw; /* all hosts know the same */
     f->clean = true;
     for (size_t k = 0; k < n; k++) {
         if (all[k].clean != all[k].epoch || all[k].epoch != all[0].epoch)
@@ -295,6 +322,7 @@ static mega_status_t open_seen(struct mega__ctx *ctx,
         return ctx->readonly ? MEGA_OK : remove_unborn(ctx);
     memcpy(ctx->uuid, f.uuid, sizeof ctx->uuid);
     ctx->epoch = f.epoch;
+    ctx->draw = f.draw;
     ctx->nabsent = f.nabsent;
     ctx->recovery.clean = f.clean;
     for (struct mega__home *home;

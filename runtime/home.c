@@ -358,6 +358,8 @@ mega_status_t mega__home_open(struct mega__ctx *ctx, struct mega__home *home,
     if (!st)
         st = mega__home_read(home, &home->block->reached, "reached",
                              &s->reached);
+    if (!st)
+        st = mega__home_read(home, &home->block->lot, "lot", &s->lot);
     mega__where_read(home->block, s->next_host);
     return st;
 }

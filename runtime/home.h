@@ -15,7 +15,8 @@ struct mega__summary {
     int32_t server;
     uint32_t domain;
     uint8_t uuid[16];
-    uint64_t born, epoch, clean, reached;
+    uint64_t born, epoch, clean, reached, lot;
+    uint64_t draw; /* by lot; that of the first of all homes counts */
     char next_host[MEGA__WHERE_BYTES];
 };
 

@@ -151,6 +151,7 @@ enum mega__kind { /* even parity: one flipped bit makes no other kind */
 #define MEGA__NAME_BYTES (MEGA_NAME_MAX + 1)
 #define MEGA__RUNS_MAX 2048
 #define MEGA__INTENTS_MAX 128
+#define MEGA__LOT_BITS 24 /* drawn, and of the epoch */
 #define MEGA__REGION_DEFAULT 1u
 #define MEGA__REGION_ID_MAX ((1u << 20) - 1)
 
@@ -212,7 +213,8 @@ struct mega__home_block {
     uint64_t npools;      /* sealed: pool files listed */
     uint64_t next_region; /* sealed: home 0's counts */
     uint64_t reached;     /* sealed: the last epoch that all homes had */
-    uint64_t spare[2];
+    uint64_t lot;         /* sealed: reached's low bits | drawn for its open */
+    uint64_t spare;
     uint64_t next_host[3]; /* sealed: where the next home was (whereabouts.h) */
     uint64_t spare_host[5];
     struct mega__region_record regions[MEGA_REGIONS_MAX];

@@ -68,13 +68,19 @@ static mega_status_t raise_epoch(struct mega__ctx *ctx)
 }
 
 /* All homes have the epoch, durably: each is to know it before anything else
- * changes, and refuses older copies of the others from then on (2). */
+ * changes, and refuses older copies of the others from then on (2), and such
+ * that another job has had in the same epoch. */
 static void note_reached(struct mega__ctx *ctx)
 {
+    const uint64_t low = ctx->epoch & ((1u << MEGA__LOT_BITS) - 1);
     uint32_t i = 0;
-    for (struct mega__home *home; (home = mega__home_next_served(ctx, &i));)
+    for (struct mega__home *home; (home = mega__home_next_served(ctx, &i));) {
         __atomic_store_n(&home->block->reached, mega__seal(ctx->epoch),
                          __ATOMIC_RELEASE);
+        __atomic_store_n(&home->block->lot,
+                         mega__seal(low << MEGA__LOT_BITS | ctx->draw),
+                         __ATOMIC_RELEASE);
+    }
 }
 
 static mega_status_t make_durable(struct mega__ctx *ctx)

@@ -270,6 +270,7 @@ struct mega__ctx {
 
     uint8_t uuid[16];
     uint64_t epoch;
+    uint64_t draw; /* tells this open from that of a copy in the same epoch */
     uint32_t epoch14;
     uint8_t dead_mark;
     uint32_t nhomes;

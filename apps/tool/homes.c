@@ -232,6 +232,8 @@ static void keep_span(struct home *home, const struct span *s,
         home->clean = 0;
     if (!mega__unseal(block_load(&home->block->reached), &home->reached))
         home->reached = 0;
+    if (!mega__unseal(block_load(&home->block->lot), &home->lot))
+        home->lot = 0;
 }
 
 static bool overlaps(const struct home *home, const struct span *s)

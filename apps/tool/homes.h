@@ -16,7 +16,7 @@ struct home {
     uint32_t nspans;
     const struct mega__home_block *block; /* NULL: left out */
     const struct span *span0;             /* it holds the block */
-    uint64_t epoch, clean, reached;       /* 0 too if damaged */
+    uint64_t epoch, clean, reached, lot;  /* 0 too if damaged */
 };
 
 struct region {

@@ -77,7 +77,13 @@ static bool is_born(const struct home *home)
 static uint64_t check_epoch(struct block *v)
 {
     const struct home *latest = v->space->latest;
-    uint64_t epoch, reached; /* a job may be raising them, epoch first */
+    uint64_t lot, epoch, reached; /* a job may be raising them, epoch first */
+    if (sealed(v, &v->b->lot, "lot", &lot) && lot != latest->lot &&
+        lot >> MEGA__LOT_BITS == latest->lot >> MEGA__LOT_BITS)
+        SAY(v, FAULT, &v->b->lot,
+            "home %u and home %u are of copies that went apart: each was used "
+            "without the other",
+            v->home->no, latest->no);
     bool known = sealed(v, &v->b->reached, "reached", &reached);
     if (!sealed(v, &v->b->epoch, "epoch", &epoch))
         return 0;

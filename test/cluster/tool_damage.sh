@@ -90,7 +90,7 @@ for state in clean killed; do
         "the span record is damaged" record:0
     damaged "$state: a span's header" "$home1" header+24 3 \
         "the span's header is damaged" header
-    for word in born epoch clean npools next_region reached; do
+    for word in born epoch clean npools next_region reached lot; do
         damaged "$state: the $word word" "$home0" $word 50 "word"
     done
     damaged "$state: the state of a region" "$home0" region:0 9 \

@@ -8,9 +8,9 @@
  *   tool_poke FILE byte PART N     stores one
  *   tool_poke FILE intent I OP CHUNK SLOT    a whole intent of one item
  * PART: head, root, record:I, header, born, epoch, clean, npools, next_region,
- * reached, region:I, rootname:I, run:I, intent:I, item:I (its first), word:E,
- * mark:E:G; each with +N bytes. TOOL_POKE_SOUND names a sound copy of the file,
- * to find the parts by.
+ * reached, lot, region:I, rootname:I, run:I, intent:I, item:I (its first),
+ * word:E, mark:E:G; each with +N bytes. TOOL_POKE_SOUND names a sound copy of
+ * the file, to find the parts by.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -93,6 +93,7 @@ static uint64_t place(const char *part)
         {"npools", pool.span + BLOCK(npools), 0},
         {"next_region", pool.span + BLOCK(next_region), 0},
         {"reached", pool.span + BLOCK(reached), 0},
+        {"lot", pool.span + BLOCK(lot), 0},
         {"region", pool.span + BLOCK(regions),
          sizeof(struct mega__region_record)},
         {"rootname", pool.span + BLOCK(roots),

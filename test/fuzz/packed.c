@@ -104,6 +104,7 @@ static void fix_seals(struct mega__home_block *b)
     put_seal(&b->npools);
     put_seal(&b->next_region);
     put_seal(&b->reached);
+    put_seal(&b->lot);
     for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++) {
         put_seal(&b->regions[i].state);
         put_seal(&b->regions[i].bytes_per_home);

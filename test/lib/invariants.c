@@ -173,13 +173,17 @@ static void check_settled(struct mega__ctx *ctx, struct mega__span *span)
 static void check_block(struct mega__ctx *ctx, const struct mega__home_block *b,
                         unsigned home, const char *image)
 {
-    uint64_t epoch = 0, clean = 0, born = 0, reached = 0;
+    uint64_t epoch = 0, clean = 0, born = 0, reached = 0, lot = 0;
     CHECK(mega__unseal(b->epoch, &epoch) && epoch == ctx->epoch,
           "home %u, %s: epoch %llu, not %llu", home, image,
           (unsigned long long)epoch, (unsigned long long)ctx->epoch);
     CHECK(mega__unseal(b->reached, &reached) && reached == ctx->epoch,
           "home %u, %s: all homes have reached %llu, not %llu", home, image,
           (unsigned long long)reached, (unsigned long long)ctx->epoch);
+    CHECK(mega__unseal(b->lot, &lot) &&
+              lot == (ctx->epoch << MEGA__LOT_BITS | ctx->draw),
+          "home %u, %s: lot %llx of epoch %llu", home, image,
+          (unsigned long long)lot, (unsigned long long)ctx->epoch);
     CHECK(mega__unseal(b->clean, &clean) && clean == 0,
           "home %u, %s: still clean of %llu", home, image,
           (unsigned long long)clean);

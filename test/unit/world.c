@@ -140,3 +140,28 @@ Test(world, opens_that_are_cut_off_do_not_make_home_0_an_older_copy)
     medium_free(&older);
     medium_free(&newer);
 }
+
+/* The space is copied as a whole, and both copies are used. */
+Test(world, copies_that_went_apart_are_not_mixed)
+{
+    struct medium *before = medium_new(), *one = medium_new(),
+                  *other = medium_new();
+    crash(3);
+    medium_copy(before, m);
+    crash(3);
+    medium_copy(one, m);
+    medium_copy(m, before);
+    crash(3);
+    medium_copy(other, m);
+    for (unsigned home = 0; home < 3; home++) {
+        struct world w = {.nranks = 2};
+        world_put_back(m, home, one);
+        cr_assert_eq(world_run(&w), MEGA_ERR_MISMATCH, "%s", w.message);
+        CHECK(strstr(w.message, "went apart"), "%s", w.message);
+        world_put_back(m, home, other);
+    }
+    cr_assert_eq(world_do(2, NULL, NULL), MEGA_OK);
+    medium_free(&before);
+    medium_free(&one);
+    medium_free(&other);
+}
