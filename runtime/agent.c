@@ -30,6 +30,12 @@
 #include "net.h"
 #include "run.h"
 #include "slab.h"
+#include "watch.h"
+
+/* How long an agent sleeps at most: it gives a sign of life in between. */
+#define IDLE_MS 1000
+#define GROWING_MS 100
+#define ASKING_MS 100
 
 struct growth {
     pthread_t thread;
@@ -311,10 +317,13 @@ static void *run(void *arg)
                 answer_mail(mail);
         }
         serve_posts(agent);
-        futex_wait(&seg->ranks[me].bell, seen, 1000);
+        mega__watch_beat(agent->ctx);
+        futex_wait(&seg->ranks[me].bell, seen,
+                   agent->growth.running ? GROWING_MS : IDLE_MS);
     }
     if (agent->growth.running)
         end_growth(agent);
+    mega__watch_rest(agent->ctx);
     return NULL;
 }
 
@@ -371,27 +380,33 @@ void mega__agent_stop(struct mega__agent **agent_p)
 
 /* ---- Asking ---- */
 
-/* Waits while the mail is posted. After a TIMEOUT it stays so: an answer that
+/* Waits while the mail is posted: so long, from when the server has last given
+ * a sign of life, if it grows. After a TIMEOUT it stays so: an answer that
  * comes late must not be taken for that of the next request. */
 static mega_status_t await_answer(struct mega__ctx *ctx,
                                   struct mega__home *home,
                                   struct mega__mail *mail)
 {
-    uint64_t patience = ctx->conf.timeout.v.number * 10, waited = 0;
-    uint32_t state;
+    const int64_t patience = 1000 * (int64_t)ctx->conf.timeout.v.number;
+    int64_t since = mega__watch_now_ms();
+    uint32_t state, seen = 0;
     while ((state = atomic_load_explicit(&mail->state, memory_order_acquire)) >=
            MEGA__MAIL_POSTED) {
-        const struct mega__seg_rank *to =
-            &ctx->seg->ranks[state - MEGA__MAIL_POSTED];
-        if (waited++ >= patience &&
-            !atomic_load_explicit(&to->growing, memory_order_acquire))
+        const uint32_t to = state - MEGA__MAIL_POSTED;
+        const uint32_t pulse = mega__watch_pulse(ctx, to);
+        const int64_t now = mega__watch_now_ms();
+        if (pulse != seen && atomic_load_explicit(&ctx->seg->ranks[to].growing,
+                                                  memory_order_acquire))
+            since = now;
+        seen = pulse;
+        if (now - since >= patience)
             return mega__fail(MEGA_ERR_TIMEOUT,
                               "rank %d, which serves home %u, has not answered "
                               "for %llu s: is it stopped? MEGALLOC_TIMEOUT "
                               "sets how long to wait",
                               home->seg->server, home->no,
                               (unsigned long long)ctx->conf.timeout.v.number);
-        futex_wait(&mail->state, state, 100);
+        futex_wait(&mail->state, state, ASKING_MS);
     }
     return MEGA_OK;
 }

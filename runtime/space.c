@@ -31,6 +31,7 @@
 #include "seg.h"
 #include "span.h"
 #include "sweep.h"
+#include "watch.h"
 
 /* ---- Steps ---- */
 
@@ -200,6 +201,8 @@ static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
     if (!st && ctx->net) /* of this host the launcher knows */
         st = begin_watch(ctx);
     if (!st)
+        st = mega__watch_open(ctx);
+    if (!st)
         st = mega__deal(ctx);
     if (!st)
         st = share_and_join(ctx);
@@ -250,6 +253,7 @@ void mega__space_abandon(struct mega__ctx **ctx_p)
     mega__region_close_all(ctx);
     mega__roll_drop(ctx);
     mega__seg_close(&ctx->seg);
+    mega__watch_close(ctx);
     mega__boot_stop(&ctx->boot);
     pthread_mutex_destroy(&ctx->map_lock);
     pthread_mutex_destroy(&ctx->arena_lock);

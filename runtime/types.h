@@ -267,6 +267,7 @@ struct mega__ctx {
     struct mega__net *nic;
     struct mega__seg *seg;
     struct mega__agent *agent;
+    _Atomic(struct mega__watch *) watch; /* NULL: not open yet */
 
     uint8_t uuid[16];
     uint64_t epoch;

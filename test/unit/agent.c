@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* agent.c - how long one waits for the server of a home of this host. */
+#include "agent.h"
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "test/lib/report.h"
+#include "test/lib/world.h"
+#include "watch.h"
+
+#define TIMEOUT_MS 2000
+
+static struct medium *m;
+
+static void begin(void)
+{
+    m = world_begin();
+    world_set("TIMEOUT", "2");
+}
+
+static void end(void)
+{
+    world_set("TIMEOUT", NULL);
+    world_end(&m);
+    report_settle();
+}
+
+TestSuite(agent, .init = begin, .fini = end, .timeout = 60);
+
+/* Rank 1 asks the server of home 0, which says nothing any more. */
+static void ask_in_vain(struct mega__ctx *ctx)
+{
+    struct mega__request req = {.op = MEGA__ASK_HOME};
+    int64_t began = mega__watch_now_ms();
+    mega_status_t st = mega__agent_ask(ctx, &ctx->homes[0], &req);
+    CHECK(st == MEGA_ERR_TIMEOUT &&
+              strstr(mega__errmsg_buffer(), "rank 0, which serves home 0"),
+          "%d: %s", st, mega__errmsg_buffer());
+    CHECK(mega__watch_now_ms() - began >= TIMEOUT_MS, "after %d ms",
+          (int)(mega__watch_now_ms() - began));
+}
+
+/* As of a server that is stopped, or killed, while a home grows. */
+static void stop_growing(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 0) {
+        mega__agent_halt(ctx->agent);
+        atomic_store(&ctx->seg->ranks[0].growing, 1);
+    }
+    world_barrier(ctx);
+    if (rank == 1)
+        ask_in_vain(ctx);
+    world_barrier(ctx);
+}
+
+Test(agent, a_server_that_is_stopped_while_it_grows_is_given_up)
+{
+    struct world w = {.nranks = 2, .fn = stop_growing, .end = WORLD_KILL};
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+}
+
+/* It grows for longer than the limit, giving signs of life. */
+static void grow_long(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega__request req = {.op = MEGA__ASK_HOME};
+    static _Atomic bool done;
+    int64_t began = mega__watch_now_ms();
+    (void)arg;
+    done = false;
+    if (rank == 0) {
+        mega__agent_halt(ctx->agent);
+        atomic_store(&ctx->seg->ranks[0].growing, 1);
+    }
+    world_barrier(ctx);
+    if (rank == 1) {
+        mega_status_t st = mega__agent_ask(ctx, &ctx->homes[0], &req);
+        CHECK(st == MEGA_ERR_TIMEOUT, "%d", st);
+        CHECK(mega__watch_now_ms() - began >= 2 * TIMEOUT_MS, "after %d ms",
+              (int)(mega__watch_now_ms() - began));
+        done = true;
+    }
+    while (rank == 0 && !done) {
+        if (mega__watch_now_ms() - began < TIMEOUT_MS + 500)
+            mega__watch_beat(ctx);
+        usleep(50000);
+    }
+    world_barrier(ctx);
+}
+
+Test(agent, a_server_that_grows_is_waited_for_while_it_gives_signs_of_life)
+{
+    struct world w = {.nranks = 2, .fn = grow_long, .end = WORLD_KILL};
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+}
+
+/* ---- Signals ---- */
+
+static void nothing(int signal)
+{
+    (void)signal;
+}
+
+static pthread_t asker;
+static _Atomic bool has_asked;
+
+static void interrupt(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 0) {
+        mega__agent_halt(ctx->agent);
+    } else {
+        asker = pthread_self();
+    }
+    world_barrier(ctx);
+    if (rank == 1) {
+        ask_in_vain(ctx);
+        has_asked = true;
+    }
+    while (rank == 0 && !has_asked) { /* as a profiler does */
+        pthread_kill(asker, SIGUSR1);
+        usleep(2000);
+    }
+    world_barrier(ctx);
+}
+
+Test(agent, signals_do_not_make_the_wait_shorter)
+{
+    struct sigaction act = {.sa_handler = nothing};
+    struct world w = {.nranks = 2, .fn = interrupt, .end = WORLD_KILL};
+    sigaction(SIGUSR1, &act, NULL);
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+}
