@@ -317,7 +317,7 @@ static void *run(void *arg)
                 answer_mail(mail);
         }
         serve_posts(agent);
-        mega__watch_beat(agent->ctx);
+        mega__watch_beat(agent->ctx, mega__watch_now_ms());
         futex_wait(&seg->ranks[me].bell, seen,
                    agent->growth.running ? GROWING_MS : IDLE_MS);
     }

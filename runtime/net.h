@@ -28,10 +28,9 @@ void mega__net_stop(struct mega__net **net_p);
 /* Whether a network card was found to do atomics, on a link that there is. */
 bool mega__net_has_card(const struct mega__net *net);
 
-/* Whether a rank still answers, -1: the next one, in a ring; one message. For
- * who waits, perhaps for all: so a job asks as much as it has ranks. net may
- * be NULL: MEGA_OK. ERRORS: PEER, TIMEOUT - it does not, or has itself found
- * one that does not, which the sentence names. */
+/* Whether a rank still answers: one message, for who waits. net may be NULL:
+ * MEGA_OK. ERRORS: PEER, TIMEOUT - it does not, or knows of one that does not
+ * (mega__watch_answer), which the sentence names. */
 mega_status_t mega__net_alive(struct mega__net *net, int rank);
 
 /* A span of a home that this rank serves may now be reached by others. */

@@ -148,9 +148,7 @@ mega_status_t mega__net_alive(struct mega__net *net, int rank)
     mega_status_t st = net ? mega__ucx_enter(net, &o) : MEGA_OK;
     if (st || !net)
         return st == MEGA_ERR_NOMEM ? MEGA_OK : st;
-    const struct mega__boot_place *place = &net->ctx->place;
-    st = mega__ucx_link(o, rank < 0 ? (place->rank + 1) % place->nranks : rank,
-                        &link);
+    st = mega__ucx_link(o, rank, &link);
     if (!st)
         st = alive(o, link, &growing);
     mega__ucx_leave(o);

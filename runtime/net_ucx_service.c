@@ -26,6 +26,7 @@
 #include "net_ucx.h"
 #include "net_ucx_caller.h"
 #include "part.h"
+#include "watch.h"
 
 #define LINGER_NS 100000u /* to look on after a request */
 #define ROUNDS 64         /* of progress before answers are looked after */
@@ -287,7 +288,7 @@ static ucs_status_t on_request(void *arg, const void *header, size_t head_len,
         break;
     case MEGA__WIRE_ALIVE:
         r->head.value = growing(ctx);
-        reply_status(r, mega__boot_given_up(ctx->boot));
+        reply_status(r, mega__watch_answer(ctx));
         break;
     default:
         reply_status(r, mega__fail(MEGA_ERR_ARG, "message %u", head.op));

@@ -167,21 +167,15 @@ static void notice(struct mega__ctx *ctx)
     }
 }
 
-/* While this rank waits in a collective. */
-static mega_status_t watch(void *arg)
-{
-    const struct mega__ctx *ctx = arg;
-    return mega__net_alive(ctx->net, -1);
-}
-
-/* The link is made now: no new one can be made while a cable is out, and a cut
- * that is shorter than the limit ends no job. */
 static mega_status_t begin_watch(struct mega__ctx *ctx)
 {
-    mega_status_t st = mega__boot_agree(ctx->boot, watch(ctx));
+    mega_status_t st = mega__watch_open(ctx);
+    if (st || !ctx->net) /* of this host the launcher knows */
+        return st;
+    st = mega__boot_agree(ctx->boot, mega__watch_link(ctx));
     if (!st)
-        mega__boot_watch(ctx->boot, mega__conf_patience(&ctx->conf), watch,
-                         ctx);
+        mega__boot_watch(ctx->boot, mega__conf_patience(&ctx->conf),
+                         mega__watch_look_around, ctx);
     return st;
 }
 
@@ -198,10 +192,8 @@ static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
                              "MEGALLOC_ATOMICS");
     if (!st)
         st = mega__boot_agree(ctx->boot, mega__net_start(ctx, &ctx->net));
-    if (!st && ctx->net) /* of this host the launcher knows */
-        st = begin_watch(ctx);
     if (!st)
-        st = mega__watch_open(ctx);
+        st = begin_watch(ctx);
     if (!st)
         st = mega__deal(ctx);
     if (!st)

@@ -5,33 +5,27 @@
  * A lock word is [epoch : 32 | holders : 32], holders being a number of
  * readers, or WRITER and its rank. A word of another epoch is free, whatever it
  * says: who held it is gone. 32 bits of epoch, for a word that wrapped would
- * hang. Over hosts who waits long asks the writer, or else the next rank, now
- * and then whether it still answers.
+ * hang. Over hosts who waits long asks the writer, or else one host after the
+ * other, now and then whether all still answer.
  */
 #include "sync.h"
 
 #include <sched.h>
-#include <time.h>
 
 #include "log.h"
 #include "net.h"
 #include "rma.h"
+#include "watch.h"
 
 #define WRITER (UINT32_C(1) << 31)
 #define SPINS 64 /* before the processor is given away */
 
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 struct patience {
     int64_t next; /* when to look after others, ms; 0: not yet waiting */
+    unsigned turn;
 };
 
-/* Who = -1: the next rank. ERRORS: PEER, TIMEOUT - it does not answer. */
+/* Who = -1: it may be any rank. ERRORS: PEER, TIMEOUT - it does not answer. */
 static mega_status_t wait_on(struct mega__ctx *ctx, struct patience *patience,
                              int who)
 {
@@ -39,11 +33,13 @@ static mega_status_t wait_on(struct mega__ctx *ctx, struct patience *patience,
     sched_yield();
     if (!ctx->net)
         return MEGA_OK;
-    int64_t now = now_ms();
-    bool look = patience->next && now >= patience->next;
-    mega_status_t st = look ? mega__net_alive(ctx->net, who) : MEGA_OK;
-    if (look || !patience->next)
-        patience->next = now_ms() + period;
+    if (patience->next && mega__watch_now_ms() < patience->next)
+        return MEGA_OK;
+    mega_status_t st = MEGA_OK;
+    if (patience->next)
+        st = who < 0 ? mega__watch_look_farther(ctx, &patience->turn)
+                     : mega__net_alive(ctx->net, who);
+    patience->next = mega__watch_now_ms() + period;
     return st;
 }
 
@@ -70,7 +66,7 @@ mega_status_t mega__sync_wait(struct mega__ctx *ctx, mega_gptr_t p,
                               mega_cmp_t cmp, uint64_t value, int timeout_ms)
 {
     const bool endless = timeout_ms < 0;
-    int64_t end = endless ? INT64_MAX : now_ms() + timeout_ms;
+    int64_t end = endless ? INT64_MAX : mega__watch_now_ms() + timeout_ms;
     struct patience patience = {0};
     if ((unsigned)cmp > MEGA_CMP_LE)
         return mega__fail(MEGA_ERR_ARG, "comparison %d", (int)cmp);
@@ -82,7 +78,7 @@ mega_status_t mega__sync_wait(struct mega__ctx *ctx, mega_gptr_t p,
             return st;
         if (spins % SPINS != SPINS - 1)
             continue;
-        if (now_ms() >= end)
+        if (mega__watch_now_ms() >= end)
             return mega__fail(
                 MEGA_ERR_TIMEOUT, "the word at %#llx is still %llu after %d ms",
                 (unsigned long long)p.v, (unsigned long long)have, timeout_ms);

@@ -1,51 +1,106 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * watch.c - see watch.h. Each agent raises a number in memory of its host, its
- * one writer, so nothing is locked.
+ * watch.c - see watch.h. Each agent raises a number in memory of its host and
+ * looks at those of the others. Who waits for a collective asks the rank 1, 2,
+ * 4, ... after it: each asks few, whoever is lost is asked by the one before,
+ * which waits too or will, and who knows of one answers so. Who waits for a
+ * word or a lock may be alone in that, so it asks one host after the other.
+ *
+ * What can fail: a rank that is stopped, or lost, of which all these tell.
+ * Nothing here is locked: a number has one writer, news have the first.
  */
 #include "watch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "log.h"
+#include "net.h"
 #include "seg.h"
+
+#define TICK_MS 1000
+#define WRITING 1    /* news */
+#define STEPS_MAX 30 /* powers of two that an int has */
+
+struct place { /* of a rank */
+    int32_t host, rank;
+};
 
 struct host_watch { /* once per host */
     struct mega__shared shared;
-    _Atomic uint32_t beats[]; /* by host_rank; 0: no agent is at work */
+    _Atomic int news; /* 0, WRITING, or a status: then text is set */
+    char text[MEGA__ERRMSG_MAX];
+    struct place places[]; /* of all ranks, by host; then beats of the host's */
 };
 
 struct mega__watch {
     struct host_watch *host;
+    _Atomic uint32_t *beats; /* by host_rank; 0: no agent is at work */
+    unsigned looks;
+    _Atomic int silent; /* host_rank of one that gives no sign; -1: nobody */
+    int64_t ticked;     /* ms */
+    struct {
+        uint32_t beat;
+        uint32_t ticks; /* since it has changed */
+    } seen[];           /* by host_rank; the agent's */
 };
+
+/* ---- Open, close ---- */
+
+static struct mega__watch *watch_of(const struct mega__ctx *ctx)
+{
+    /* acquire pairs with the release in mega__watch_open: the service runs */
+    return atomic_load_explicit(&ctx->watch, memory_order_acquire);
+}
+
+static mega_status_t share(struct mega__ctx *ctx, const void *places, size_t n,
+                           struct mega__watch *w)
+{
+    const size_t count = (size_t)ctx->place.host_nranks;
+    void *p;
+    mega_status_t st = mega__seg_share(
+        ctx,
+        sizeof *w->host + (size_t)ctx->place.nranks * sizeof(struct place) +
+            count * sizeof *w->beats,
+        &p);
+    if (st)
+        return st;
+    w->host = p;
+    w->beats = (void *)&w->host->places[ctx->place.nranks];
+    if (ctx->place.host_rank == 0)
+        memcpy(w->host->places, places, n);
+    return MEGA_OK;
+}
 
 mega_status_t mega__watch_open(struct mega__ctx *ctx)
 {
-    struct mega__watch *w = calloc(1, sizeof *w);
-    void *p = NULL;
+    const struct place mine = {ctx->place.host, ctx->place.rank};
+    struct mega__watch *w =
+        calloc(1, sizeof *w + (size_t)ctx->place.host_nranks * sizeof *w->seen);
+    void *places = NULL;
+    size_t n = 0;
     mega_status_t st =
         w ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory for a watch");
     st = mega__boot_agree(ctx->boot, st);
     if (!st)
-        st = mega__boot_agree(
-            ctx->boot,
-            mega__seg_share(ctx,
-                            sizeof *w->host + (size_t)ctx->place.host_nranks *
-                                                  sizeof *w->host->beats,
-                            &p));
+        st = mega__boot_gather(ctx->boot, &mine, sizeof mine, &places, &n);
+    if (!st)
+        st = mega__boot_agree(ctx->boot, share(ctx, places, n, w));
+    free(places);
     if (st) {
-        mega__seg_unshare(p);
+        if (w && w->host)
+            mega__seg_unshare(w->host);
         free(w);
         return st;
     }
-    w->host = p;
-    ctx->watch = w;
+    w->silent = -1;
+    atomic_store_explicit(&ctx->watch, w, memory_order_release);
     return MEGA_OK;
 }
 
 void mega__watch_close(struct mega__ctx *ctx)
 {
-    struct mega__watch *w = ctx->watch;
+    struct mega__watch *w = watch_of(ctx);
     if (!w)
         return;
     ctx->watch = NULL;
@@ -53,22 +108,149 @@ void mega__watch_close(struct mega__ctx *ctx)
     free(w);
 }
 
-void mega__watch_beat(struct mega__ctx *ctx)
+/* ---- News ---- */
+
+/* The first that is told stays. */
+static void tell_host(struct mega__watch *w, mega_status_t st)
 {
-    struct mega__watch *w = ctx->watch;
-    _Atomic uint32_t *mine = &w->host->beats[ctx->place.host_rank];
+    int none = 0;
+    if (!atomic_compare_exchange_strong(&w->host->news, &none, WRITING))
+        return;
+    memcpy(w->host->text, mega__errmsg_buffer(), sizeof w->host->text);
+    /* release pairs with the acquire in news */
+    atomic_store_explicit(&w->host->news, st, memory_order_release);
+}
+
+static mega_status_t news(const struct mega__watch *w)
+{
+    int st = atomic_load_explicit(&w->host->news, memory_order_acquire);
+    return st && st != WRITING
+               ? mega__fail((mega_status_t)st, "%s", w->host->text)
+               : MEGA_OK;
+}
+
+/* Where the ranks of a host begin in places. */
+static int first_of(const struct mega__ctx *ctx, int host)
+{
+    const struct place *places = watch_of(ctx)->host->places;
+    int low = 0, high = ctx->place.nranks;
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (places[middle].host < host)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static mega_status_t silence(const struct mega__ctx *ctx,
+                             const struct mega__watch *w)
+{
+    char host[64];
+    int silent = w->silent;
+    if (silent < 0)
+        return MEGA_OK;
+    mega__conf_host(&ctx->conf, host, sizeof host);
+    return mega__fail(
+        MEGA_ERR_TIMEOUT,
+        "rank %d on host %s has given no sign of life for %llu s: is it "
+        "stopped, or lost? MEGALLOC_TIMEOUT sets how long to wait",
+        w->host->places[first_of(ctx, ctx->place.host) + silent].rank, host,
+        (unsigned long long)ctx->conf.timeout.v.number);
+}
+
+mega_status_t mega__watch_answer(struct mega__ctx *ctx)
+{
+    const struct mega__watch *w = watch_of(ctx);
+    mega_status_t st = mega__boot_given_up(ctx->boot);
+    if (!st && w)
+        st = news(w);
+    return st || !w ? st : silence(ctx, w);
+}
+
+/* ---- Looks ---- */
+
+int mega__watch_step(unsigned n, int nranks)
+{
+    unsigned steps = 1;
+    while (steps < STEPS_MAX && 1 << steps < nranks)
+        steps++;
+    return 1 << n % steps;
+}
+
+static mega_status_t look_at_step(struct mega__ctx *ctx, unsigned n)
+{
+    const int nranks = ctx->place.nranks;
+    const int64_t rank = (int64_t)ctx->place.rank + mega__watch_step(n, nranks);
+    return mega__net_alive(ctx->net, (int)(rank % nranks));
+}
+
+mega_status_t mega__watch_link(struct mega__ctx *ctx)
+{
+    mega_status_t st = look_at_step(ctx, 0);
+    for (unsigned n = 1; !st && mega__watch_step(n, ctx->place.nranks) > 1; n++)
+        st = look_at_step(ctx, n);
+    return st;
+}
+
+mega_status_t mega__watch_look_around(void *arg)
+{
+    struct mega__ctx *ctx = arg;
+    struct mega__watch *w = watch_of(ctx);
+    mega_status_t st = mega__watch_answer(ctx);
+    if (!st)
+        st = look_at_step(ctx, w->looks++);
+    if (st)
+        tell_host(w, st);
+    return st;
+}
+
+mega_status_t mega__watch_look_farther(struct mega__ctx *ctx, unsigned *turn_p)
+{
+    const struct mega__boot_place *p = &ctx->place;
+    mega_status_t st = mega__watch_answer(ctx);
+    if (st || p->nhosts < 2)
+        return st;
+    const unsigned others = (unsigned)p->nhosts - 1;
+    const int host =
+        (int)(((unsigned)p->host + 1 + (*turn_p)++ % others) % (others + 1));
+    const int first = first_of(ctx, host);
+    /* By its own number, so that no rank is asked by all. */
+    const int which = p->rank % (first_of(ctx, host + 1) - first);
+    return mega__net_alive(ctx->net,
+                           watch_of(ctx)->host->places[first + which].rank);
+}
+
+/* ---- Signs of life ---- */
+
+void mega__watch_beat(struct mega__ctx *ctx, int64_t now_ms)
+{
+    struct mega__watch *w = watch_of(ctx);
+    _Atomic uint32_t *mine = &w->beats[ctx->place.host_rank];
+    int silent = -1;
     uint32_t next = *mine + 1;
     *mine = next ? next : 1;
+    if (w->ticked && now_ms - w->ticked < TICK_MS)
+        return;
+    w->ticked = now_ms;
+    for (int i = 0; i < ctx->place.host_nranks; i++) {
+        uint32_t beat = w->beats[i];
+        bool gives = beat == 0 || beat != w->seen[i].beat;
+        w->seen[i].beat = beat;
+        w->seen[i].ticks = gives ? 0 : w->seen[i].ticks + 1;
+        if (w->seen[i].ticks > ctx->conf.timeout.v.number)
+            silent = i;
+    }
+    w->silent = silent;
 }
 
 void mega__watch_rest(struct mega__ctx *ctx)
 {
-    struct mega__watch *w = ctx->watch;
-    w->host->beats[ctx->place.host_rank] = 0;
+    watch_of(ctx)->beats[ctx->place.host_rank] = 0;
 }
 
 uint32_t mega__watch_pulse(const struct mega__ctx *ctx, uint32_t host_rank)
 {
-    const struct mega__watch *w = ctx->watch;
-    return w->host->beats[host_rank];
+    return watch_of(ctx)->beats[host_rank];
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * watch.h - signs of life of the ranks of a host, by their agents, in memory
- * that they share.
+ * watch.h - whether the ranks that one waits for are still there. The agents
+ * of a host give signs of life in memory that they share, so a rank that is
+ * asked answers for all of its host.
  */
 #ifndef MEGA__WATCH_H
 #define MEGA__WATCH_H
@@ -10,12 +11,41 @@
 
 #include "types.h"
 
-/* Of this host, set in ctx. Collective. */
+/* Of this host, set in ctx. Collective; the transport has started. */
 mega_status_t mega__watch_open(struct mega__ctx *ctx);
 void mega__watch_close(struct mega__ctx *ctx);
 
-/* One, at least once a second. */
-void mega__watch_beat(struct mega__ctx *ctx);
+/* ---- Who waits. ERRORS: PEER, TIMEOUT - a rank was found not to answer, which
+ * the sentence names; by this rank, or by one that it has asked. ---- */
+
+/* The links that look_around needs are made: no new one can be made while a
+ * cable is out, and a cut that is shorter than the limit ends no job. */
+mega_status_t mega__watch_link(struct mega__ctx *ctx);
+
+/* In a collective, where all wait for all: one look, at a rank that is farther
+ * off each time. What it finds is told on this host. ctx as void, for
+ * mega__boot_watch. */
+mega_status_t mega__watch_look_around(void *ctx);
+
+/* How many ranks further look n goes: powers of two, by turns, so that news
+ * are everywhere after about as many looks as there are. */
+int mega__watch_step(unsigned n, int nranks);
+
+/* For anybody: one look, at this host and one of the others by turns.
+ * *turn_p: 0 at first. */
+mega_status_t mega__watch_look_farther(struct mega__ctx *ctx, unsigned *turn_p);
+
+/* ---- Who is asked ---- */
+
+/* What a rank answers: that it has found one lost, or one of its host has, or
+ * one of its host gives no sign of life. */
+mega_status_t mega__watch_answer(struct mega__ctx *ctx);
+
+/* ---- Signs of life, by the agent ---- */
+
+/* At least once a second. Each second of its own it looks who has given none
+ * for MEGALLOC_TIMEOUT: so a job that was stopped as a whole goes on. */
+void mega__watch_beat(struct mega__ctx *ctx, int64_t now_ms);
 /* No more: nobody is to wait for one. */
 void mega__watch_rest(struct mega__ctx *ctx);
 

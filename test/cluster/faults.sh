@@ -54,10 +54,10 @@ outlive() {
     end
 }
 
-# both NAME: each of them was told, and of whom.
+# both NAME [RANK]: each of them was told, and of whom.
 both() {
     local n
-    n=$(grep -c '^told: rank [02]: .*rank 1 on host h2' <<<"$output")
+    n=$(grep -c "^told: rank [02]: .*rank ${2:-1} on host h2" <<<"$output")
     if ((n == 2 && status != 124)); then
         tap_ok "$1"
     else
@@ -80,6 +80,10 @@ n=$(grep -c '^told: rank [02]: ' <<<"$output")
 ((n == 2 && status != 124)) && [[ $output == *"rank 1 on host h2"* ]]
 status=$?
 passed "a rank does not come to a barrier, for it is stopped: all are told"
+new_space
+output=$(lab run -n 5 "$program" wait "$scratch" 2>&1 </dev/null)
+status=$?
+both "a rank is stopped, others wait for a word and a lock: all are told" 4
 new_space
 output=$(MEGALLOC_TIMEOUT=3 lab run -n 3 "$program" leave "$scratch" 2>&1 </dev/null)
 status=$?

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * survivors.c - rank program over several hosts of which rank 1 is killed or
- * stopped while others wait for it: for its persist, or in a collective call.
+ * stopped while others wait for it: for its persist, or in a collective call;
+ * or another rank of its host, while they wait for a word or a lock.
  * They are told within MEGALLOC_TIMEOUT, and what they were told before is
  * true in the next job.
  */
@@ -32,11 +33,26 @@ static void say(const char *dir, const char *name)
     close(fd);
 }
 
-static void is_told(int rank, mega_status_t st)
+static void await(const char *dir, const char *name)
+{
+    int fd = -1;
+    for (int i = 0; fd < 0 && i < 10 * FOR_EVER; i++) {
+        usleep(100000);
+        fd = open_file(dir, name, O_RDONLY);
+    }
+    close(fd);
+}
+
+static void tell(int rank, mega_status_t st)
 {
     HOLDS(st == MEGA_ERR_PEER || st == MEGA_ERR_TIMEOUT);
     printf("told: rank %d: %s\n", rank, mega_errmsg());
     fflush(stdout);
+}
+
+static void is_told(int rank, mega_status_t st)
+{
+    tell(rank, st);
     _exit(75);
 }
 
@@ -102,6 +118,41 @@ static void meet(int argc, char **argv)
     is_told(rank, st);
 }
 
+/* wait DIR, of five ranks: two wait, for a word and for a lock that is shared;
+ * one is stopped. The victim, of its host, and the one after each of those who
+ * wait compute. */
+static void wait_for_one(int argc, char **argv)
+{
+    enum { LOCKS, STOPPED = 4, WAITS = 2 };
+    const uint64_t zero[2] = {0};
+    mega_gptr_t p;
+    HOLDS(argc == 1);
+    MUST(mega_init());
+    HOLDS(mega_nranks() == 5);
+    const int rank = mega_rank();
+    if (rank == 0) {
+        MUST(mega_alloc(MEGA_DEFAULT, 0, 64, &p));
+        MUST(mega_put_persist(p, zero, sizeof zero));
+    }
+    MUST(mega_bcast(&p, sizeof p, 0));
+    if (rank == STOPPED)
+        MUST(mega_lock(p, MEGA_LOCK_SHARED));
+    MUST(mega_barrier());
+    if (rank == STOPPED)
+        raise(SIGSTOP);
+    if (rank == LOCKS) {
+        tell(rank, mega_lock(p, 0));
+        say(argv[0], "told-0");
+    }
+    if (rank == WAITS) {
+        tell(rank, mega_wait_until(mega_add(p, 8), MEGA_CMP_EQ, 1, -1));
+        say(argv[0], "told-2");
+    }
+    await(argv[0], "told-0");
+    await(argv[0], "told-2");
+    _exit(75);
+}
+
 /* This process, a second from now, for that long. */
 static void be_stopped(unsigned seconds)
 {
@@ -155,10 +206,8 @@ static void look(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {{"write", write_words},
-                                             {"meet", meet},
-                                             {"leave", leave},
-                                             {"look", look},
-                                             {NULL, NULL}};
+    static const struct rank_case cases[] = {
+        {"write", write_words}, {"meet", meet}, {"wait", wait_for_one},
+        {"leave", leave},       {"look", look}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

@@ -51,6 +51,7 @@ struct mega__net {
     mega_status_t late;       /* of the next message */
     bool lost;                /* all others */
     unsigned lost_in;         /* operations; 0: never */
+    int lost_rank;            /* or -1 */
     void (*after)(void *arg); /* the next message; or NULL */
     void *after_arg;
 };
@@ -100,6 +101,11 @@ void net_delay_lose(struct mega__net *net)
     net->lost = true;
 }
 
+void net_delay_lose_rank(struct mega__net *net, int rank)
+{
+    net->lost_rank = rank;
+}
+
 void net_delay_lose_at(struct mega__net *net, unsigned n)
 {
     net->lost_in = n;
@@ -117,6 +123,7 @@ mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
     struct mega__net *net = calloc(1, sizeof *net);
     net->ctx = ctx;
     net->team = boot_team_of(ctx->boot);
+    net->lost_rank = -1;
     net->seed = next_seed * 1000 + (uint64_t)ctx->place.rank + 1;
     pthread_mutex_init(&net->mutex, NULL);
     *boot_team_transport(net->team, ctx->place.rank) = net;
@@ -146,7 +153,11 @@ bool mega__net_has_card(const struct mega__net *net)
 
 mega_status_t mega__net_alive(struct mega__net *net, int rank)
 {
-    return !net || rank == net->ctx->place.rank ? MEGA_OK : reach(net);
+    if (!net || rank == net->ctx->place.rank)
+        return MEGA_OK;
+    if (rank == net->lost_rank)
+        return mega__fail(MEGA_ERR_PEER, "rank %d is lost", rank);
+    return reach(net);
 }
 
 mega_status_t mega__net_expose(struct mega__net *net, struct mega__span *span)

@@ -29,6 +29,8 @@ void net_delay_after(struct mega__net *net, void (*fn)(void *arg), void *arg);
 void net_delay_lose(struct mega__net *net);
 /* The same before its nth operation of any kind from now on, 1 the next. */
 void net_delay_lose_at(struct mega__net *net, unsigned n);
+/* One rank does not answer any more, when it is asked whether it does. */
+void net_delay_lose_rank(struct mega__net *net, int rank);
 
 /* The order of deliveries of jobs to come follows from this. */
 void net_delay_seed(uint64_t seed);

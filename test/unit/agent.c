@@ -86,7 +86,7 @@ static void grow_long(struct mega__ctx *ctx, int rank, void *arg)
     }
     while (rank == 0 && !done) {
         if (mega__watch_now_ms() - began < TIMEOUT_MS + 500)
-            mega__watch_beat(ctx);
+            mega__watch_beat(ctx, mega__watch_now_ms());
         usleep(50000);
     }
     world_barrier(ctx);

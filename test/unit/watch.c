@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* watch.c - whom ranks ask that wait, how news spread, signs of life. */
+#include "watch.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "test/lib/boot_threads.h"
+#include "test/lib/medium.h"
+#include "test/lib/net_delay.h"
+#include "test/lib/report.h"
+
+#define RANKS 5
+#define TIMEOUT 3 /* s */
+
+/* ---- How news spread ---- */
+
+/* A job of which rank 0 is lost and all others wait, in a model: a period is
+ * 1, each rank looks at some time in it, having looked so often before. */
+#define GIVES_UP 4 /* periods from the question on: MEGALLOC_TIMEOUT */
+
+enum knows { NOTHING, ASKS_IT, ALL };
+
+struct teller {
+    double next;
+    unsigned looks;
+    enum knows knows;
+};
+
+static double some(uint64_t *seed)
+{
+    return (double)(medium_random(seed) >> 40) / (1 << 24);
+}
+
+static void look(struct teller *all, int nranks, int rank)
+{
+    struct teller *t = &all[rank];
+    int whom = (rank + mega__watch_step(t->looks++, nranks)) % nranks;
+    if (t->knows == ASKS_IT || all[whom].knows == ALL)
+        t->knows = ALL;
+    else if (whom == 0)
+        t->knows = ASKS_IT;
+    t->next += t->knows == ASKS_IT ? GIVES_UP : 1;
+}
+
+/* Periods until one knows, and all, after the first has waited one. */
+struct spread {
+    double first, last;
+};
+
+static struct spread spread(int nranks, uint64_t seed)
+{
+    struct teller *all = calloc((size_t)nranks, sizeof *all);
+    struct spread s = {0};
+    cr_assert(all);
+    for (int i = 1; i < nranks; i++) {
+        all[i].next = some(&seed);
+        all[i].looks = (unsigned)(medium_random(&seed) >> 32) % 64;
+    }
+    for (int know = 1; know < nranks;) {
+        int first = 0;
+        for (int i = 1; i < nranks; i++)
+            if (all[i].knows != ALL &&
+                (!first || all[i].next < all[first].next))
+                first = i;
+        s.last = all[first].next;
+        look(all, nranks, first);
+        if (all[first].knows == ALL && know++ == 1)
+            s.first = s.last;
+    }
+    free(all);
+    return s;
+}
+
+static unsigned doublings(int nranks)
+{
+    unsigned n = 0;
+    while (1 << n < nranks)
+        n++;
+    return n;
+}
+
+Test(watch, all_hear_of_a_lost_rank_in_about_as_many_looks_as_doublings)
+{
+    static const int sizes[] = {2, 3, 4, 16, 64, 256, 1000};
+    for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct spread most = {0};
+        for (uint64_t seed = 1; seed <= 10; seed++) {
+            struct spread s = spread(sizes[i], seed);
+            most.first = s.first > most.first ? s.first : most.first;
+            most.last = s.last > most.last ? s.last : most.last;
+        }
+        printf("# %d ranks: one knows after %.1f periods, all after %.1f\n",
+               sizes[i], most.first, most.last);
+        CHECK(most.last <= GIVES_UP + 5 + doublings(sizes[i]),
+              "%d ranks: %.1f periods", sizes[i], most.last);
+    }
+    report_settle();
+}
+
+Test(watch, a_rank_looks_at_few)
+{
+    CHECK(mega__watch_step(7, 1) == 1 && mega__watch_step(7, 2) == 1, "few");
+    for (unsigned n = 0; n < 40; n++)
+        CHECK(mega__watch_step(n, 4096) == 1 << n % 12, "look %u", n);
+    report_settle();
+}
+
+/* ---- Ranks of several hosts ---- */
+
+static struct mega__ctx *contexts[RANKS];
+
+struct work {
+    void (*fn)(struct mega__ctx *ctx, int rank);
+};
+
+static void work(struct mega__boot *boot, int rank, void *arg)
+{
+    struct mega__ctx *ctx = calloc(1, sizeof *ctx);
+    CHECK(ctx, "no memory");
+    contexts[rank] = ctx;
+    ctx->boot = boot;
+    ctx->place = mega__boot_place(boot);
+    ctx->conf.timeout.v.number = TIMEOUT;
+    snprintf(ctx->conf.host.v.text, sizeof ctx->conf.host.v.text, "h%d",
+             ctx->place.host);
+    CHECK(mega__net_start(ctx, &ctx->net) == MEGA_OK, "net");
+    CHECK(mega__watch_open(ctx) == MEGA_OK, "open");
+    CHECK(mega__boot_barrier(boot) == MEGA_OK, "barrier");
+    ((const struct work *)arg)->fn(ctx, rank);
+    CHECK(mega__boot_barrier(boot) == MEGA_OK, "barrier");
+    mega__net_stop(&ctx->net);
+    mega__watch_close(ctx);
+    CHECK(!ctx->watch, "closed");
+    free(ctx);
+}
+
+static void on_ranks(const int *hosts, void (*fn)(struct mega__ctx *, int))
+{
+    boot_team_run(RANKS, hosts, work, &(struct work){fn});
+    report_settle();
+}
+
+static void expect(mega_status_t st, mega_status_t want, const char *words)
+{
+    CHECK(st == want && strstr(mega__errmsg_buffer(), words), "%d, not %d: %s",
+          st, want, mega__errmsg_buffer());
+}
+
+/* Whoever is lost, who looks at all hosts asks one of each, by turns. */
+static void look_at_each_host(struct mega__ctx *ctx, int rank)
+{
+    static const int hosts[RANKS] = {0, 0, 1, 2, 2};
+    int asked[3] = {0};
+    for (int lost = 0; lost < RANKS; lost++) {
+        unsigned turn = 0;
+        net_delay_lose_rank(ctx->net, lost);
+        for (int looks = 0; looks < 2; looks++)
+            asked[hosts[lost]] +=
+                mega__watch_look_farther(ctx, &turn) == MEGA_ERR_PEER;
+        CHECK(turn == 2, "%u turns", turn);
+    }
+    for (int host = 0; host < 3; host++)
+        CHECK(asked[host] == (host != hosts[rank]), "%d ranks of host %d",
+              asked[host], host);
+}
+
+Test(watch, each_host_is_asked_by_turns)
+{
+    on_ranks((const int[]){0, 0, 1, 2, 2}, look_at_each_host);
+}
+
+/* Rank 3 is the second of host 1; each knows it through its own host. */
+static void tell_of_silence(struct mega__ctx *ctx, int rank)
+{
+    unsigned turn = 0;
+    int64_t now = 5000;
+    if (rank != 1)
+        return;
+    for (int s = 0; s < 3 * TIMEOUT; s++, now += 1000) {
+        mega__watch_beat(contexts[1], now);
+        mega__watch_beat(contexts[3], now);
+        CHECK(mega__watch_answer(ctx) == MEGA_OK, "all give signs of life");
+    }
+    for (int s = 0; s < TIMEOUT; s++, now += 1000) {
+        mega__watch_beat(ctx, now);
+        CHECK(mega__watch_answer(ctx) == MEGA_OK, "silent for %d s", s);
+    }
+    mega__watch_beat(ctx, now);
+    mega__watch_beat(ctx, now + 1000);
+    expect(mega__watch_answer(ctx), MEGA_ERR_TIMEOUT, "rank 3 on host h1");
+    expect(mega__watch_look_farther(ctx, &turn), MEGA_ERR_TIMEOUT,
+           "rank 3 on host h1");
+    CHECK(mega__watch_answer(contexts[0]) == MEGA_OK, "another host's");
+
+    mega__watch_beat(contexts[3], now);
+    mega__watch_beat(ctx, now + 2000);
+    CHECK(mega__watch_answer(ctx) == MEGA_OK, "it goes on");
+    mega__watch_rest(contexts[3]);
+    for (int s = 0; s < 3 * TIMEOUT; s++)
+        mega__watch_beat(ctx, now + 3000 + 1000 * s);
+    CHECK(mega__watch_answer(ctx) == MEGA_OK, "it has ended");
+}
+
+Test(watch, a_rank_tells_of_those_of_its_host)
+{
+    on_ranks((const int[]){0, 1, 0, 1, 2}, tell_of_silence);
+}
+
+static void sleep_together(struct mega__ctx *ctx, int rank)
+{
+    int64_t now = 5000;
+    for (int day = 0; rank == 0 && day < 10; day++, now += 86400000) {
+        for (int i = 0; i < RANKS; i++)
+            mega__watch_beat(contexts[i], now);
+        for (int i = 0; i < RANKS; i++)
+            CHECK(mega__watch_answer(contexts[i]) == MEGA_OK, "day %d", day);
+    }
+    (void)ctx;
+}
+
+Test(watch, a_job_that_was_stopped_as_a_whole_goes_on)
+{
+    on_ranks(NULL, sleep_together);
+}
+
+/* One finds a rank lost in a collective; the others of its host know. */
+static void tell_host(struct mega__ctx *ctx, int rank)
+{
+    if (rank == 0) {
+        net_delay_lose_rank(ctx->net, 1);
+        expect(mega__watch_look_around(ctx), MEGA_ERR_PEER, "rank 1 is lost");
+        expect(mega__watch_answer(contexts[2]), MEGA_ERR_PEER,
+               "rank 1 is lost");
+        expect(mega__watch_look_around(contexts[2]), MEGA_ERR_PEER,
+               "rank 1 is lost");
+        CHECK(mega__watch_answer(contexts[4]) == MEGA_OK, "another host");
+    }
+}
+
+Test(watch, what_one_has_found_its_host_knows)
+{
+    on_ranks((const int[]){0, 1, 0, 1, 2}, tell_host);
+}
