@@ -305,21 +305,13 @@ mega_status_t mega__space_commit(struct mega__ctx *ctx)
     return st ? st : mega__boot_agree(ctx->boot, write_served(ctx));
 }
 
-static mega_status_t too_late(void *arg)
-{
-    const struct mega__ctx *ctx = arg;
-    return mega__fail(MEGA_ERR_TIMEOUT,
-                      "not all ranks came to the end of the space within %llu "
-                      "s (MEGALLOC_TIMEOUT): one is stopped, or lost",
-                      (unsigned long long)ctx->conf.timeout.v.number);
-}
-
-/* From here on who gets through first may answer no more, so it is not asked.
- */
+/* From here on who gets through first may answer no more, so it is not asked
+ * soon. */
 static void end_watch(struct mega__ctx *ctx)
 {
     if (ctx->net)
-        mega__boot_watch(ctx->boot, ctx->conf.timeout.v.number, too_late, ctx);
+        mega__boot_watch(ctx->boot, ctx->conf.timeout.v.number,
+                         mega__watch_look_late, ctx);
 }
 
 /* All is durable everywhere, then a home is marked clean: after a kill in

@@ -19,6 +19,7 @@
 #include "seg.h"
 
 #define TICK_MS 1000
+#define LATE_LOOKS 2 /* at the next rank, before the end is given up */
 #define WRITING 1    /* news */
 #define STEPS_MAX 30 /* powers of two that an int has */
 
@@ -36,7 +37,7 @@ struct host_watch { /* once per host */
 struct mega__watch {
     struct host_watch *host;
     _Atomic uint32_t *beats; /* by host_rank; 0: no agent is at work */
-    unsigned looks;
+    unsigned looks, late;
     _Atomic int silent; /* host_rank of one that gives no sign; -1: nobody */
     int64_t ticked;     /* ms */
     struct {
@@ -220,6 +221,19 @@ mega_status_t mega__watch_look_farther(struct mega__ctx *ctx, unsigned *turn_p)
     const int which = p->rank % (first_of(ctx, host + 1) - first);
     return mega__net_alive(ctx->net,
                            watch_of(ctx)->host->places[first + which].rank);
+}
+
+mega_status_t mega__watch_look_late(void *arg)
+{
+    struct mega__ctx *ctx = arg;
+    struct mega__watch *w = watch_of(ctx);
+    if (w->late++ < LATE_LOOKS)
+        return look_at_step(ctx, 0);
+    return mega__fail(MEGA_ERR_TIMEOUT,
+                      "not all ranks came to the end of the space within %llu "
+                      "s (%d times MEGALLOC_TIMEOUT): one is stopped, or lost",
+                      (LATE_LOOKS + 1ull) * ctx->conf.timeout.v.number,
+                      LATE_LOOKS + 1);
 }
 
 /* ---- Signs of life ---- */

@@ -35,6 +35,10 @@ int mega__watch_step(unsigned n, int nranks);
  * *turn_p: 0 at first. */
 mega_status_t mega__watch_look_farther(struct mega__ctx *ctx, unsigned *turn_p);
 
+/* In the last collective, which a rank leaves without a word: who does not
+ * answer may be through. Called each MEGALLOC_TIMEOUT; fails in the end. */
+mega_status_t mega__watch_look_late(void *ctx);
+
 /* ---- Who is asked ---- */
 
 /* What a rank answers: that it has found one lost, or one of its host has, or

@@ -245,3 +245,21 @@ Test(watch, what_one_has_found_its_host_knows)
 {
     on_ranks((const int[]){0, 1, 0, 1, 2}, tell_host);
 }
+
+static void end_late(struct mega__ctx *ctx, int rank)
+{
+    if (rank == 0) {
+        CHECK(mega__watch_look_late(ctx) == MEGA_OK, "the next answers");
+        net_delay_lose_rank(ctx->net, 1);
+        expect(mega__watch_look_late(ctx), MEGA_ERR_PEER, "rank 1 is lost");
+    } else if (rank == 1) {
+        CHECK(mega__watch_look_late(ctx) == MEGA_OK, "the next answers");
+        CHECK(mega__watch_look_late(ctx) == MEGA_OK, "the next answers");
+        expect(mega__watch_look_late(ctx), MEGA_ERR_TIMEOUT, "not all ranks");
+    }
+}
+
+Test(watch, who_does_not_come_to_the_end_is_named_by_the_one_before)
+{
+    on_ranks((const int[]){0, 1, 2, 3, 4}, end_late);
+}
