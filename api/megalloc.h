@@ -429,7 +429,8 @@ typedef enum mega_cmp {
 
 /** Waits until the 8 bytes at p compare so with value. timeout_ms < 0: for
  *  ever; then PEER, TIMEOUT: a rank of the job, which is on several hosts, is
- *  lost or stopped. TIMEOUT: else, after timeout_ms. Yields the processor.
+ *  lost or stopped. TIMEOUT: else, after timeout_ms. Yields the processor,
+ *  and after 10 ms sleeps in between, a hundredth of what it has waited.
  *  PEER: the server of p is lost. */
 mega_status_t mega_wait_until(mega_gptr_t p, mega_cmp_t cmp, uint64_t value,
                               int timeout_ms) MEGA_MUST_CHECK;

@@ -15,14 +15,13 @@
 
 #include <limits.h>
 #include <mpi.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "boot_mpi_end.h"
 #include "log.h"
+#include "rest.h"
 
 #define HOST_NAME 256
 
@@ -309,27 +308,6 @@ static mega_status_t may_call(const struct mega__boot *boot)
 }
 
 #define TESTS 64 /* before the clock is read */
-/* Who has waited so long sleeps in between, a hundredth of that, so that others
- * have the processor. */
-#define AWAKE_NS 10000000u
-#define NAP_MAX_NS 1000000u
-
-static uint64_t now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-/* On one host MPI gives the processor away before that, if it is told to. */
-static void rest(const struct mega__boot *boot, uint64_t waited)
-{
-    uint64_t ns = waited / 100 < NAP_MAX_NS ? waited / 100 : NAP_MAX_NS;
-    if (waited < AWAKE_NS && boot->watch)
-        sched_yield();
-    else if (waited >= AWAKE_NS)
-        nanosleep(&(struct timespec){.tv_nsec = (long)ns}, NULL);
-}
 
 /* Waits for the end of what has begun with rc. */
 static mega_status_t complete(struct mega__boot *boot, int rc,
@@ -341,9 +319,9 @@ static mega_status_t complete(struct mega__boot *boot, int rc,
         rc = MPI_Test(request, &done, MPI_STATUS_IGNORE);
         if (done)
             break;
-        if (tests % TESTS != 0 && t - began < AWAKE_NS)
+        if (tests % TESTS != 0 && !mega__rest_is_long(t - began))
             continue;
-        t = now();
+        t = mega__rest_now();
         began = began ? began : t;
         next = next ? next : t + boot->watch_ns;
         if (boot->watch && t >= next) {
@@ -352,7 +330,8 @@ static mega_status_t complete(struct mega__boot *boot, int rc,
                 return st;
             next = 0;
         }
-        rest(boot, t - began);
+        if (boot->watch || mega__rest_is_long(t - began))
+            mega__rest(t - began); /* else MPI does, if it is told to */
     }
     return mpi_status(rc, what);
 }

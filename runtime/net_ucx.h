@@ -20,11 +20,11 @@
 #ifndef MEGA__NET_UCX_H
 #define MEGA__NET_UCX_H
 
-#include <time.h>
 #include <ucp/api/ucp.h>
 
 #include "keys.h"
 #include "net_ucx_wire.h"
+#include "rest.h"
 
 #define MEGA__ORIGINS_MAX 32
 #define MEGA__LINK_BUCKETS 64
@@ -285,13 +285,6 @@ static inline bool mega__ucx_unflushed(const struct mega__link *link)
 {
     return link->stamp > link->flushed_to &&
            link->stamp > link->origin->flushed_to;
-}
-
-static inline uint64_t mega__ucx_now(void) /* ns */
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 #endif

@@ -332,7 +332,7 @@ static void rest(struct mega__origin *o, struct pace *pace)
     bool nap = false;
     if (++pace->idle < SPINS)
         return;
-    pace->now = mega__ucx_now();
+    pace->now = mega__rest_now();
     if (!pace->began)
         pace->began = pace->now;
     if (!pace->idle_from)
@@ -383,7 +383,7 @@ static void die(struct mega__origin *o, struct mega__link *link)
 void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
                        const bool *done)
 {
-    uint64_t began = mega__ucx_now();
+    uint64_t began = mega__rest_now();
     if (*done || o->dead)
         return;
     if (link->broken == UCS_OK)
@@ -391,7 +391,7 @@ void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
     if (link->told)
         mega__ucx_force_close(&link->ep);
     while (link->told && !*done && !o->dead &&
-           mega__ucx_now() - began < FORCE_NS)
+           mega__rest_now() - began < FORCE_NS)
         if (ucp_worker_progress(o->worker) == 0)
             sched_yield();
     if (!*done && !o->dead)
@@ -425,7 +425,7 @@ static void close_link(struct mega__origin *o, struct mega__link *link)
 {
     struct mega__wait wait = {0};
     ucp_request_param_t param = mega__ucx_waited_for(&wait);
-    uint64_t began = mega__ucx_now();
+    uint64_t began = mega__rest_now();
     if (!link->ep)
         return;
     if (link->broken != UCS_OK && link->told) {
@@ -436,7 +436,7 @@ static void close_link(struct mega__origin *o, struct mega__link *link)
     link->ep = NULL;
     if (!UCS_PTR_IS_PTR(request))
         return;
-    while (!wait.done && mega__ucx_now() - began < CLOSE_NS)
+    while (!wait.done && mega__rest_now() - began < CLOSE_NS)
         if (ucp_worker_progress(o->worker) == 0)
             sched_yield();
     if (!wait.done)

@@ -307,7 +307,7 @@ struct attention {
  * awake; one that stands alone does not. */
 static bool look_on(struct attention *l, bool came)
 {
-    uint64_t now = mega__ucx_now(), gap = now - l->last;
+    uint64_t now = mega__rest_now(), gap = now - l->last;
     if (came) {
         l->ns = gap < LINGER_NS ? LINGER_NS : l->ns / 2;
         l->last = now;

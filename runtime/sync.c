@@ -10,10 +10,9 @@
  */
 #include "sync.h"
 
-#include <sched.h>
-
 #include "log.h"
 #include "net.h"
+#include "rest.h"
 #include "rma.h"
 #include "watch.h"
 
@@ -21,25 +20,33 @@
 #define SPINS 64 /* before the processor is given away */
 
 struct patience {
-    int64_t next; /* when to look after others, ms; 0: not yet waiting */
-    unsigned turn;
+    unsigned spins, turn;
+    uint64_t began, waited; /* ns */
+    uint64_t next;          /* when to look after others */
 };
 
-/* Who = -1: it may be any rank. ERRORS: PEER, TIMEOUT - it does not answer. */
-static mega_status_t wait_on(struct mega__ctx *ctx, struct patience *patience,
-                             int who)
+/* After each try in vain. Who: the rank that it
+ * waits for, or ANY, or NOBODY: it is not looked after. ERRORS: PEER, TIMEOUT -
+ * it does not answer. */
+#define ANY (-1)
+#define NOBODY (-2)
+static mega_status_t wait_on(struct mega__ctx *ctx, struct patience *w, int who)
 {
-    const int64_t period = 1000 * (int64_t)mega__conf_patience(&ctx->conf);
-    sched_yield();
-    if (!ctx->net)
-        return MEGA_OK;
-    if (patience->next && mega__watch_now_ms() < patience->next)
-        return MEGA_OK;
+    const uint64_t period =
+        1000000000 * (uint64_t)mega__conf_patience(&ctx->conf);
     mega_status_t st = MEGA_OK;
-    if (patience->next)
-        st = who < 0 ? mega__watch_look_farther(ctx, &patience->turn)
-                     : mega__net_alive(ctx->net, who);
-    patience->next = mega__watch_now_ms() + period;
+    if (++w->spins % SPINS != 0 && !mega__rest_is_long(w->waited))
+        return MEGA_OK;
+    mega__rest(w->waited);
+    uint64_t now = mega__rest_now();
+    w->began = w->began ? w->began : now;
+    w->waited = now - w->began;
+    w->next = w->next ? w->next : now + period;
+    if (!ctx->net || who == NOBODY || now < w->next)
+        return MEGA_OK;
+    st = who == ANY ? mega__watch_look_farther(ctx, &w->turn)
+                    : mega__net_alive(ctx->net, who);
+    w->next = mega__rest_now() + period;
     return st;
 }
 
@@ -66,26 +73,23 @@ mega_status_t mega__sync_wait(struct mega__ctx *ctx, mega_gptr_t p,
                               mega_cmp_t cmp, uint64_t value, int timeout_ms)
 {
     const bool endless = timeout_ms < 0;
-    int64_t end = endless ? INT64_MAX : mega__watch_now_ms() + timeout_ms;
+    const uint64_t limit =
+        endless ? UINT64_MAX : 1000000 * (uint64_t)timeout_ms;
     struct patience patience = {0};
     if ((unsigned)cmp > MEGA_CMP_LE)
         return mega__fail(MEGA_ERR_ARG, "comparison %d", (int)cmp);
-    for (unsigned spins = 0;; spins++) {
+    for (;;) {
         uint64_t have;
         mega_status_t st =
             mega__rma_amo(ctx, MEGA_AMO_FETCH, 8, p, 0, 0, &have);
         if (st || holds(have, cmp, value))
             return st;
-        if (spins % SPINS != SPINS - 1)
-            continue;
-        if (mega__watch_now_ms() >= end)
+        if (patience.began && patience.waited >= limit)
             return mega__fail(
                 MEGA_ERR_TIMEOUT, "the word at %#llx is still %llu after %d ms",
                 (unsigned long long)p.v, (unsigned long long)have, timeout_ms);
-        if (endless) /* else it ends in time: to ask may take longer */
-            st = wait_on(ctx, &patience, -1);
-        else
-            sched_yield();
+        /* It ends in time by itself: to ask may take longer. */
+        st = wait_on(ctx, &patience, endless ? ANY : NOBODY);
         if (st)
             return st;
     }
@@ -120,7 +124,7 @@ static uint32_t writer(const struct mega__ctx *ctx)
     return WRITER | (uint32_t)ctx->place.rank;
 }
 
-/* BUSY comes without a sentence; *holder_p: the rank of the writer, or -1. */
+/* BUSY comes without a sentence; *holder_p: the rank of the writer, or ANY. */
 static mega_status_t attempt(struct mega__ctx *ctx, mega_gptr_t p,
                              unsigned flags, int *holder_p)
 {
@@ -132,7 +136,7 @@ static mega_status_t attempt(struct mega__ctx *ctx, mega_gptr_t p,
         if (st)
             return st;
         uint32_t n = holders(ctx, word);
-        *holder_p = n & WRITER ? (int)(n & ~WRITER) : -1;
+        *holder_p = n & WRITER ? (int)(n & ~WRITER) : ANY;
         if (shared ? n >= WRITER - 1 : n != 0)
             return MEGA_ERR_BUSY;
         st = change(ctx, p, word, shared ? n + 1 : writer(ctx), &raced);
@@ -155,12 +159,12 @@ mega_status_t mega__sync_lock(struct mega__ctx *ctx, mega_gptr_t p,
                               unsigned flags)
 {
     struct patience patience = {0};
-    for (unsigned spins = 1;; spins++) {
+    for (;;) {
         int holder;
         mega_status_t st = attempt(ctx, p, flags, &holder);
         if (st != MEGA_ERR_BUSY)
             return st;
-        st = spins % SPINS == 0 ? wait_on(ctx, &patience, holder) : MEGA_OK;
+        st = wait_on(ctx, &patience, holder);
         if (st)
             return st;
     }

@@ -7,8 +7,7 @@
 #ifndef MEGA__WATCH_H
 #define MEGA__WATCH_H
 
-#include <time.h>
-
+#include "rest.h"
 #include "types.h"
 
 /* Of this host, set in ctx. Collective; the transport has started. */
@@ -58,9 +57,7 @@ uint32_t mega__watch_pulse(const struct mega__ctx *ctx, uint32_t host_rank);
 
 static inline int64_t mega__watch_now_ms(void)
 {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return (int64_t)(mega__rest_now() / 1000000);
 }
 
 #endif

@@ -461,7 +461,7 @@ static void idle(int argc, char **argv)
     getrusage(RUSAGE_SELF, &after);
     double used = seconds_of(after.ru_utime) - seconds_of(before.ru_utime) +
                   seconds_of(after.ru_stime) - seconds_of(before.ru_stime);
-    if (used > 0.2) {
+    if (used > 0.04) {
         fprintf(stderr, "rank %d used %.3f s\n", mega_rank(), used);
         rank_fault("an idle rank works", __FILE__, __LINE__);
     }
