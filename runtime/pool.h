@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * pool.h - persistent memory: pool files, flush and drain. The bottom of the
- * runtime; pool_pmem.c (libpmemobj) and pool_files.c implement it, and for
- * tests test/lib/pool_lossy.c, which loses what was not fenced.
+ * runtime; pool_pmem.c (libpmemobj), pool_flush.c and pool_files.c implement
+ * it, and for tests test/lib/pool_lossy.c, which loses what was not fenced.
  *
  * ASSUMPTIONS: paths are absolute or relative to the working directory and
  * fit; the caller holds the home's lock file.
@@ -34,7 +34,7 @@ struct mega__flusher {
     uint64_t flushes; /* lines, or msync ranges */
     uint64_t fences;
     bool unfenced; /* flush instructions since the last drain */
-    bool failed;   /* an msync before the drain failed */
+    bool failed;   /* something before the drain did, which is to tell it */
     unsigned nranges;
     struct mega__flush_range {
         uintptr_t begin, end;
@@ -53,7 +53,8 @@ void mega__pool_write(struct mega__flusher *f, enum mega__how how, void *to,
                       const void *from, size_t len);
 
 /* All that f has flushed or written is on the medium. ERRORS: IO - msync
- * failed: the data may not be durable. */
+ * failed: the data may not be durable; from then on always, for nobody knows
+ * what the system has forgotten to write. */
 mega_status_t mega__pool_drain(struct mega__flusher *f);
 
 /* Makes a pool file of size bytes under path, allocated on the medium, with

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * pool_pmem.c - persistent memory by libpmemobj and libpmem: the only file
- * that includes them. libpmemobj makes, opens and recovers pool files and
- * holds the spans as objects; its heap and its transactions are on no path
- * of ours. libpmem's flush chooses the instruction by CPUID.
+ * pool_pmem.c - pool files by libpmemobj: it makes, opens and recovers them
+ * and holds the spans as objects; its heap and its transactions are on no path
+ * of ours. With pool_flush.c the only file that includes PMDK.
  */
 #include "pool.h"
 
-#include <emmintrin.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libpmem.h>
 #include <libpmemobj.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -43,79 +40,6 @@ struct mega__pool {
 };
 
 _Static_assert(sizeof(PMEMoid) == sizeof(struct mega__oid), "same bytes");
-
-/* ---- Flush and drain ---- */
-
-static void note_range(struct mega__flusher *f, uintptr_t begin, uintptr_t end)
-{
-    for (unsigned i = 0; i < f->nranges; i++) {
-        struct mega__flush_range *r = &f->ranges[i];
-        if (begin <= r->end && end >= r->begin) {
-            r->begin = begin < r->begin ? begin : r->begin;
-            r->end = end > r->end ? end : r->end;
-            return;
-        }
-    }
-    if (f->nranges == MEGA__FLUSH_RANGES) { /* full: write one out now */
-        struct mega__flush_range *r = &f->ranges[0];
-        f->failed |= msync((void *)r->begin, r->end - r->begin, MS_SYNC) != 0;
-        *r = f->ranges[--f->nranges];
-    }
-    f->ranges[f->nranges++] = (struct mega__flush_range){begin, end};
-    f->flushes++;
-}
-
-void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
-                      const void *addr, size_t len)
-{
-    uintptr_t a = (uintptr_t)addr;
-    if (how == MEGA__HOW_FLUSH) {
-        f->flushes += (a + len + MEGA__LINE - 1) / MEGA__LINE - a / MEGA__LINE;
-        f->unfenced = true;
-        pmem_flush(addr, len);
-    } else if (how == MEGA__HOW_MSYNC && len > 0) {
-        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-        note_range(f, a & ~(page - 1), (a + len + page - 1) & ~(page - 1));
-    }
-}
-
-void mega__pool_write(struct mega__flusher *f, enum mega__how how, void *to,
-                      const void *from, size_t len)
-{
-    if (how != MEGA__HOW_FLUSH) {
-        memcpy(to, from, len);
-        mega__pool_flush(f, how, to, len);
-        return;
-    }
-    uintptr_t a = (uintptr_t)to;
-    f->flushes += (a + len + MEGA__LINE - 1) / MEGA__LINE - a / MEGA__LINE;
-    f->unfenced = true;
-    long long *word = to;
-    for (size_t i = 0; i < len / 8; i++)
-        _mm_stream_si64(&word[i], ((const long long *)from)[i]);
-}
-
-mega_status_t mega__pool_drain(struct mega__flusher *f)
-{
-    mega_status_t st = MEGA_OK;
-    if (f->failed)
-        st = mega__fail(MEGA_ERR_IO, "an earlier msync failed");
-    f->failed = false;
-    if (f->unfenced) {
-        _mm_sfence(); /* not pmem_drain: it may leave out streamed stores */
-        f->unfenced = false;
-        f->fences++;
-    }
-    for (unsigned i = 0; i < f->nranges; i++) {
-        struct mega__flush_range *r = &f->ranges[i];
-        if (msync((void *)r->begin, r->end - r->begin, MS_SYNC) != 0)
-            st = mega__fail(MEGA_ERR_IO, "msync of %zu bytes: %s",
-                            (size_t)(r->end - r->begin), strerror(errno));
-    }
-    f->fences += f->nranges > 0;
-    f->nranges = 0;
-    return st;
-}
 
 /* ---- What the medium needs ---- */
 

@@ -79,6 +79,12 @@ for word in process power-msync power; do
         2 life domain $domain
     domain=$((domain + 1))
 done
+
+new_space
+MEGALLOC_DURABILITY=power-msync passes \
+    "an msync has failed: nothing is called durable any more" 1 msync fails
+MEGALLOC_DURABILITY=power-msync passes \
+    "and the next job finds what was, unclean" 1 msync look
 new_space
 passes "memory is found to survive processes only" 2 life domain 0
 disk=$(mktemp -d "$MEGA_BUILDDIR/settings.XXXXXX")

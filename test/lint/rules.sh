@@ -54,8 +54,8 @@ strip_comments() { # and string literals; the numbers of lines stay
 
 tap_empty "ucp.h is included in runtime/net_ucx*.c only" \
     "$(includes 'uc[ptsm]/.*' 'runtime/net_ucx[a-z_]*\.[ch]|apps/bench/.*')"
-tap_empty "libpmem's headers are included in runtime/pool_pmem.c only" \
-    "$(includes 'libpmem.*\.h' 'runtime/pool_pmem\.c|apps/bench/.*|test/.*')"
+tap_empty "libpmem's headers are included in runtime/pool_{pmem,flush}.c only" \
+    "$(includes 'libpmem.*\.h' 'runtime/pool_(pmem|flush)\.c|apps/bench/.*|test/.*')"
 tap_empty "mpi.h is included in runtime/boot_mpi*.c and megalloc_mpi.h only" \
     "$(includes 'mpi\.h' \
         'runtime/boot_mpi(_end)?\.c|api/megalloc_mpi\.h|apps/bench/.*|test/.*')"

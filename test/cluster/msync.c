@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* msync.c - rank program, from inside its library: an msync fails, once;
+ * test/cluster/settings.sh starts it. */
+#include "api/api.h"
+#include "pool.h"
+#include "rank.h"
+
+#include <sys/mman.h>
+
+/* Of pages that are not mapped. */
+static void fail_once(void)
+{
+    struct mega__flusher f = {0};
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    HOLDS(page != MAP_FAILED && munmap(page, 4096) == 0);
+    mega__pool_flush(&f, MEGA__HOW_MSYNC, page, 8);
+    REFUSED(MEGA_ERR_IO, mega__pool_drain(&f));
+}
+
+static void fails(int argc, char **argv)
+{
+    mega_gptr_t p;
+    (void)argc, (void)argv;
+    MUST(mega_init());
+    MUST(mega_alloc(MEGA_DEFAULT, 0, 64, &p));
+    MUST(mega_put_persist(p, "kept", 5));
+    MUST(mega_root_set(MEGA_DEFAULT, "kept", p));
+    MUST(mega_alloc(MEGA_DEFAULT, 0, 64, &p));
+    fail_once();
+    for (int i = 0; i < 2; i++) { /* no second try passes */
+        REFUSED(MEGA_ERR_IO, mega_drain());
+        REFUSED(MEGA_ERR_IO, mega_put_persist(p, "lost", 5));
+        REFUSED(MEGA_ERR_IO, mega_commit());
+    }
+    rank_told("look after the medium");
+    REFUSED(MEGA_ERR_IO, mega_finalize());
+}
+
+static void look(int argc, char **argv)
+{
+    mega_recovery_t r;
+    mega_gptr_t p;
+    char text[5];
+    (void)argc, (void)argv;
+    MUST(mega_init());
+    MUST(mega_recovery(&r));
+    HOLDS(!r.clean);
+    MUST(mega_root_get(MEGA_DEFAULT, "kept", &p));
+    MUST(mega_get(text, p, sizeof text));
+    HOLDS(strcmp(text, "kept") == 0);
+    rank_check_all();
+    MUST(mega_finalize());
+}
+
+int main(int argc, char **argv)
+{
+    static const struct rank_case cases[] = {
+        {"fails", fails}, {"look", look}, {NULL, NULL}};
+    return rank_main(cases, argc, argv);
+}
