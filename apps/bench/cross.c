@@ -120,6 +120,8 @@ static void allocator(void)
     bench_row("cross_rank.used_end", used[1] / 1024, "KiB");
     bench_row("cross_rank.resident_start", (double)kb[0], "KiB");
     bench_row("cross_rank.resident_end", (double)kb[1], "KiB");
+    bench_check(used[1] <= 2 * used[0] && kb[1] <= 2 * kb[0],
+                "homes or processes that do not grow");
 }
 
 static void freer(void)

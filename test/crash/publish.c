@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* publish.c - publish, alloc_to and free_from crashed at every step. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,32 +191,76 @@ static void verify_moved(struct mega__ctx *ctx, const struct scene *s)
     CHECK(n == 1, "the chunk is in %u slots", n);
 }
 
+static unsigned reserve(struct mega__ctx *ctx, struct scene *s, mega_gptr_t *p)
+{
+    struct medium *m = medium_in_use();
+    medium_lock(m); /* what is known of it and what it is change together */
+    CHECK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, p) == MEGA_OK,
+          "reserve: %s", mega__errmsg_buffer());
+    unsigned i = oracle_add(&s->o, *p, 64, 0);
+    medium_unlock(m);
+    return i;
+}
+
+/* Chunk i, which somebody has reserved, into a slot and out again. */
+static void in_and_out(struct mega__ctx *ctx, struct scene *s, unsigned i,
+                       mega_gptr_t p, mega_gptr_t slot)
+{
+    struct medium *m = medium_in_use();
+    mega_publish_item_t item = {MEGA_PUBLISH_ALLOC, p, slot};
+    publish(ctx, &item, 1, 0);
+    oracle_set(&s->o, i, FATE_LIVE);
+    CHECK(ops_load(ctx, slot).v == p.v, "the slot holds another");
+    oracle_set(&s->o, i, FATE_MAYBE);
+    item.op = MEGA_PUBLISH_FREE;
+    publish(ctx, &item, 1, 0);
+    medium_lock(m); /* another may have taken it again already */
+    bool newest = true;
+    for (unsigned j = i + 1; j < s->o.n; j++)
+        newest &= s->o.chunks[j].p.v != p.v;
+    if (newest)
+        s->o.chunks[i].fate = FATE_FREE;
+    medium_unlock(m);
+}
+
 /* Two ranks publish into their own slots at once; each frees its own. */
 static void two_publishers(struct mega__ctx *ctx, int rank, struct scene *s)
 {
     for (unsigned k = 0; k < 3; k++) {
-        mega_gptr_t p = mega_null(), slot = slot_of(s, (unsigned)rank);
-        struct medium *m = medium_in_use();
-        medium_lock(m);
-        CHECK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, &p) == MEGA_OK,
-              "reserve: %s", mega__errmsg_buffer());
-        unsigned i = oracle_add(&s->o, p, 64, 0);
-        medium_unlock(m);
-        mega_publish_item_t item = {MEGA_PUBLISH_ALLOC, p, slot};
-        publish(ctx, &item, 1, 0);
-        oracle_set(&s->o, i, FATE_LIVE);
-        CHECK(ops_load(ctx, slot).v == p.v, "the slot holds another");
-        oracle_set(&s->o, i, FATE_MAYBE);
-        item.op = MEGA_PUBLISH_FREE;
-        publish(ctx, &item, 1, 0);
-        medium_lock(m); /* the other may have taken it again already */
-        bool newest = true;
-        for (unsigned j = i + 1; j < s->o.n; j++)
-            newest &= s->o.chunks[j].p.v != p.v;
-        if (newest)
-            s->o.chunks[i].fate = FATE_FREE;
-        medium_unlock(m);
+        mega_gptr_t p = mega_null();
+        unsigned i = reserve(ctx, s, &p);
+        in_and_out(ctx, s, i, p, slot_of(s, (unsigned)rank));
     }
+}
+
+/* Two threads of a rank do so, of one home's records; the second begins with
+ * what the first has reserved, beside what that does with its neighbours. */
+struct second {
+    struct mega__ctx *ctx;
+    struct scene *s;
+    mega_gptr_t p[2];
+    unsigned i[2];
+};
+
+static void *second(void *arg)
+{
+    struct second *w = arg;
+    for (unsigned k = 0; k < 2; k++)
+        in_and_out(w->ctx, w->s, w->i[k], w->p[k], slot_of(w->s, 1));
+    two_publishers(w->ctx, 1, w->s);
+    return NULL;
+}
+
+static void two_threads(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    struct second w = {.ctx = ctx, .s = s};
+    pthread_t thread;
+    (void)rank;
+    for (unsigned k = 0; k < 2; k++)
+        w.i[k] = reserve(ctx, s, &w.p[k]);
+    CHECK(pthread_create(&thread, NULL, second, &w) == 0, "no thread");
+    two_publishers(ctx, 0, s);
+    pthread_join(thread, NULL);
 }
 
 SCENARIO_TEST(crash, F13_publish_group, .nranks = 1, .setup = make_table,
@@ -228,3 +273,5 @@ SCENARIO_TEST(crash, move_a_chunk, .nranks = 1, .setup = table_and_one,
               .act = move, .verify = verify_moved)
 SCENARIO_TEST(crash, two_publishers, .nranks = 2, .setup = make_table,
               .act = two_publishers, .thin = 3)
+SCENARIO_TEST(crash, two_publishing_threads, .nranks = 1, .setup = make_table,
+              .act = two_threads, .thin = 3)

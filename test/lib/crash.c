@@ -99,8 +99,10 @@ static void record_dirty(struct medium_file *file, uint64_t off, void *arg)
     d->marks = medium_is_mark(file, off);
     medium_copy_line(seen, file->cpu + off);
     add_value(d, file->media + off);
+    /* A line that has arrived is not undone by what was flushed before it. */
     for (size_t i = 0; i < m->npending; i++)
         if (m->pending[i].file == file && m->pending[i].off == off &&
+            m->pending[i].seq > file->seq[off / MEGA__LINE] &&
             d->nvalues < CRASH_VALUES - 1)
             add_value(d, m->pending[i].bytes);
     add_value(d, seen);
