@@ -4,7 +4,9 @@
  *
  * An arena belongs to one thread and is used without a lock. When the thread
  * ends its slabs are given up and its marks made durable; the arena waits for
- * the next thread. ctx->arena_lock guards the list.
+ * the next thread. ctx->arena_lock guards the list. Who ends a region marks its
+ * heaps as gone, under heaps_lock; their owner, which may be at work for other
+ * regions meanwhile, frees them later.
  */
 #include "arena.h"
 
@@ -64,22 +66,56 @@ static unsigned trim_bin(struct mega__arena *a, struct mega__bin *bin,
     return freed;
 }
 
+static void heap_free(struct mega__heap *heap)
+{
+    free(heap->view);
+    free(heap);
+}
+
+/* Under heaps_lock: frees the heaps of regions that have ended. Their slabs are
+ * nobody's: the extents may be another's by now. */
+static void discard_gone(struct mega__arena *a)
+{
+    if (!atomic_load_explicit(&a->gone, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&a->gone, false, memory_order_relaxed);
+    a->last = NULL;
+    for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
+        for (struct mega__heap **link = &a->heaps[i], *h; (h = *link);) {
+            if (!h->gone) {
+                link = &h->next;
+                continue;
+            }
+            *link = h->next;
+            for (unsigned c = 0; c < MEGA__CLASSES; c++)
+                for (uint16_t k = 0; k < h->bins[c].n; k++)
+                    mega__slab_recycle(a, h->bins[c].kept[k]);
+            heap_free(h);
+        }
+}
+
 unsigned mega__arena_trim(struct mega__arena *a, struct mega__home *home)
 {
     unsigned freed = 0;
+    pthread_mutex_lock(&a->heaps_lock);
+    discard_gone(a);
     for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
         for (struct mega__heap *h = a->heaps[i]; h; h = h->next)
             for (unsigned c = 0; h->home == home && c < MEGA__CLASSES; c++)
                 freed +=
                     trim_bin(a, &h->bins[c], a->ctx->classes.of[c].capacity);
+    pthread_mutex_unlock(&a->heaps_lock);
     return freed;
 }
 
 static void give_up_heaps(struct mega__arena *a)
 {
+    pthread_mutex_lock(&a->heaps_lock);
+    discard_gone(a);
     for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
         for (struct mega__heap *h = a->heaps[i]; h; h = h->next)
             give_up_bins(a, h);
+    pthread_mutex_unlock(&a->heaps_lock);
 }
 
 /* ---- Threads ---- */
@@ -109,12 +145,15 @@ static void make_exit_key(void)
 static struct mega__arena *arena_new(struct mega__ctx *ctx)
 {
     static _Atomic uint32_t seeds;
-    struct mega__arena *a = aligned_alloc(MEGA__LINE, sizeof *a);
+    const size_t size =
+        (sizeof(struct mega__arena) + MEGA__LINE - 1) / MEGA__LINE * MEGA__LINE;
+    struct mega__arena *a = aligned_alloc(MEGA__LINE, size);
     if (!a)
         return NULL;
     memset(a, 0, sizeof *a);
     a->ctx = ctx;
     pthread_mutex_init(&a->far_lock, NULL);
+    pthread_mutex_init(&a->heaps_lock, NULL);
     a->seed = (uint32_t)ctx->place.rank * 17 + atomic_fetch_add(&seeds, 1) * 5;
     a->record = a->seed % MEGA__INTENTS_MAX;
     a->next = ctx->arenas;
@@ -161,6 +200,11 @@ struct mega__heap *mega__arena_heap_find(struct mega__arena *a, uint32_t region,
 {
     struct mega__heap **bucket =
         &a->heaps[(region * 31 + home->no) % MEGA__HEAP_BUCKETS];
+    if (atomic_load_explicit(&a->gone, memory_order_relaxed)) {
+        pthread_mutex_lock(&a->heaps_lock);
+        discard_gone(a);
+        pthread_mutex_unlock(&a->heaps_lock);
+    }
     struct mega__heap *heap = *bucket;
     while (heap && (heap->region != region || heap->on != home->no))
         heap = heap->next;
@@ -177,9 +221,10 @@ struct mega__heap *mega__arena_heap_find(struct mega__arena *a, uint32_t region,
         heap->home = home;
         heap->region = region;
         heap->cursor_span = UINT32_MAX;
-        /* others walk the list only while this thread rests */
+        pthread_mutex_lock(&a->heaps_lock);
         heap->next = *bucket;
         *bucket = heap;
+        pthread_mutex_unlock(&a->heaps_lock);
     }
     a->last = heap;
     return heap;
@@ -195,7 +240,8 @@ void mega__arena_usual(struct mega__ctx *ctx, uint64_t name, uint32_t region,
     a->usual.name = name;
     a->usual.home = home;
     a->usual.heap = a->last;
-    a->usual.units = MEGA__CLASS_MAX / 16;
+    atomic_store_explicit(&a->usual.units, MEGA__CLASS_MAX / 16,
+                          memory_order_relaxed);
 }
 
 /* ---- Over all arenas ---- */
@@ -204,28 +250,32 @@ void mega__arena_forget_usual(struct mega__ctx *ctx)
 {
     pthread_mutex_lock(&ctx->arena_lock);
     for (struct mega__arena *a = ctx->arenas; a; a = a->next)
-        a->usual.units = 0;
+        atomic_store_explicit(&a->usual.units, 0, memory_order_relaxed);
     pthread_mutex_unlock(&ctx->arena_lock);
+}
+
+static void drop_from(struct mega__arena *a, uint32_t region)
+{
+    pthread_mutex_lock(&a->heaps_lock);
+    for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
+        for (struct mega__heap *h = a->heaps[i]; h; h = h->next) {
+            if (h->region != region || h->gone)
+                continue;
+            for (unsigned c = 0; c < MEGA__CLASSES; c++)
+                for (uint16_t k = 0; k < h->bins[c].n; k++)
+                    mega__slab_detach(h->bins[c].kept[k]);
+            h->gone = true;
+            atomic_store_explicit(&a->gone, true, memory_order_relaxed);
+        }
+    pthread_mutex_unlock(&a->heaps_lock);
 }
 
 void mega__arena_drop_region(struct mega__ctx *ctx, uint32_t region)
 {
+    mega__arena_forget_usual(ctx);
     pthread_mutex_lock(&ctx->arena_lock);
     for (struct mega__arena *a = ctx->arenas; a; a = a->next)
-        for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
-            for (struct mega__heap *h = a->heaps[i]; h; h = h->next) {
-                if (h->region != region)
-                    continue;
-                for (unsigned c = 0; c < MEGA__CLASSES; c++) {
-                    struct mega__bin *bin = &h->bins[c];
-                    for (uint16_t k = 0; k < bin->n; k++) {
-                        struct mega__slab *s = bin->kept[k];
-                        mega__slab_delete(a, s);
-                    }
-                    memset(bin, 0, sizeof *bin);
-                    mega__bin_forget(bin);
-                }
-            }
+        drop_from(a, region);
     pthread_mutex_unlock(&ctx->arena_lock);
 }
 
@@ -289,11 +339,10 @@ static void free_slabs(struct mega__arena *a)
             next = h->next;
             for (unsigned c = 0; c < MEGA__CLASSES; c++)
                 for (uint16_t k = 0; k < h->bins[c].n; k++) {
-                    mega__far_forget(a, h->bins[c].kept[k]);
+                    mega__far_forget(h->bins[c].kept[k]);
                     free(h->bins[c].kept[k]);
                 }
-            free(h->view);
-            free(h);
+            heap_free(h);
         }
     for (struct mega__slab *s = a->spare_slabs, *next; s; s = next) {
         next = s->next;
@@ -309,6 +358,7 @@ void mega__arena_free_all(struct mega__ctx *ctx)
             *a->mine = &mega__arena_none;
         free_slabs(a);
         pthread_mutex_destroy(&a->far_lock);
+        pthread_mutex_destroy(&a->heaps_lock);
         free(a);
     }
     ctx->arenas = NULL;

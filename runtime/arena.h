@@ -45,8 +45,10 @@ static inline struct mega__heap *mega__arena_heap(struct mega__arena *a,
                                                   struct mega__home *home)
 {
     struct mega__heap *heap = a->last;
-    if (__builtin_expect(heap && heap->region == region && heap->on == home->no,
-                         1))
+    if (__builtin_expect(
+            heap && heap->region == region && heap->on == home->no &&
+                !atomic_load_explicit(&a->gone, memory_order_relaxed),
+            1))
         return heap;
     return mega__arena_heap_find(a, region, home);
 }
@@ -60,14 +62,16 @@ void mega__arena_usual(struct mega__ctx *ctx, uint64_t name, uint32_t region,
 /* Frees the extents of the arena's own empty slabs on a home; how many. */
 unsigned mega__arena_trim(struct mega__arena *a, struct mega__home *home);
 
-/* ---- Over all arenas of the job: collectives, with the threads at rest ----
- */
+/* ---- Over all arenas of the job: collectives ---- */
 
 /* Names of regions may come to mean others. */
 void mega__arena_forget_usual(struct mega__ctx *ctx);
 
-/* Forgets all slabs of a region, which is about to end. */
+/* Forgets all slabs of a region, which is about to end. Threads may be at work
+ * for other regions. */
 void mega__arena_drop_region(struct mega__ctx *ctx, uint32_t region);
+
+/* ASSUMPTION of what follows: the threads are at rest, or end. */
 
 /* Gives up all slabs without reserved chunks: the next job finds them free. */
 void mega__arena_give_up_all(struct mega__ctx *ctx);

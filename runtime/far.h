@@ -97,8 +97,12 @@ mega_status_t mega__far_send_slab(struct mega__slab *slab);
 /* The same for all homes. Any thread may call it for any arena. */
 mega_status_t mega__far_send_all(struct mega__arena *a);
 
+/* No mark of the slab is sent any more. Any thread may call it; the owner does
+ * not use the slab. */
+void mega__far_silence(struct mega__slab *slab);
+
 /* The slab is no more: frees its copy, if it has one. */
-void mega__far_forget(struct mega__arena *a, struct mega__slab *slab);
+void mega__far_forget(struct mega__slab *slab);
 
 /* ---- Slabs (far_slab.c) ---- */
 

@@ -58,9 +58,10 @@ void mega__far_note(struct mega__arena *a, const _Atomic uint8_t *mark)
     pthread_mutex_unlock(&a->far_lock);
 }
 
-void mega__far_forget(struct mega__arena *a, struct mega__slab *slab)
+void mega__far_silence(struct mega__slab *slab)
 {
     struct mega__far *far = slab->far;
+    struct mega__arena *a = slab->arena;
     if (!far)
         return;
     pthread_mutex_lock(&a->far_lock);
@@ -70,6 +71,12 @@ void mega__far_forget(struct mega__arena *a, struct mega__slab *slab)
             break;
         }
     pthread_mutex_unlock(&a->far_lock);
+}
+
+void mega__far_forget(struct mega__slab *slab)
+{
+    struct mega__far *far = slab->far;
+    mega__far_silence(slab);
     slab->far = NULL;
     free(far);
 }

@@ -53,6 +53,17 @@ typedef mega_status_t mega__other_alloc(uint64_t name, int home, size_t size,
                                         struct mega__ctx *ctx);
 typedef mega_status_t mega__other_free(mega_gptr_t p, struct mega__ctx *ctx);
 
+/* Another thread stores 0 when a region is closed that nobody uses: a load
+ * that compares at once, which gcc does not make of an atomic one. */
+static inline uint64_t mega__hot_units(const struct mega__arena *a)
+{
+#ifdef __SANITIZE_THREAD__
+    return atomic_load_explicit(&a->usual.units, memory_order_relaxed);
+#else
+    return *(const uint64_t *)(const void *)&a->usual.units;
+#endif
+}
+
 /* As mega__chunk_alloc. a: this thread's, or mega__arena_none. ctx: for other.
  * live, other: constants. A reservation needs its slab, so it is not taken from
  * what was freed last. */
@@ -62,7 +73,7 @@ mega__hot_take(struct mega__arena *a, struct mega__ctx *ctx, uint64_t name,
                mega__other_alloc *other)
 {
     const size_t units = (size - 1) / 16;
-    if (__builtin_expect(units >= a->usual.units || !p_p ||
+    if (__builtin_expect(units >= mega__hot_units(a) || !p_p ||
                              a->usual.name != name || a->usual.home != home,
                          0))
         return other(name, home, size, p_p, live, ctx);

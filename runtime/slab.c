@@ -128,14 +128,26 @@ struct mega__slab *mega__slab_new(struct mega__arena *a,
     return slab;
 }
 
+void mega__slab_detach(struct mega__slab *slab)
+{
+    atomic_store_explicit(&slab->span->slabs[slab->extent], NULL,
+                          memory_order_release);
+    mega__far_silence(slab);
+}
+
+void mega__slab_recycle(struct mega__arena *a, struct mega__slab *slab)
+{
+    mega__far_forget(slab);
+    slab->bin = NULL;
+    slab->next = a->spare_slabs;
+    a->spare_slabs = slab;
+}
+
 void mega__slab_delete(struct mega__arena *a, struct mega__slab *slab)
 {
     atomic_store_explicit(&slab->span->slabs[slab->extent], NULL,
                           memory_order_release);
-    mega__far_forget(a, slab);
-    slab->bin = NULL;
-    slab->next = a->spare_slabs;
-    a->spare_slabs = slab;
+    mega__slab_recycle(a, slab);
 }
 
 /* The address where line i of the slab's marks hands out its next chunk. */

@@ -38,6 +38,12 @@ struct mega__slab *mega__slab_new(struct mega__arena *a,
                                   struct mega__far *far);
 void mega__slab_delete(struct mega__arena *a, struct mega__slab *slab);
 
+/* The same in two parts, for a region that ends: any thread takes the slab out
+ * of its span's table and will have no mark of it sent, while the owner does
+ * not use it; the owner keeps the structure for the next. */
+void mega__slab_detach(struct mega__slab *slab);
+void mega__slab_recycle(struct mega__arena *a, struct mega__slab *slab);
+
 /* Fills the list from the marks. False: a mark where no chunk begins, so the
  * word's class is damaged. */
 bool mega__slab_first_scan(struct mega__ctx *ctx, struct mega__slab *slab);

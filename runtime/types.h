@@ -154,6 +154,7 @@ struct mega__bin { /* the slabs an arena owns of one region, home, class */
 struct mega__heap { /* an arena's part of one region on one home */
     struct mega__heap *next;
     uint32_t region, on; /* on: the number of the home */
+    bool gone;           /* its region has ended: nothing of it is used */
     struct mega__home *home;
     uint32_t cursor_span, cursor; /* where the last claim succeeded */
     struct mega__view *view;      /* words of a far home, seen last */
@@ -182,10 +183,11 @@ struct mega__dirty {
 #define MEGA__FAR_FREES 64
 struct mega__arena {
     /* The hot paths (hot.h) look at these alone. */
-    struct {            /* what was asked for last, and its heap */
-        uint64_t name;  /* of the region */
-        int home;       /* perhaps MEGA_ANY_HOME */
-        uint64_t units; /* of 16 bytes, that a slab's chunk has; 0: nothing */
+    struct {           /* what was asked for last, and its heap */
+        uint64_t name; /* of the region */
+        int home;      /* perhaps MEGA_ANY_HOME */
+        /* of 16 bytes, that a slab's chunk has; 0, by any thread: nothing */
+        _Atomic uint64_t units;
         struct mega__heap *heap;
     } usual;
     struct {           /* the span in which a chunk was freed last */
@@ -199,7 +201,12 @@ struct mega__arena {
     uint32_t record;         /* of an intent: the last taken */
     struct mega__dirty dirty;
     struct mega__flusher flusher;
+    /* The owner's; who ends a region reads the lists, and which slabs the heaps
+     * keep. So heaps_lock is held by both, by the owner where it changes a list
+     * or gives up slabs of any region. */
+    pthread_mutex_t heaps_lock;
     struct mega__heap *heaps[MEGA__HEAP_BUCKETS];
+    _Atomic bool gone; /* some heap is, to be discarded by the owner */
     struct mega__slab *spare_slabs;
     /* Extents that were freed last, to be claimed first: their pages are
      * here already. A ring of global pointers; may be wrong. */

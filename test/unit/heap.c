@@ -9,6 +9,7 @@
 #include "hot.h"
 #include "intent.h"
 #include "log.h"
+#include "region.h"
 #include "rma.h"
 #include "roll.h"
 #include "stat.h"
@@ -332,6 +333,84 @@ static void name_twice(struct mega__ctx *ctx, int rank, void *arg)
 Test(heap, nothing_is_named_twice_in_a_group)
 {
     cr_assert_eq(world_do(1, name_twice, NULL), MEGA_OK);
+}
+
+/* ---- Regions that end while another thread is at work elsewhere ---- */
+
+enum { ENDS = 5000, CHURNED = 64 };
+
+struct elsewhere {
+    struct mega__ctx *ctx;
+    struct mega_region *r;
+    pthread_barrier_t turn; /* the region was made; it is used no more */
+    _Atomic int ended;
+};
+
+/* Two chunks a slab, more than a bin keeps: slabs come and go. */
+static void churn(struct mega__ctx *ctx, struct held *held, uint64_t *seed)
+{
+    for (int i = 0; i < CHURNED; i++) {
+        held[i].tag = medium_random(seed);
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 32768, &held[i].p));
+        ops_fill(ctx, held[i].p, 64, held[i].tag);
+    }
+    for (int i = 0; i < CHURNED; i++) {
+        CHECK(ops_filled(ctx, held[i].p, 64, held[i].tag), "overwritten");
+        OK(ops_free(ctx, held[i].p));
+    }
+}
+
+/* Slabs of two classes, as many as their bins keep. */
+static void use(struct mega__ctx *ctx, const struct mega_region *r)
+{
+    mega_gptr_t p;
+    for (size_t size = 32768; size >= 16384; size /= 2)
+        for (size_t i = 0; i < (1 << 19) / size; i++)
+            OK(ops_alloc(ctx, r->id, 0, size, &p));
+}
+
+static void *work_elsewhere(void *arg)
+{
+    struct elsewhere *e = arg;
+    struct held held[CHURNED];
+    uint64_t seed = 4711;
+    for (int i = 0; i < ENDS; i++) {
+        pthread_barrier_wait(&e->turn);
+        use(e->ctx, e->r);
+        pthread_barrier_wait(&e->turn);
+        do
+            churn(e->ctx, held, &seed);
+        while (e->ended == i);
+    }
+    return NULL;
+}
+
+static void end_regions(struct mega__ctx *ctx, int rank, void *arg)
+{
+    static struct elsewhere e;
+    pthread_t thread;
+    (void)rank, (void)arg;
+    e.ctx = ctx;
+    pthread_barrier_init(&e.turn, NULL, 2);
+    pthread_create(&thread, NULL, work_elsewhere, &e);
+    for (int i = 0; i < ENDS; i++) {
+        OK(mega__region_create(ctx, "short", 0, &e.r));
+        pthread_barrier_wait(&e.turn);
+        pthread_barrier_wait(&e.turn);
+        OK(mega__region_destroy(&e.r));
+        e.ended = i + 1;
+    }
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&e.turn);
+}
+
+Test(heap, a_region_ends_while_another_thread_works_elsewhere)
+{
+    m->how = MEGA__HOW_NONE;
+    world_set("HOME_SIZE", "24M");
+    world_set("HOME_MAX", "24M");
+    cr_assert_eq(world_do(1, end_regions, NULL), MEGA_OK);
+    cr_assert_eq(world_do(1, all_is_back, NULL), MEGA_OK);
 }
 
 /* More opens than an epoch of a word has values for would take long: the
