@@ -189,7 +189,7 @@ mega_gptr_t mega_region_at(mega_region_t r, int home, uint64_t off,
  *  L1. HOME_FULL: the home is full and MEGALLOC_HOME_MAX is reached;
  *  MEDIUM_FULL: it may grow but the medium is full; TABLE_FULL: it has all its
  *  spans; TOO_BIG: larger than the largest span; TIMEOUT, PEER: its server
- *  does not answer, or is gone. */
+ *  does not answer, or is gone; IO: this rank cannot map a file of it. */
 mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
                          mega_gptr_t *p_p) MEGA_MUST_CHECK;
 

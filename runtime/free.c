@@ -68,7 +68,7 @@ mega_status_t mega__chunk_look(struct mega__ctx *ctx, mega_gptr_t p,
         *mark_p = *in_p && at->mark
                       ? atomic_load_explicit(at->mark, memory_order_acquire)
                       : MEGA__MARK_FREE;
-        return MEGA_OK;
+        return *in_p ? MEGA_OK : mega__span_why_none(ctx, p);
     }
     return mega__far_look(ctx, p, at, mark_p, in_p);
 }

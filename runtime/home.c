@@ -447,39 +447,46 @@ mega_status_t mega__home_join(struct mega__ctx *ctx, struct mega__home *home)
     return MEGA_OK;
 }
 
-struct mega__span *mega__home_map_span(struct mega__ctx *ctx,
-                                       struct mega__home *home, uint32_t no)
+static mega_status_t map_pool(struct mega__ctx *ctx, struct mega__home *home,
+                              const struct mega__seg_span *at,
+                              struct mega__pool **pool_p)
 {
     char path[MEGA__PATH];
+    mega_status_t st = mega__home_path(ctx, home->no, at->pool, "", path);
+    if (!st)
+        st = ctx->readonly
+                 ? mega__pool_view(path, pool_p)
+                 : mega__pool_map(path, at->file, at->root_off, pool_p);
+    if (!st)
+        st = verify_ident(*pool_p, ctx->uuid, home->no, at->pool, path);
+    st = st ? st : keep_pool(home, at->pool, *pool_p);
+    if (st)
+        mega__pool_close(pool_p);
+    return st;
+}
+
+mega_status_t mega__home_map_span(struct mega__ctx *ctx,
+                                  struct mega__home *home, uint32_t no,
+                                  struct mega__span **span_p)
+{
     const struct mega__seg_span *at = &home->seg->spans[no];
     struct mega__pool *pool =
         at->pool < home->pools_room ? home->pools[at->pool] : NULL;
-    if (!pool) {
-        if (mega__home_path(ctx, home->no, at->pool, "", path) ||
-            (ctx->readonly
-                 ? mega__pool_view(path, &pool)
-                 : mega__pool_map(path, at->file, at->root_off, &pool)))
-            return NULL;
-        if (verify_ident(pool, ctx->uuid, home->no, at->pool, path) ||
-            keep_pool(home, at->pool, pool)) {
-            mega__pool_close(&pool);
-            return NULL;
-        }
-    }
-    struct mega__span *span =
-        mega__span_new(home, no, mega__pool_base(pool) + at->base, at->size,
-                       (enum mega__how)home->seg->how);
+    mega_status_t st = pool ? MEGA_OK : map_pool(ctx, home, at, &pool);
+    if (st)
+        return st;
+    *span_p = mega__span_new(home, no, mega__pool_base(pool) + at->base,
+                             at->size, (enum mega__how)home->seg->how);
     /* release pairs with the acquire in mega__span_of */
-    atomic_store_explicit(&home->spans[no], span, memory_order_release);
-    return span;
+    atomic_store_explicit(&home->spans[no], *span_p, memory_order_release);
+    return *span_p ? MEGA_OK : MEGA_ERR_NOMEM;
 }
 
 void mega__home_close(struct mega__home *home)
 {
     mega__far_close(home);
     for (uint32_t i = 0; home->local && i < MEGA__SPANS_MAX; i++) {
-        struct mega__span *span = atomic_load(&home->spans[i]);
-        atomic_store(&home->spans[i], NULL);
+        struct mega__span *span = atomic_exchange(&home->spans[i], NULL);
         mega__span_delete(&span);
     }
     for (uint32_t k = 0; k < home->npools; k++)

@@ -76,9 +76,11 @@ mega_status_t mega__home_grow(struct mega__ctx *ctx, struct mega__home *home,
 /* Locks the home shared, maps its first span. */
 mega_status_t mega__home_join(struct mega__ctx *ctx, struct mega__home *home);
 
-/* Maps span no; under ctx->map_lock. NULL: see mega_errmsg. */
-struct mega__span *mega__home_map_span(struct mega__ctx *ctx,
-                                       struct mega__home *home, uint32_t no);
+/* Maps span no; under ctx->map_lock. ERRORS: IO, NOMEM, and if it is not what
+ * it was: ABSENT, DAMAGED, MISMATCH. */
+mega_status_t mega__home_map_span(struct mega__ctx *ctx,
+                                  struct mega__home *home, uint32_t no,
+                                  struct mega__span **span_p);
 
 /* Unmaps, closes, unlocks. */
 void mega__home_close(struct mega__home *home);

@@ -75,7 +75,7 @@ static mega_status_t locate_slot(struct mega__ctx *ctx, mega_gptr_t p,
     if (!mega__rma_is_remote(ctx, p)) {
         struct mega__span *span = mega__span_range(ctx, p, 8);
         if (!span)
-            return MEGA_OK;
+            return mega__span_why_none(ctx, p);
         c->slot.addr = span->base + mega_offset(p);
         c->slot.how = span->how;
     }

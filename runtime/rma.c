@@ -47,11 +47,13 @@ bool mega__rma_is_remote(const struct mega__ctx *ctx, mega_gptr_t p)
     return home < ctx->nhomes && !ctx->homes[home].local && p.v != 0;
 }
 
-mega_status_t mega__rma_refuse(const struct mega__ctx *ctx, mega_gptr_t p,
-                               size_t n)
+mega_status_t mega__rma_refuse(struct mega__ctx *ctx, mega_gptr_t p, size_t n)
 {
     if (mega_is_null(p))
         return mega__fail(MEGA_ERR_ARG, "null pointer");
+    mega_status_t st = mega__span_why_none(ctx, p);
+    if (st)
+        return st;
     return mega__fail(MEGA_ERR_ARG,
                       "%zu bytes at %#llx (home %d of %u, span %u, offset "
                       "%#llx) are not memory of this space, or not in one span",
@@ -381,7 +383,7 @@ mega_status_t mega__rma_persist_marks(struct mega__ctx *ctx, mega_gptr_t p)
         return st == MEGA_ERR_ARG ? MEGA_OK : st;
     }
     if (!mega__chunk_place(ctx, p, &at) || !at.mark)
-        return MEGA_OK;
+        return mega__span_why_none(ctx, p);
     struct mega__arena *a = mega__arena(ctx);
     if (!a)
         return MEGA_ERR_NOMEM;

@@ -28,8 +28,7 @@ static inline char *mega__rma_address(struct mega__ctx *ctx, mega_gptr_t p,
 bool mega__rma_is_remote(const struct mega__ctx *ctx, mega_gptr_t p);
 
 /* Says what is wrong with n bytes at p. */
-mega_status_t mega__rma_refuse(const struct mega__ctx *ctx, mega_gptr_t p,
-                               size_t n);
+mega_status_t mega__rma_refuse(struct mega__ctx *ctx, mega_gptr_t p, size_t n);
 
 mega_status_t mega__rma_put(struct mega__ctx *ctx, mega_gptr_t p,
                             const void *src, size_t n);

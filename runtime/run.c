@@ -114,8 +114,8 @@ mega_status_t mega__run_claim(struct mega__ctx *ctx, struct mega__home *home,
     for (uint32_t no = 0; no < nspans; no++) {
         struct mega__span *span =
             mega__span_of(ctx, mega__gptr(home->no, no, 0));
-        if (!span)
-            break;
+        if (!span) /* it cannot be mapped */
+            continue;
         uint32_t end = span->extents, start, lost;
         while (find_hole(span, extents, end, &start)) {
             if (take_hole(ctx, span, region, start, extents, flags, f, &lost)) {

@@ -102,8 +102,11 @@ struct mega__slab *mega__slab_new(struct mega__arena *a,
         a->spare_slabs = slab->next;
     } else {
         slab = malloc(sizeof *slab);
-        if (!slab)
+        if (!slab) {
+            mega__span_error =
+                mega__fail(MEGA_ERR_NOMEM, "no memory for a slab");
             return NULL;
+        }
         slab->arena = a;
     }
     memset((char *)slab + kept, 0, sizeof *slab - kept);
@@ -441,11 +444,13 @@ static unsigned count_again(struct mega__span *span, unsigned free)
 unsigned mega__slab_reclaim(struct mega__arena *a, struct mega__home *home)
 {
     unsigned freed = 0;
-    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
+    const uint32_t nspans =
+        atomic_load_explicit(&home->seg->nspans, memory_order_acquire);
+    for (uint32_t no = 0; no < nspans; no++) {
         struct mega__span *span =
             mega__span_of(a->ctx, mega__gptr(home->no, no, 0));
-        if (!span)
-            break;
+        if (!span) /* it cannot be mapped */
+            continue;
         unsigned was_free = 0;
         for (uint32_t e = span->first; e < span->extents; e++) {
             uint64_t w = mega__span_word(span, e);

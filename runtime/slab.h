@@ -31,7 +31,7 @@ mega_status_t mega__slab_get(struct mega__arena *a, struct mega__heap *heap,
 
 /* ---- For slab.c and far_slab.c ---- */
 
-/* far: of a far home, else NULL. NULL: no memory. */
+/* far: of a far home, else NULL. NULL: no memory (mega__span_error). */
 struct mega__slab *mega__slab_new(struct mega__arena *a,
                                   struct mega__span *span, uint32_t extent,
                                   unsigned class, uint32_t region,

@@ -129,6 +129,8 @@ void mega__span_delete(struct mega__span **span_p)
     *span_p = NULL;
 }
 
+_Thread_local mega_status_t mega__span_error;
+
 struct mega__span *mega__span_meet(struct mega__ctx *ctx, uint32_t home_no,
                                    uint32_t no)
 {
@@ -140,13 +142,19 @@ struct mega__span *mega__span_meet(struct mega__ctx *ctx, uint32_t home_no,
     pthread_mutex_lock(&ctx->map_lock);
     struct mega__span *span =
         atomic_load_explicit(&home->spans[no], memory_order_relaxed);
-    if (!span)
-        span = mega__home_map_span(ctx, home, no);
+    mega_status_t st =
+        span ? MEGA_OK : mega__home_map_span(ctx, home, no, &span);
     pthread_mutex_unlock(&ctx->map_lock);
+    if (st)
+        mega__span_error = st;
     return span;
 }
 
-_Thread_local mega_status_t mega__span_error;
+mega_status_t mega__span_why_none(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    mega__span_error = MEGA_OK;
+    return mega__span_of(ctx, p) ? MEGA_OK : mega__span_error;
+}
 
 static bool failed_by_net(struct mega__home *home, mega_status_t st)
 {

@@ -41,10 +41,20 @@ void mega__span_delete(struct mega__span **span_p);
 mega_status_t mega__span_make_table(struct mega__home *home); /* NOMEM */
 void mega__span_drop_table(struct mega__home *home);
 
+/* Why something of this thread's failed that looks like "not there" or "not
+ * won": a span could not be mapped, a slab had no memory, a swap by the net
+ * failed. As errno, it stays until it is set to MEGA_OK: who would call a home
+ * full looks at it. */
+extern _Thread_local mega_status_t mega__span_error;
+
 /* Maps a span that is met for the first time; NULL: there is none, or its
- * home is not on this host, or it cannot be mapped (see mega_errmsg). */
+ * home is not on this host, or it cannot be mapped (mega__span_error). */
 struct mega__span *mega__span_meet(struct mega__ctx *ctx, uint32_t home,
                                    uint32_t no);
+
+/* Why there was no span at p: it cannot be mapped; MEGA_OK: p lies in none, or
+ * now there is one. */
+mega_status_t mega__span_why_none(struct mega__ctx *ctx, mega_gptr_t p);
 
 /* The mapped span of a pointer, or NULL. */
 static inline struct mega__span *mega__span_of(struct mega__ctx *ctx,
@@ -85,10 +95,6 @@ static inline uint64_t mega__span_word(const struct mega__span *span,
 {
     return atomic_load_explicit(&span->words[extent], memory_order_acquire);
 }
-
-/* Why a swap of this thread's failed by the net; as errno, it stays until it is
- * set to MEGA_OK. Without a net always MEGA_OK. */
-extern _Thread_local mega_status_t mega__span_error;
 
 /* The same by the net, which may fail: then false, and mega__span_error is set.
  * A server that is lost once is not tried again. */

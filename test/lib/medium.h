@@ -77,6 +77,7 @@ struct medium {
     uint64_t drop_flush, drop_drain; /* this call has no effect; or NEVER */
     char dropped[128];               /* what that call was for */
     uint64_t fail_drain;             /* this call reports IO; or NEVER */
+    bool fail_map; /* who does not serve a file cannot map it: IO */
 };
 
 struct medium *medium_new(void);

@@ -255,6 +255,8 @@ mega_status_t mega__pool_map(const char *path, struct mega__file which,
         st = mega__fail(MEGA_ERR_ABSENT, "map %s: no such file", path);
     else if (file->ino != which.inode || root_off != MEDIUM_ROOT_OFF)
         st = mega__fail(MEGA_ERR_MISMATCH, "map %s: another file", path);
+    else if (m->fail_map)
+        st = mega__fail(MEGA_ERR_IO, "map %s: too many open files", path);
     else
         *pool_p = new_pool(m, file, false);
     medium_unlock(m);

@@ -250,6 +250,65 @@ Test(heap, a_full_medium_says_so_and_goes_on)
     cr_assert_eq(world_do(1, fill_up, NULL), MEGA_OK);
 }
 
+/* ---- A span that cannot be mapped ---- */
+
+/* Rank 0 fills home 0, which it serves, beyond its first span. */
+static mega_gptr_t fill_a_span(struct mega__ctx *ctx, size_t size)
+{
+    mega_gptr_t p;
+    do
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, size, &p));
+    while (mega__gptr_span(p) == 0 && report_failures() == 0);
+    return p;
+}
+
+static void expect_io(const char *what, mega_status_t st)
+{
+    CHECK(st == MEGA_ERR_IO && strstr(mega__errmsg_buffer(), "too many"),
+          "%s: %d %s", what, st, mega__errmsg_buffer());
+}
+
+static void use_unmapped(struct mega__ctx *ctx, int rank, void *arg)
+{
+    static mega_gptr_t there;
+    const uint64_t word = 7;
+    mega_gptr_t p;
+    size_t size;
+    (void)arg;
+    if (rank == 0)
+        there = fill_a_span(ctx, 70000);
+    m->fail_map = true;
+    world_barrier(ctx);
+    if (rank == 1) {
+        const size_t files = m->nfiles;
+        mega_status_t st;
+        do /* what is left in span 0 */
+            st = ops_alloc(ctx, OPS_DEFAULT, 0, 32768, &p);
+        while (!st);
+        expect_io("small", st);
+        expect_io("large", ops_alloc(ctx, OPS_DEFAULT, 0, 70000, &p));
+        expect_io("put", mega__rma_put(ctx, there, &word, 8));
+        expect_io("persist", ops_persist(ctx, there, 8));
+        expect_io("free", ops_free(ctx, there));
+        expect_io("usable", mega__chunk_usable(ctx, there, &size));
+        CHECK(m->nfiles == files, "the home has grown");
+        m->fail_map = false;
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 32768, &p));
+        OK(mega__rma_put(ctx, there, &word, 8));
+        OK(ops_free(ctx, there));
+        CHECK(m->nfiles == files, "the home has grown");
+    }
+    world_barrier(ctx);
+}
+
+Test(heap, a_span_that_cannot_be_mapped_is_not_taken_for_a_full_home)
+{
+    world_set("HOME_MAX", "0");
+    m->capacity = UINT64_C(100) << 20;
+    cr_assert_eq(world_do(2, use_unmapped, NULL), MEGA_OK);
+    world_set("HOME_MAX", "3M");
+}
+
 static void take_one(struct mega__ctx *ctx, int rank, void *arg)
 {
     mega_gptr_t p;
