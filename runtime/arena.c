@@ -27,6 +27,23 @@ static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
 /* ---- Slabs of an arena ---- */
 
+static void give_up_parked(struct mega__arena *a, struct mega__heap *heap,
+                           unsigned class)
+{
+    struct mega__slab *last = heap->parked[class], *slab = NULL;
+    struct mega__bin *bin = &heap->bins[class];
+    while (slab != last) {
+        slab = mega__arena_unpark(heap, class);
+        if (mega__slab_reserved(slab)) {
+            mega__arena_park(heap, class, slab);
+            continue;
+        }
+        if (bin->cur == slab)
+            bin->cur = NULL;
+        mega__slab_give_up(a, slab);
+    }
+}
+
 /* Gives up what it can: slabs with reserved chunks stay, for a reservation
  * outlives its thread. */
 static void give_up_bins(struct mega__arena *a, struct mega__heap *heap)
@@ -42,13 +59,17 @@ static void give_up_bins(struct mega__arena *a, struct mega__heap *heap)
         }
         bin->n = kept;
         bin->cur = kept ? bin->kept[0] : NULL;
+        give_up_parked(a, heap, c);
     }
 }
 
-static unsigned trim_bin(struct mega__arena *a, struct mega__bin *bin,
-                         uint32_t capacity)
+static void trim_bin(struct mega__arena *a, struct mega__heap *heap,
+                     unsigned class)
 {
-    unsigned freed = 0;
+    const uint32_t capacity = a->ctx->classes.of[class].capacity;
+    struct mega__bin *bin = &heap->bins[class];
+    bool any = false;
+    give_up_parked(a, heap, class);
     for (uint16_t i = 0; i < bin->n;) {
         struct mega__slab *slab = bin->kept[i];
         mega__slab_sweep(a->ctx, slab);
@@ -58,12 +79,17 @@ static unsigned trim_bin(struct mega__arena *a, struct mega__bin *bin,
         }
         mega__slab_give_up(a, slab);
         bin->kept[i] = bin->kept[--bin->n];
-        freed++;
+        any = true;
     }
-    if (freed) {
+    if (any)
         bin->cur = bin->n ? bin->kept[0] : NULL;
-    }
-    return freed;
+}
+
+/* Any slab that the heap has, of a class; NULL: none is left. */
+static struct mega__slab *take_slab(struct mega__heap *heap, unsigned class)
+{
+    struct mega__bin *bin = &heap->bins[class];
+    return bin->n ? bin->kept[--bin->n] : mega__arena_unpark(heap, class);
 }
 
 static void heap_free(struct mega__heap *heap)
@@ -87,25 +113,25 @@ static void discard_gone(struct mega__arena *a)
                 continue;
             }
             *link = h->next;
+            struct mega__slab *slab;
             for (unsigned c = 0; c < MEGA__CLASSES; c++)
-                for (uint16_t k = 0; k < h->bins[c].n; k++)
-                    mega__slab_recycle(a, h->bins[c].kept[k]);
+                while ((slab = take_slab(h, c)))
+                    mega__slab_recycle(a, slab);
             heap_free(h);
         }
 }
 
 unsigned mega__arena_trim(struct mega__arena *a, struct mega__home *home)
 {
-    unsigned freed = 0;
+    const uint64_t before = a->count.extents_released;
     pthread_mutex_lock(&a->heaps_lock);
     discard_gone(a);
     for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
         for (struct mega__heap *h = a->heaps[i]; h; h = h->next)
             for (unsigned c = 0; h->home == home && c < MEGA__CLASSES; c++)
-                freed +=
-                    trim_bin(a, &h->bins[c], a->ctx->classes.of[c].capacity);
+                trim_bin(a, h, c);
     pthread_mutex_unlock(&a->heaps_lock);
-    return freed;
+    return (unsigned)(a->count.extents_released - before);
 }
 
 static void give_up_heaps(struct mega__arena *a)
@@ -254,6 +280,18 @@ void mega__arena_forget_usual(struct mega__ctx *ctx)
     pthread_mutex_unlock(&ctx->arena_lock);
 }
 
+static void detach_slabs(const struct mega__heap *heap, unsigned class)
+{
+    const struct mega__bin *bin = &heap->bins[class];
+    struct mega__slab *last = heap->parked[class], *slab = last;
+    for (uint16_t k = 0; k < bin->n; k++)
+        mega__slab_detach(bin->kept[k]);
+    if (last)
+        do
+            mega__slab_detach(slab = slab->next);
+        while (slab != last);
+}
+
 static void drop_from(struct mega__arena *a, uint32_t region)
 {
     pthread_mutex_lock(&a->heaps_lock);
@@ -262,8 +300,7 @@ static void drop_from(struct mega__arena *a, uint32_t region)
             if (h->region != region || h->gone)
                 continue;
             for (unsigned c = 0; c < MEGA__CLASSES; c++)
-                for (uint16_t k = 0; k < h->bins[c].n; k++)
-                    mega__slab_detach(h->bins[c].kept[k]);
+                detach_slabs(h, c);
             h->gone = true;
             atomic_store_explicit(&a->gone, true, memory_order_relaxed);
         }
@@ -337,10 +374,11 @@ static void free_slabs(struct mega__arena *a)
     for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
         for (struct mega__heap *h = a->heaps[i], *next; h; h = next) {
             next = h->next;
+            struct mega__slab *slab;
             for (unsigned c = 0; c < MEGA__CLASSES; c++)
-                for (uint16_t k = 0; k < h->bins[c].n; k++) {
-                    mega__far_forget(h->bins[c].kept[k]);
-                    free(h->bins[c].kept[k]);
+                while ((slab = take_slab(h, c))) {
+                    mega__far_forget(slab);
+                    free(slab);
                 }
             heap_free(h);
         }

@@ -53,6 +53,29 @@ static inline struct mega__heap *mega__arena_heap(struct mega__arena *a,
     return mega__arena_heap_find(a, region, home);
 }
 
+/* Puts a slab behind those that are parked; takes the first, NULL: none. */
+static inline void mega__arena_park(struct mega__heap *heap, unsigned class,
+                                    struct mega__slab *slab)
+{
+    struct mega__slab *last = heap->parked[class];
+    slab->next = last ? last->next : slab;
+    if (last)
+        last->next = slab;
+    heap->parked[class] = slab;
+}
+
+static inline struct mega__slab *mega__arena_unpark(struct mega__heap *heap,
+                                                    unsigned class)
+{
+    struct mega__slab *last = heap->parked[class];
+    struct mega__slab *first = last ? last->next : NULL;
+    if (first == last)
+        heap->parked[class] = NULL;
+    else
+        last->next = first->next;
+    return first;
+}
+
 /* A chunk has been allocated in a region, by this name of it, and for this
  * home, perhaps MEGA_ANY_HOME: what asks so again is served at once (hot.h),
  * until mega__arena_forget_usual. */

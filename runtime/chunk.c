@@ -11,6 +11,7 @@
  */
 #include "chunk.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "arena.h"
@@ -26,6 +27,12 @@
 #include "stat.h"
 
 /* ---- Where to allocate ---- */
+
+static bool is_full(mega_status_t st)
+{
+    return st == MEGA_ERR_HOME_FULL || st == MEGA_ERR_MEDIUM_FULL ||
+           st == MEGA_ERR_TABLE_FULL;
+}
 
 static mega_status_t full(struct mega__ctx *ctx, struct mega__home *home,
                           size_t size, mega_status_t why)
@@ -57,9 +64,12 @@ static uint16_t after_cur(const struct mega__bin *bin)
 }
 
 /* Makes room for so many slabs: those after the current are given up. A slab
- * with reserved chunks cannot be. False: none can. */
-static bool make_room(struct mega__arena *a, struct mega__bin *bin, unsigned n)
+ * with reserved chunks cannot be; if all have, and none left to hand out, one
+ * is parked. False: there is no room, for these have. */
+static bool make_room(struct mega__arena *a, struct mega__heap *heap,
+                      unsigned class, unsigned n)
 {
+    struct mega__bin *bin = &heap->bins[class];
     uint16_t from = after_cur(bin);
     for (uint16_t k = 0; bin->n + n > MEGA__BIN_KEEP && k < MEGA__BIN_KEEP;
          k++) {
@@ -71,7 +81,44 @@ static bool make_room(struct mega__arena *a, struct mega__bin *bin, unsigned n)
         mega__slab_give_up(a, bin->kept[i]);
         bin->kept[i] = bin->kept[--bin->n];
     }
+    for (uint16_t i = 0; bin->n == MEGA__BIN_KEEP && i < MEGA__BIN_KEEP; i++) {
+        struct mega__slab *slab = bin->kept[i];
+        if (mega__slab_available(slab) > 0)
+            continue;
+        if (bin->cur == slab)
+            bin->cur = NULL;
+        mega__arena_park(heap, class, slab);
+        bin->kept[i] = bin->kept[--bin->n];
+    }
     return bin->n < MEGA__BIN_KEEP;
+}
+
+#define PARKED_ALL UINT_MAX
+#define PARKED_SOME 8 /* so many reservations must not make refills slow */
+
+/* Looks at so many of the parked slabs, by turns: takes one with at least so
+ * many chunks, and gives up those that need not stay. NULL: none. */
+static struct mega__slab *take_parked(struct mega__arena *a,
+                                      struct mega__heap *heap, unsigned class,
+                                      unsigned looks, unsigned least)
+{
+    struct mega__slab *last = heap->parked[class], *slab = NULL;
+    for (unsigned k = 0; k < looks && slab != last; k++) {
+        slab = mega__arena_unpark(heap, class);
+        bool reserved = mega__slab_reserved(slab);
+        if (!slab->far || !reserved || looks == PARKED_ALL) /* else far away */
+            mega__slab_sweep(a->ctx, slab);
+        if (mega__slab_available(slab) >= least)
+            return slab;
+        if (reserved) {
+            mega__arena_park(heap, class, slab);
+            continue;
+        }
+        if (heap->bins[class].cur == slab)
+            heap->bins[class].cur = NULL;
+        mega__slab_give_up(a, slab);
+    }
+    return NULL;
 }
 
 #define FAR_PAUSE_MAX 15
@@ -95,8 +142,8 @@ static void sweep_in_refill(struct mega__arena *a, struct mega__bin *bin,
                                                      : FAR_PAUSE_MAX);
 }
 
-/* Finds a slab of the bin with room: the oldest whose sweep pays, else a new
- * one, else whichever has a chunk at all. */
+/* Finds a slab of the bin with room: the oldest whose sweep pays, else one that
+ * was parked or a new one, else whichever has a chunk at all. */
 static mega_status_t refill(struct mega__arena *a, struct mega__heap *heap,
                             unsigned class)
 {
@@ -117,13 +164,14 @@ static mega_status_t refill(struct mega__arena *a, struct mega__heap *heap,
     }
     struct mega__slab *slab = NULL;
     mega_status_t st = MEGA_ERR_HOME_FULL;
-    if (make_room(a, bin, heap->home->local ? 1 : MEGA__FAR_AHEAD_MAX)) {
-        st = mega__slab_get(a, heap, class, &slab);
-    } else if (!any) {
-        return mega__fail(MEGA_ERR_TABLE_FULL,
-                          "all %d slabs of this thread and class hold "
-                          "reserved chunks: publish or cancel some",
-                          MEGA__BIN_KEEP);
+    if (make_room(a, heap, class,
+                  heap->home->local ? 1 : MEGA__FAR_AHEAD_MAX)) {
+        slab = take_parked(a, heap, class, PARKED_SOME, worth);
+        st = slab ? MEGA_OK : mega__slab_get(a, heap, class, &slab);
+        if (is_full(st)) {
+            slab = take_parked(a, heap, class, PARKED_ALL, 1);
+            st = slab ? MEGA_OK : st;
+        }
     }
     if (!st) {
         slab->bin = bin;
@@ -262,8 +310,7 @@ static mega_status_t alloc_any(struct mega__ctx *ctx, struct mega__arena *a,
         if (ctx->homes[h].local != (i < ctx->nhomes))
             continue;
         st = alloc_on(ctx, a, region, mega__home_at(ctx, h), size, live, p_p);
-        if (st != MEGA_ERR_HOME_FULL && st != MEGA_ERR_MEDIUM_FULL &&
-            st != MEGA_ERR_TABLE_FULL)
+        if (!is_full(st))
             break;
     }
     return st;

@@ -113,7 +113,7 @@ struct mega__home {
  * published chunk is LIVE. */
 struct mega__slab {
     struct mega__arena *arena; /* for ever: others may read it at any time */
-    struct mega__slab *next;   /* in the arena's spare list */
+    struct mega__slab *next;   /* in the arena's spare list, or parked */
     struct mega__bin *bin;     /* that keeps it */
     struct mega__span *span;
     _Atomic uint8_t *marks; /* of the extent; of a far slab: far's */
@@ -134,7 +134,7 @@ struct mega__slab {
 #define MEGA__BIN_FREED 10
 #define MEGA__BIN_BYTES 256
 struct mega__bin { /* the slabs an arena owns of one region, home, class */
-    struct mega__slab *cur;  /* drawn from now: one of kept, or NULL */
+    struct mega__slab *cur;  /* drawn from now: kept, parked, or NULL */
     struct mega__freed *top; /* end of what is used of freed */
     uint16_t n;
     uint8_t far_skip, far_pause; /* sweeps of far slabs to leave out */
@@ -158,6 +158,9 @@ struct mega__heap { /* an arena's part of one region on one home */
     struct mega__home *home;
     uint32_t cursor_span, cursor; /* where the last claim succeeded */
     struct mega__view *view;      /* words of a far home, seen last */
+    /* By class: slabs whose chunks are in use or reserved, for which the bin
+     * has no room. A ring by next; this is the last, or NULL. */
+    struct mega__slab *parked[MEGA__CLASSES];
     _Alignas(MEGA__BIN_BYTES) struct mega__bin bins[MEGA__CLASSES];
 };
 
