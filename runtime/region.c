@@ -21,8 +21,9 @@
 #include "home.h"
 #include "log.h"
 #include "net.h"
+#include "raw.h"
 #include "run.h"
-#include "slab.h"
+#include "seg.h"
 #include "space.h"
 #include "sweep.h"
 
@@ -48,181 +49,6 @@ static mega_status_t spread(struct mega__ctx *ctx, struct decision *d)
     if (!st && d->status)
         st = mega__fail(d->status, "%s", d->text);
     return st;
-}
-
-/* ---- Raw runs ---- */
-
-/* One run, as large as fits but no larger than want. */
-static mega_status_t reserve_run(struct mega__ctx *ctx, struct mega__home *home,
-                                 uint32_t id, uint64_t want, mega_gptr_t *p_p,
-                                 uint64_t *got_p)
-{
-    const uint64_t most = (UINT64_C(1) << 18) - 4096; /* extents of a span */
-    struct mega__arena *a = mega__arena(ctx);
-    uint64_t n = want < most ? want : most;
-    mega_status_t st;
-    if (!a)
-        return MEGA_ERR_NOMEM;
-    for (;;) {
-        uint32_t seen =
-            atomic_load_explicit(&home->seg->nspans, memory_order_acquire);
-        st = mega__run_claim(ctx, home, id, (uint32_t)n, MEGA__RUN_RAW,
-                             &ctx->flusher, p_p);
-        if (st == MEGA_ERR_HOME_FULL &&
-            mega__arena_trim(a, home) + mega__slab_reclaim(a, home) > 0)
-            st = mega__run_claim(ctx, home, id, (uint32_t)n, MEGA__RUN_RAW,
-                                 &ctx->flusher, p_p);
-        if (st != MEGA_ERR_HOME_FULL)
-            break;
-        st = mega__slab_grow(ctx, home, seen, n << MEGA__EXTENT_SHIFT);
-        if (!st)
-            continue; /* again, in the larger home */
-        if (n == 1 || st == MEGA_ERR_TIMEOUT)
-            break;
-        n = (n + 1) / 2; /* what is left may be in pieces */
-    }
-    *got_p = n;
-    return st;
-}
-
-static mega_status_t reserve_on(struct mega__ctx *ctx, struct mega__home *home,
-                                uint32_t id, uint64_t from, uint64_t to)
-{
-    const uint64_t in_home =
-        (UINT64_C(1) << (MEGA_OFFSET_BITS + MEGA_SPAN_BITS)) - 1;
-    mega_status_t st = MEGA_OK;
-    for (uint64_t at = from; !st && at < to;) {
-        uint64_t want = mega__run_extents(to - at), got = 0;
-        mega_gptr_t p;
-        st = reserve_run(ctx, home, id, want, &p, &got);
-        if (st)
-            return mega__fail(st, "%llu raw bytes on home %u: %.400s",
-                              (unsigned long long)(to - from), home->no,
-                              mega__errmsg_buffer());
-        struct mega__span *span = mega__span_of(ctx, p);
-        char *raw = span->base + mega_offset(p);
-        size_t len = (size_t)got << MEGA__EXTENT_SHIFT;
-        memset(raw, 0, len);
-        mega__pool_flush(&ctx->flusher, span->how, raw, len);
-        /* its fence before the record counts is also that of the zeros */
-        st = mega__dir_run_add(home, &ctx->flusher, id, p.v & in_home, at,
-                               (uint32_t)got);
-        at += len;
-    }
-    return st;
-}
-
-static mega_status_t reserve_all(struct mega__ctx *ctx, uint32_t id,
-                                 uint64_t from, uint64_t to)
-{
-    mega_status_t st = MEGA_OK;
-    uint32_t i = 0;
-    for (struct mega__home *home;
-         !st && (home = mega__home_next_served(ctx, &i));)
-        st = reserve_on(ctx, home, id, from, to);
-    return mega__boot_agree(ctx->boot, st);
-}
-
-/* ---- The table of runs ---- */
-
-static int by_place(const void *a, const void *b)
-{
-    const struct mega__raw_run *x = a, *y = b;
-    uint32_t hx = mega__gptr_home(x->base), hy = mega__gptr_home(y->base);
-    if (hx != hy)
-        return hx < hy ? -1 : 1;
-    return (x->start > y->start) - (x->start < y->start);
-}
-
-static size_t collect_runs(struct mega__ctx *ctx, uint32_t id,
-                           struct mega__raw_run *out)
-{
-    uint32_t i = 0;
-    size_t n = 0;
-    for (struct mega__home *home; (home = mega__home_next_served(ctx, &i));)
-        for (unsigned k = 0; k < MEGA__RUNS_MAX; k++) {
-            const struct mega__run_record *r = &home->block->runs[k];
-            enum mega__record_state state;
-            uint32_t region;
-            if (!mega__record_state(r->state, &state, &region) ||
-                state != MEGA__REC_LIVE || region != id)
-                continue;
-            if (out)
-                out[n] = (struct mega__raw_run){
-                    r->start, (uint64_t)r->extents << MEGA__EXTENT_SHIFT,
-                    mega__gptr(home->no, 0, r->base)};
-            n++;
-        }
-    return n;
-}
-
-/* Where the raw runs of all homes lie, bytes of each; one copy per host. */
-static mega_status_t gather_runs(struct mega_region *r, uint64_t of_each)
-{
-    struct mega__ctx *ctx = r->ctx;
-    if (of_each == 0)
-        return MEGA_OK;
-    size_t n = collect_runs(ctx, r->id, NULL), bytes = 0;
-    struct mega__raw_run *mine = calloc(n + 1, sizeof *mine);
-    void *all = NULL, *p = NULL;
-    mega_status_t st =
-        mine ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory for a region");
-    st = mega__boot_agree(ctx->boot, st);
-    if (!st) {
-        collect_runs(ctx, r->id, mine);
-        st = mega__boot_gather(ctx->boot, mine, n * sizeof *mine, &all, &bytes);
-    }
-    free(mine);
-    if (!st)
-        st = mega__seg_share(ctx, sizeof *r->map + bytes, &p);
-    struct mega__run_map *map = p;
-    if (!st && all) {
-        qsort(all, bytes / sizeof *mine, sizeof *mine, by_place);
-        map->nruns = bytes / sizeof *mine;
-        memcpy(map->runs, all, bytes);
-    }
-    free(all);
-    st = mega__boot_agree(ctx->boot, st);
-    mega__seg_unshare(st ? map : r->map);
-    if (!st)
-        r->map = map;
-    return st;
-}
-
-/* The first run of a home that begins behind off; nruns: none. */
-static uint64_t run_behind(const struct mega__run_map *map, uint32_t home,
-                           uint64_t off)
-{
-    uint64_t low = 0, high = map->nruns;
-    while (low < high) {
-        uint64_t mid = low + (high - low) / 2;
-        const struct mega__raw_run *run = &map->runs[mid];
-        uint32_t h = mega__gptr_home(run->base);
-        if (h < home || (h == home && run->start <= off))
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
-}
-
-mega_gptr_t mega__region_at(const struct mega_region *r, uint32_t home,
-                            uint64_t off, uint64_t *len_p)
-{
-    if (home >= r->ctx->nhomes || off >= r->bytes_per_home || !r->map)
-        return mega_null();
-    uint64_t i = run_behind(r->map, home, off);
-    if (i == 0)
-        return mega_null();
-    const struct mega__raw_run *run = &r->map->runs[i - 1];
-    uint64_t in = off - run->start;
-    if (mega__gptr_home(run->base) != home || in >= run->bytes)
-        return mega_null();
-    if (len_p) {
-        uint64_t left = r->bytes_per_home - off;
-        *len_p = run->bytes - in < left ? run->bytes - in : left;
-    }
-    return mega_add(run->base, (int64_t)in);
 }
 
 /* ---- Handles ---- */
@@ -272,7 +98,8 @@ static mega_status_t handle_new(struct mega__ctx *ctx, const char *name,
         r->line = d->line;
         r->bytes_per_home = d->bytes;
         strncpy(r->name, name, MEGA_NAME_MAX);
-        st = gather_runs(r, d->bytes);
+        if (d->bytes > 0)
+            st = mega__raw_gather(ctx, r->id, &r->map);
     }
     if (st) {
         if (r)
@@ -283,6 +110,20 @@ static mega_status_t handle_new(struct mega__ctx *ctx, const char *name,
     ctx->regions = r;
     *r_p = r;
     return MEGA_OK;
+}
+
+mega_gptr_t mega__region_at(const struct mega_region *r, uint32_t home,
+                            uint64_t off, uint64_t *len_p)
+{
+    uint64_t len = 0;
+    if (home >= r->ctx->nhomes || off >= r->bytes_per_home || !r->map)
+        return mega_null();
+    mega_gptr_t p = mega__raw_at(r->map, home, off, &len);
+    if (!mega_is_null(p) && len_p) {
+        uint64_t left = r->bytes_per_home - off;
+        *len_p = len < left ? len : left;
+    }
+    return p;
 }
 
 /* ---- Create, open, grow, destroy ---- */
@@ -353,7 +194,7 @@ mega_status_t mega__region_create(struct mega__ctx *ctx, const char *name,
     if (st)
         return st;
     MEGA__CRASH(region_creating);
-    st = reserve_all(ctx, d.id, 0, bytes);
+    st = mega__raw_reserve(ctx, d.id, 0, bytes);
     MEGA__CRASH(region_reserved);
     if (!st && home0)
         st = mega__dir_region_bytes(home0, &ctx->flusher, d.line, bytes);
@@ -392,37 +233,6 @@ mega_status_t mega__region_open(struct mega__ctx *ctx, const char *name,
     return st ? st : handle_new(ctx, name, &d, r_p);
 }
 
-static bool below(uint32_t region, uint64_t start, void *arg)
-{
-    const struct mega_region *r = arg;
-    return region != r->id || start < r->bytes_per_home;
-}
-
-/* Gives back what a grow that failed has reserved. */
-static void undo_grow(struct mega_region *r)
-{
-    struct mega__ctx *ctx = r->ctx;
-    uint32_t i = 0;
-    for (struct mega__home *home; (home = mega__home_next_served(ctx, &i));) {
-        for (unsigned k = 0; k < MEGA__RUNS_MAX; k++) {
-            const struct mega__run_record *rec = &home->block->runs[k];
-            enum mega__record_state state;
-            uint32_t id;
-            mega_gptr_t p = mega__gptr(home->no, 0, rec->base);
-            if (!mega__record_state(rec->state, &state, &id) ||
-                state != MEGA__REC_LIVE || below(id, rec->start, r))
-                continue;
-            struct mega__span *span = mega__span_of(ctx, p);
-            uint32_t e = (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT);
-            mega_status_t st = mega__run_free(
-                ctx, span, e, mega__span_word(span, e), &ctx->flusher);
-            (void)st; /* a leak until the next open, which frees it */
-        }
-        mega_status_t st = mega__dir_run_prune(home, &ctx->flusher, below, r);
-        (void)st;
-    }
-}
-
 mega_status_t mega__region_grow(struct mega_region *r, uint64_t more)
 {
     struct mega__ctx *ctx = r->ctx;
@@ -438,16 +248,21 @@ mega_status_t mega__region_grow(struct mega_region *r, uint64_t more)
                     : MEGA_OK;
     st = mega__boot_agree(ctx->boot, st);
     if (!st && want > reserved)
-        st = reserve_all(ctx, r->id, reserved, want);
-    if (!st) /* may tell of more than there will be, if this fails */
-        st = gather_runs(r, want);
+        st = mega__raw_reserve(ctx, r->id, reserved, want);
+    struct mega__run_map *map = NULL;
+    if (!st && want > 0)
+        st = mega__raw_gather(ctx, r->id, &map);
+    if (map) { /* may tell of more than there will be, if this fails */
+        mega__seg_unshare(r->map);
+        r->map = map;
+    }
     if (!st && home0)
         st = mega__dir_region_bytes(home0, &ctx->flusher, r->line, want);
     st = mega__boot_agree(ctx->boot, st);
     if (st) {
         char text[MEGA__ERRMSG_MAX];
         memcpy(text, mega__errmsg_buffer(), sizeof text);
-        undo_grow(r);
+        mega__raw_give_back(ctx, r->id, have);
         mega__boot_barrier(ctx->boot);
         return mega__fail(st, "%s", text);
     }
