@@ -146,7 +146,8 @@ mega_status_t mega_region_create(const char *name, uint64_t bytes_per_home,
                                  unsigned flags, mega_region_t *r_p)
     MEGA_MUST_CHECK;
 
-/** Finds a region by name. Collective. NOT_FOUND; IO: as create. */
+/** Finds a region by name. All handles of a region are equal; each create and
+ *  open is closed once. Collective. NOT_FOUND; IO: as create. */
 mega_status_t mega_region_open(const char *name, mega_region_t *r_p)
     MEGA_MUST_CHECK;
 

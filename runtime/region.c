@@ -60,18 +60,22 @@ static void handle_free(struct mega_region *r)
     free(r);
 }
 
-void mega__region_close(struct mega_region **r_p)
+static void handle_drop(struct mega_region *r)
 {
-    struct mega_region *r = *r_p;
-    *r_p = NULL;
-    if (!r)
-        return;
     for (struct mega_region **at = &r->ctx->regions; *at; at = &(*at)->next)
         if (*at == r) {
             *at = r->next;
             break;
         }
     handle_free(r);
+}
+
+void mega__region_close(struct mega_region **r_p)
+{
+    struct mega_region *r = *r_p;
+    *r_p = NULL;
+    if (r && --r->opens == 0)
+        handle_drop(r);
 }
 
 void mega__region_close_all(struct mega__ctx *ctx)
@@ -83,33 +87,69 @@ void mega__region_close_all(struct mega__ctx *ctx)
     }
 }
 
-static mega_status_t handle_new(struct mega__ctx *ctx, const char *name,
+static struct mega_region *handle_find(struct mega__ctx *ctx, uint32_t id)
+{
+    struct mega_region *r = ctx->regions;
+    while (r && r->id != id)
+        r = r->next;
+    return r;
+}
+
+static struct mega_region *handle_new(struct mega__ctx *ctx, const char *name,
+                                      const struct decision *d)
+{
+    struct mega_region *r = calloc(1, sizeof *r);
+    if (!r) {
+        mega__fail(MEGA_ERR_NOMEM, "no memory for a region");
+        return NULL;
+    }
+    r->ctx = ctx;
+    r->id = d->id;
+    r->line = d->line;
+    strncpy(r->name, name, MEGA_NAME_MAX);
+    r->next = ctx->regions;
+    return ctx->regions = r;
+}
+
+/* Learns how many bytes there are, and where. */
+static mega_status_t handle_fill(struct mega_region *r, uint64_t bytes)
+{
+    struct mega__run_map *map = NULL;
+    mega_status_t st =
+        bytes > 0 ? mega__raw_gather(r->ctx, r->id, &map) : MEGA_OK;
+    if (st)
+        return st;
+    mega__seg_unshare(r->map);
+    r->map = map;
+    r->bytes_per_home = bytes;
+    return MEGA_OK;
+}
+
+/* The handle of a region in this process: one, for a grow or an end by one is
+ * one by all. It is filled if any rank, against the rules, has none. */
+static mega_status_t handle_get(struct mega__ctx *ctx, const char *name,
                                 const struct decision *d,
                                 struct mega_region **r_p)
 {
-    struct mega_region *r = calloc(1, sizeof *r);
-    mega_status_t st =
-        r ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory for a region");
-    st = mega__boot_agree(ctx->boot, st);
-    if (r)
-        r->ctx = ctx;
-    if (!st) {
-        r->id = d->id;
-        r->line = d->line;
-        r->bytes_per_home = d->bytes;
-        strncpy(r->name, name, MEGA_NAME_MAX);
-        if (d->bytes > 0)
-            st = mega__raw_gather(ctx, r->id, &r->map);
-    }
-    if (st) {
-        if (r)
-            handle_free(r);
+    struct mega_region *r = handle_find(ctx, d->id);
+    int all_have = 0;
+    mega_status_t st = mega__boot_least(ctx->boot, r != NULL, &all_have);
+    if (st)
         return st;
+    if (!r)
+        r = handle_new(ctx, name, d);
+    if (!all_have) {
+        st = mega__boot_agree(ctx->boot, r ? MEGA_OK : MEGA_ERR_NOMEM);
+        if (!st)
+            st = handle_fill(r, d->bytes);
     }
-    r->next = ctx->regions;
-    ctx->regions = r;
-    *r_p = r;
-    return MEGA_OK;
+    if (!st) {
+        r->opens++;
+        *r_p = r;
+    } else if (r && r->opens == 0) {
+        handle_drop(r);
+    }
+    return st;
 }
 
 mega_gptr_t mega__region_at(const struct mega_region *r, uint32_t home,
@@ -200,7 +240,7 @@ mega_status_t mega__region_create(struct mega__ctx *ctx, const char *name,
         st = mega__dir_region_bytes(home0, &ctx->flusher, d.line, bytes);
     st = mega__boot_agree(ctx->boot, st);
     if (!st)
-        st = handle_new(ctx, name, &d, &r);
+        st = handle_get(ctx, name, &d, &r);
     if (st)
         return undo_create(ctx, &d, st);
     st = set_state(ctx, d.line, MEGA__REC_LIVE);
@@ -230,7 +270,7 @@ mega_status_t mega__region_open(struct mega__ctx *ctx, const char *name,
         }
     }
     mega_status_t st = spread(ctx, &d);
-    return st ? st : handle_new(ctx, name, &d, r_p);
+    return st ? st : handle_get(ctx, name, &d, r_p);
 }
 
 mega_status_t mega__region_grow(struct mega_region *r, uint64_t more)

@@ -254,9 +254,10 @@ struct mega__run_map {
 
 /* ---- Regions ---- */
 
-struct mega_region {
-    struct mega_region *next; /* open handles of ctx */
+struct mega_region {          /* all handles of one region are this one */
+    struct mega_region *next; /* open ones of ctx */
     struct mega__ctx *ctx;
+    uint32_t opens; /* and creates, without a close yet */
     uint32_t id;
     uint32_t line; /* of its record in home 0 */
     uint64_t bytes_per_home;
@@ -297,7 +298,7 @@ struct mega__ctx {
     pthread_mutex_t map_lock;   /* spans, pools of a home */
     pthread_mutex_t arena_lock; /* arenas, their in_use */
     struct mega__arena *arenas;
-    struct mega_region *regions; /* open handles; collectives only */
+    struct mega_region *regions; /* open ones; collectives only */
     struct mega_region def;      /* the default region */
     _Atomic uint64_t grown;      /* spans added to the homes served */
     _Atomic uint64_t intent_seq;

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* regions.c - handles of regions, several of one region among them; raw bytes
+ * that come and go. */
+#include "region.h"
+
+#include <criterion/criterion.h>
+
+#include "rma.h"
+#include "test/lib/ops.h"
+#include "test/lib/world.h"
+
+#define EXTENT (UINT64_C(1) << MEGA__EXTENT_SHIFT)
+
+static struct medium *m;
+
+static void begin(void)
+{
+    m = world_begin();
+    world_set("HOME_SIZE", "12M");
+    world_set("HOME_MAX", "12M");
+}
+
+static void end(void)
+{
+    world_end(&m);
+    report_settle();
+}
+
+TestSuite(regions, .init = begin, .fini = end, .timeout = 300);
+
+/* ---- Two handles ---- */
+
+static const uint64_t value = 0x6d656761;
+
+static void grow_by_two(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega_region *a, *b;
+    uint64_t got = 0;
+    (void)arg;
+    OK(mega__region_create(ctx, "r", EXTENT, &a));
+    OK(mega__region_open(ctx, "r", &b));
+    OK(mega__region_grow(a, 10 * EXTENT));
+    mega_gptr_t p = mega__region_at(a, 0, 5 * EXTENT, NULL);
+    if (rank == 0) {
+        OK(mega__rma_put(ctx, p, &value, 8));
+        OK(ops_persist(ctx, p, 8));
+    }
+    OK(mega__region_grow(b, EXTENT));
+    CHECK(mega__region_at(b, 0, 5 * EXTENT, NULL).v == p.v, "b: elsewhere");
+    CHECK(mega__region_at(a, 0, 5 * EXTENT, NULL).v == p.v, "a: elsewhere");
+    mega__region_close(&a);
+    CHECK(!mega_is_null(mega__region_at(b, 1, 12 * EXTENT - 1, NULL)), "b");
+    world_barrier(ctx);
+    OK(mega__rma_get(ctx, &got, p, 8));
+    CHECK(got == value, "%llx", (unsigned long long)got);
+}
+
+static void read_grown(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega_region *r;
+    uint64_t got = 0;
+    (void)rank, (void)arg;
+    OK(mega__region_open(ctx, "r", &r));
+    mega_gptr_t p = mega__region_at(r, 0, 5 * EXTENT, NULL);
+    CHECK(!mega_is_null(p), "what was durable is out of range");
+    if (!mega_is_null(p))
+        OK(mega__rma_get(ctx, &got, p, 8));
+    CHECK(got == value, "%llx", (unsigned long long)got);
+    CHECK(!mega_is_null(mega__region_at(r, 1, 12 * EXTENT - 1, NULL)), "end");
+    CHECK(mega_is_null(mega__region_at(r, 1, 12 * EXTENT, NULL)), "beyond");
+}
+
+Test(regions, all_handles_of_one_see_that_it_has_grown)
+{
+    cr_assert_eq(world_do(2, grow_by_two, NULL), MEGA_OK);
+    cr_assert_eq(world_do(2, read_grown, NULL), MEGA_OK);
+}
