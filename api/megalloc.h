@@ -158,8 +158,9 @@ mega_status_t mega_region_close(mega_region_t *r_p);
  *  thread may use the region any more. One durable record decides. */
 mega_status_t mega_region_destroy(mega_region_t *r_p) MEGA_MUST_CHECK;
 
-/** Adds raw zeroed bytes on every home, addressed after the former ones.
- *  Collective, durable, all homes or none. Errors as mega_region_create. */
+/** Adds raw zeroed bytes on every home, addressed after the former ones, which
+ *  other threads may use meanwhile. Collective, durable, all homes or none.
+ *  Errors as mega_region_create. */
 mega_status_t mega_region_grow(mega_region_t r, uint64_t more_per_home)
     MEGA_MUST_CHECK;
 
@@ -175,9 +176,10 @@ typedef struct mega_region_stat {
 mega_status_t mega_region_stat(mega_region_t r, mega_region_stat_t *stat_p)
     MEGA_MUST_CHECK;
 
-/** The raw byte at offset off on a home: no communication. Null if home or
- *  off is out of range. Raw bytes may consist of several runs: len_p, unless
- *  NULL, gets the number of adjacent bytes from there. */
+/** The raw byte at offset off on a home: no communication; any thread, also
+ *  while the region grows. Null if home or off is out of range. Raw bytes may
+ *  consist of several runs: len_p, unless NULL, gets the number of adjacent
+ *  bytes from there. */
 mega_gptr_t mega_region_at(mega_region_t r, int home, uint64_t off,
                            uint64_t *len_p);
 

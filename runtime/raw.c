@@ -142,7 +142,7 @@ static int by_place(const void *a, const void *b)
     return (x->start > y->start) - (x->start < y->start);
 }
 
-static size_t collect_runs(struct mega__ctx *ctx, uint32_t id,
+static size_t collect_runs(struct mega__ctx *ctx, struct part *part,
                            struct mega__raw_run *out)
 {
     uint32_t i = 0;
@@ -153,7 +153,7 @@ static size_t collect_runs(struct mega__ctx *ctx, uint32_t id,
             enum mega__record_state state;
             uint32_t region;
             if (!mega__record_state(r->state, &state, &region) ||
-                state != MEGA__REC_LIVE || region != id)
+                state != MEGA__REC_LIVE || outside(region, r->start, part))
                 continue;
             if (out)
                 out[n] = (struct mega__raw_run){
@@ -164,10 +164,10 @@ static size_t collect_runs(struct mega__ctx *ctx, uint32_t id,
     return n;
 }
 
-mega_status_t mega__raw_gather(struct mega__ctx *ctx, uint32_t id,
-                               struct mega__run_map **map_p)
+static mega_status_t gather(struct mega__ctx *ctx, struct part *part,
+                            struct mega__run_map **map_p)
 {
-    size_t n = collect_runs(ctx, id, NULL), bytes = 0;
+    size_t n = collect_runs(ctx, part, NULL), bytes = 0;
     struct mega__raw_run *mine = calloc(n + 1, sizeof *mine);
     struct mega__run_map *map = NULL;
     void *all = NULL, *p = NULL;
@@ -175,7 +175,7 @@ mega_status_t mega__raw_gather(struct mega__ctx *ctx, uint32_t id,
         mine ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory for a region");
     st = mega__boot_agree(ctx->boot, st);
     if (!st) {
-        collect_runs(ctx, id, mine);
+        collect_runs(ctx, part, mine);
         st = mega__boot_gather(ctx->boot, mine, n * sizeof *mine, &all, &bytes);
     }
     free(mine);
@@ -196,6 +196,46 @@ mega_status_t mega__raw_gather(struct mega__ctx *ctx, uint32_t id,
     return st;
 }
 
+/* What a thread may look at is neither changed nor freed, and one layer a grow
+ * would make looking slow: a new one takes in those below that hold no more
+ * grows than it has. So n grows make log n layers, and a run is in as many. */
+mega_status_t mega__raw_gather(struct mega__ctx *ctx, uint32_t id,
+                               uint64_t from, struct mega__raw_layer *over,
+                               struct mega__raw_layer **layer_p)
+{
+    struct part part = {id, from};
+    uint32_t grows = 1;
+    for (; over && over->grows <= grows; over = over->below) {
+        grows += over->grows;
+        part.from = over->from;
+    }
+    struct mega__raw_layer *layer = calloc(1, sizeof *layer);
+    mega_status_t st =
+        layer ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory for a region");
+    st = mega__boot_agree(ctx->boot, st);
+    if (!st)
+        st = gather(ctx, &part, &layer->map);
+    if (st) {
+        free(layer);
+        return st;
+    }
+    layer->below = over;
+    layer->from = part.from;
+    layer->grows = grows;
+    *layer_p = layer;
+    return MEGA_OK;
+}
+
+void mega__raw_forget(struct mega__raw_layer *layer)
+{
+    while (layer) {
+        struct mega__raw_layer *older = layer->older;
+        mega__seg_unshare(layer->map);
+        free(layer);
+        layer = older;
+    }
+}
+
 /* The first run of a home that begins behind off; nruns: none. */
 static uint64_t run_behind(const struct mega__run_map *map, uint32_t home,
                            uint64_t off)
@@ -213,9 +253,12 @@ static uint64_t run_behind(const struct mega__run_map *map, uint32_t home,
     return low;
 }
 
-mega_gptr_t mega__raw_at(const struct mega__run_map *map, uint32_t home,
+mega_gptr_t mega__raw_at(const struct mega__raw_layer *layer, uint32_t home,
                          uint64_t off, uint64_t *len_p)
 {
+    while (off < layer->from)
+        layer = layer->below;
+    const struct mega__run_map *map = layer->map;
     uint64_t i = run_behind(map, home, off);
     if (i == 0)
         return mega_null();

@@ -15,13 +15,19 @@ mega_status_t mega__raw_reserve(struct mega__ctx *ctx, uint32_t id,
  * from, as far as it can: the next open frees the rest. */
 void mega__raw_give_back(struct mega__ctx *ctx, uint32_t id, uint64_t from);
 
-/* Where the runs of a region lie; one copy per host, for mega__seg_unshare.
- * Collective. ERRORS: NOMEM; IO - no shared memory. */
+/* Where the runs of a region lie that begin at or beyond from, one copy per
+ * host. It lies over a layer of those before, NULL if from is 0, and may hold
+ * some of these too. Collective. ERRORS: NOMEM; IO - no shared memory. */
 mega_status_t mega__raw_gather(struct mega__ctx *ctx, uint32_t id,
-                               struct mega__run_map **map_p);
+                               uint64_t from, struct mega__raw_layer *over,
+                               struct mega__raw_layer **layer_p);
 
-/* The raw byte at off of a home, and how many lie behind it; or null. */
-mega_gptr_t mega__raw_at(const struct mega__run_map *map, uint32_t home,
+/* Frees a layer and all older ones. Accepts NULL. */
+void mega__raw_forget(struct mega__raw_layer *layer);
+
+/* The raw byte at off of a home, and how many lie behind it; or null. Any
+ * thread, as long as the layer is there. */
+mega_gptr_t mega__raw_at(const struct mega__raw_layer *layer, uint32_t home,
                          uint64_t off, uint64_t *len_p);
 
 #endif

@@ -23,7 +23,6 @@
 #include "net.h"
 #include "raw.h"
 #include "run.h"
-#include "seg.h"
 #include "space.h"
 #include "sweep.h"
 
@@ -56,7 +55,7 @@ static mega_status_t spread(struct mega__ctx *ctx, struct decision *d)
 static void handle_free(struct mega_region *r)
 {
     mega__arena_forget_usual(r->ctx); /* the next handle may lie here */
-    mega__seg_unshare(r->map);
+    mega__raw_forget(atomic_load(&r->places));
     free(r);
 }
 
@@ -111,18 +110,27 @@ static struct mega_region *handle_new(struct mega__ctx *ctx, const char *name,
     return ctx->regions = r;
 }
 
+/* Threads may be looking (mega__region_at): they find the layer before, which
+ * stays until the handle goes. Each release pairs with an acquire there. */
+static void handle_publish(struct mega_region *r, struct mega__raw_layer *layer,
+                           uint64_t bytes)
+{
+    if (layer) {
+        layer->older = atomic_load(&r->places);
+        atomic_store_explicit(&r->places, layer, memory_order_release);
+    }
+    atomic_store_explicit(&r->bytes_per_home, bytes, memory_order_release);
+}
+
 /* Learns how many bytes there are, and where. */
 static mega_status_t handle_fill(struct mega_region *r, uint64_t bytes)
 {
-    struct mega__run_map *map = NULL;
+    struct mega__raw_layer *layer = NULL;
     mega_status_t st =
-        bytes > 0 ? mega__raw_gather(r->ctx, r->id, &map) : MEGA_OK;
-    if (st)
-        return st;
-    mega__seg_unshare(r->map);
-    r->map = map;
-    r->bytes_per_home = bytes;
-    return MEGA_OK;
+        bytes > 0 ? mega__raw_gather(r->ctx, r->id, 0, NULL, &layer) : MEGA_OK;
+    if (!st)
+        handle_publish(r, layer, bytes);
+    return st;
 }
 
 /* The handle of a region in this process: one, for a grow or an end by one is
@@ -155,14 +163,16 @@ static mega_status_t handle_get(struct mega__ctx *ctx, const char *name,
 mega_gptr_t mega__region_at(const struct mega_region *r, uint32_t home,
                             uint64_t off, uint64_t *len_p)
 {
-    uint64_t len = 0;
-    if (home >= r->ctx->nhomes || off >= r->bytes_per_home || !r->map)
+    /* This order: whoever sees a size finds the places of all of it. */
+    uint64_t len = 0, bytes = atomic_load_explicit(&r->bytes_per_home,
+                                                   memory_order_acquire);
+    const struct mega__raw_layer *layer =
+        atomic_load_explicit(&r->places, memory_order_acquire);
+    if (home >= r->ctx->nhomes || off >= bytes || !layer)
         return mega_null();
-    mega_gptr_t p = mega__raw_at(r->map, home, off, &len);
-    if (!mega_is_null(p) && len_p) {
-        uint64_t left = r->bytes_per_home - off;
-        *len_p = len < left ? len : left;
-    }
+    mega_gptr_t p = mega__raw_at(layer, home, off, &len);
+    if (!mega_is_null(p) && len_p)
+        *len_p = len < bytes - off ? len : bytes - off;
     return p;
 }
 
@@ -279,6 +289,7 @@ mega_status_t mega__region_grow(struct mega_region *r, uint64_t more)
     struct mega__home *home0 = home0_if_served(ctx);
     /* a run ends with its extent: what is left there is used first */
     uint64_t have = r->bytes_per_home, want = have + more;
+    struct mega__raw_layer *layer = NULL;
     uint64_t reserved = mega__run_extents(have) << MEGA__EXTENT_SHIFT;
     if (ctx->readonly)
         return mega__degraded_refuse();
@@ -289,24 +300,21 @@ mega_status_t mega__region_grow(struct mega_region *r, uint64_t more)
     st = mega__boot_agree(ctx->boot, st);
     if (!st && want > reserved)
         st = mega__raw_reserve(ctx, r->id, reserved, want);
-    struct mega__run_map *map = NULL;
-    if (!st && want > 0)
-        st = mega__raw_gather(ctx, r->id, &map);
-    if (map) { /* may tell of more than there will be, if this fails */
-        mega__seg_unshare(r->map);
-        r->map = map;
-    }
+    if (!st && want > reserved)
+        st = mega__raw_gather(ctx, r->id, reserved, atomic_load(&r->places),
+                              &layer);
     if (!st && home0)
         st = mega__dir_region_bytes(home0, &ctx->flusher, r->line, want);
     st = mega__boot_agree(ctx->boot, st);
     if (st) {
         char text[MEGA__ERRMSG_MAX];
         memcpy(text, mega__errmsg_buffer(), sizeof text);
+        mega__raw_forget(layer);
         mega__raw_give_back(ctx, r->id, have);
         mega__boot_barrier(ctx->boot);
         return mega__fail(st, "%s", text);
     }
-    r->bytes_per_home = want;
+    handle_publish(r, layer, want);
     return MEGA_OK;
 }
 

@@ -252,6 +252,14 @@ struct mega__run_map {
     struct mega__raw_run runs[];
 };
 
+struct mega__raw_layer {           /* of a region: the runs from an offset on */
+    struct mega__raw_layer *below; /* those before it; NULL: from is 0 */
+    struct mega__raw_layer *older; /* published before; some look at it yet */
+    uint64_t from;
+    uint32_t grows; /* in one layer */
+    struct mega__run_map *map;
+};
+
 /* ---- Regions ---- */
 
 struct mega_region {          /* all handles of one region are this one */
@@ -260,9 +268,9 @@ struct mega_region {          /* all handles of one region are this one */
     uint32_t opens; /* and creates, without a close yet */
     uint32_t id;
     uint32_t line; /* of its record in home 0 */
-    uint64_t bytes_per_home;
+    _Atomic uint64_t bytes_per_home;
     char name[MEGA__NAME_BYTES];
-    struct mega__run_map *map; /* NULL: no bytes_per_home */
+    _Atomic(struct mega__raw_layer *) places; /* NULL: no bytes_per_home */
 };
 
 /* ---- The job ---- */

@@ -4,6 +4,7 @@
 #include "region.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 
 #include "rma.h"
 #include "test/lib/ops.h"
@@ -74,4 +75,64 @@ Test(regions, all_handles_of_one_see_that_it_has_grown)
 {
     cr_assert_eq(world_do(2, grow_by_two, NULL), MEGA_OK);
     cr_assert_eq(world_do(2, read_grown, NULL), MEGA_OK);
+}
+
+/* ---- Looked at while it grows ---- */
+
+#define GROWS 100
+
+struct looker {
+    struct mega_region *r;
+    _Atomic bool done;
+};
+
+/* An offset that was there stays where it was; what comes has a place. */
+static void *look(void *arg)
+{
+    struct looker *l = arg;
+    mega_gptr_t first = mega__region_at(l->r, 0, 0, NULL);
+    uint64_t top = 0, len = 0;
+    while (!l->done) {
+        mega_gptr_t p = mega__region_at(l->r, 0, 0, NULL);
+        CHECK(p.v == first.v, "%llx", (unsigned long long)p.v);
+        while (!mega_is_null(mega__region_at(l->r, 1, top, &len)))
+            top += len;
+        for (uint64_t off = 0; off < top; off += EXTENT / 2)
+            CHECK(!mega_is_null(mega__region_at(l->r, 1, off, NULL)), "%llu",
+                  (unsigned long long)off);
+    }
+    return NULL;
+}
+
+/* Steps that fill an extent now and then, and some of several. */
+static uint64_t step_of(int i)
+{
+    return i % 10 == 0 ? 2 * EXTENT + 8 : EXTENT / 3;
+}
+
+static void grow_and_look(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct looker l = {0};
+    pthread_t thread;
+    uint64_t bytes = EXTENT, sum = 0, len = 0;
+    (void)rank, (void)arg;
+    OK(mega__region_create(ctx, "r", bytes, &l.r));
+    pthread_create(&thread, NULL, look, &l);
+    for (int i = 0; i < GROWS; i++) {
+        OK(mega__region_grow(l.r, step_of(i)));
+        bytes += step_of(i);
+    }
+    l.done = true;
+    pthread_join(thread, NULL);
+    for (uint32_t h = 0; h < ctx->nhomes; h++, sum = 0) {
+        while (!mega_is_null(mega__region_at(l.r, h, sum, &len)))
+            sum += len;
+        CHECK(sum == bytes, "home %u: %llu", h, (unsigned long long)sum);
+    }
+    world_barrier(ctx);
+}
+
+Test(regions, may_be_looked_at_while_they_grow)
+{
+    cr_assert_eq(world_do(2, grow_and_look, NULL), MEGA_OK);
 }
