@@ -26,8 +26,10 @@ other_alloc(uint64_t region, int home, size_t size, mega_gptr_t *p_p, bool live,
         return mega__api_closed();
     if (size == 0 || !p_p)
         return bad_size(size);
-    uint32_t id = mega__api_region((mega_region_t)(uintptr_t)region);
-    mega_status_t st = mega__chunk_alloc(ctx, id, home, size, live, p_p);
+    uint32_t id;
+    mega_status_t st = mega__api_region((mega_region_t)(uintptr_t)region, &id);
+    if (!st)
+        st = mega__chunk_alloc(ctx, id, home, size, live, p_p);
     if (!st)
         mega__arena_usual(ctx, region, id, home);
     return st;

@@ -27,9 +27,7 @@ struct mega__home *mega__api_home(struct mega__ctx *ctx, int home,
 /* ERRORS: ARG - NULL, empty or longer than MEGA_NAME_MAX. */
 mega_status_t mega__api_name(const char *name);
 
-static inline uint32_t mega__api_region(mega_region_t r)
-{
-    return r ? r->id : MEGA__REGION_DEFAULT;
-}
+/* The id of a region. ERRORS: ARG - it was destroyed. */
+mega_status_t mega__api_region(mega_region_t r, uint32_t *id_p);
 
 #endif

@@ -155,7 +155,9 @@ mega_status_t mega_region_open(const char *name, mega_region_t *r_p)
 mega_status_t mega_region_close(mega_region_t *r_p);
 
 /** Ends a region with all its chunks, raw bytes and roots. Collective; no
- *  thread may use the region any more. One durable record decides. */
+ *  thread may use the region any more: other handles of it are good for a close
+ *  only, also if this fails midway; what is left then, the next open ends. One
+ *  durable record decides. ARG: it was destroyed, as all other calls say. */
 mega_status_t mega_region_destroy(mega_region_t *r_p) MEGA_MUST_CHECK;
 
 /** Adds raw zeroed bytes on every home, addressed after the former ones, which

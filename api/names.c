@@ -13,15 +13,19 @@
 #include "log.h"
 #include "rma.h"
 
-static mega_status_t begin(const char *name)
+static mega_status_t begin(mega_region_t r, const char *name, uint32_t *id_p)
 {
-    return mega__the ? mega__api_name(name) : mega__api_closed();
+    if (!mega__the)
+        return mega__api_closed();
+    mega_status_t st = mega__api_name(name);
+    return st ? st : mega__api_region(r, id_p);
 }
 
 /* The same for a call that answers in *out. */
-static mega_status_t begin_answer(const char *name, const void *out)
+static mega_status_t begin_answer(mega_region_t r, const char *name,
+                                  uint32_t *id_p, const void *out)
 {
-    mega_status_t st = begin(name);
+    mega_status_t st = begin(r, name, id_p);
     if (!st && !out)
         st = mega__fail(MEGA_ERR_ARG, "no place for the answer");
     return st;
@@ -84,15 +88,15 @@ static mega_status_t value(uint32_t line, mega_gptr_t *p_p)
 mega_status_t mega_root_slot(mega_region_t r, const char *name,
                              mega_gptr_t *slot_p)
 {
-    uint32_t line;
-    mega_status_t st = begin_answer(name, slot_p);
+    uint32_t line, region;
+    mega_status_t st = begin_answer(r, name, &region, slot_p);
     if (st)
         return st;
     st = MEGA_ERR_NOT_FOUND; /* making one finds it too */
     if (mega__the->homes[0].local || mega__the->readonly)
-        st = find(mega__api_region(r), name, &line);
+        st = find(region, name, &line);
     if (st == MEGA_ERR_NOT_FOUND)
-        st = ask(MEGA__ASK_ROOT_MAKE, mega__api_region(r), name, &line);
+        st = ask(MEGA__ASK_ROOT_MAKE, region, name, &line);
     if (!st)
         *slot_p = mega__dir_root_slot(line);
     return st;
@@ -101,7 +105,8 @@ mega_status_t mega_root_slot(mega_region_t r, const char *name,
 mega_status_t mega_root_set(mega_region_t r, const char *name, mega_gptr_t p)
 {
     mega_gptr_t slot;
-    mega_status_t st = begin(name);
+    uint32_t region;
+    mega_status_t st = begin(r, name, &region);
     /* A durable name must not hang on a mark that is not; and a pointer that
      * is none makes no name. */
     if (!st && !mega_is_null(p))
@@ -115,18 +120,18 @@ mega_status_t mega_root_set(mega_region_t r, const char *name, mega_gptr_t p)
 
 mega_status_t mega_root_get(mega_region_t r, const char *name, mega_gptr_t *p_p)
 {
-    uint32_t line;
-    mega_status_t st = begin_answer(name, p_p);
+    uint32_t line, region;
+    mega_status_t st = begin_answer(r, name, &region, p_p);
     if (!st)
-        st = find(mega__api_region(r), name, &line);
+        st = find(region, name, &line);
     return st ? st : value(line, p_p);
 }
 
 mega_status_t mega_root_remove(mega_region_t r, const char *name)
 {
-    mega_status_t st = begin(name);
-    return st ? st
-              : ask(MEGA__ASK_ROOT_REMOVE, mega__api_region(r), name, NULL);
+    uint32_t region;
+    mega_status_t st = begin(r, name, &region);
+    return st ? st : ask(MEGA__ASK_ROOT_REMOVE, region, name, NULL);
 }
 
 mega_status_t mega_root_next(mega_region_t r, uint64_t *iter_p,
@@ -134,14 +139,15 @@ mega_status_t mega_root_next(mega_region_t r, uint64_t *iter_p,
 {
     char found[MEGA__NAME_BYTES];
     mega_gptr_t p;
-    mega_status_t st = begin_answer("any", p_p);
+    uint32_t region;
+    mega_status_t st = begin_answer(r, "any", &region, p_p);
     if (st)
         return st;
     if (!iter_p || !name)
         return mega__fail(MEGA_ERR_ARG, "no place for the answer");
     uint32_t line =
         *iter_p < MEGA_ROOTS_MAX ? (uint32_t)*iter_p : MEGA_ROOTS_MAX;
-    st = next(mega__api_region(r), &line, found);
+    st = next(region, &line, found);
     if (!st)
         st = value(line, &p);
     if (st)

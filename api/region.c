@@ -31,6 +31,14 @@ static mega_status_t check_name(struct mega__ctx *ctx, const char *name,
     return st ? st : same(ctx, name, number);
 }
 
+mega_status_t mega__api_region(mega_region_t r, uint32_t *id_p)
+{
+    mega_status_t st = r ? mega__region_usable(r) : MEGA_OK;
+    if (!st)
+        *id_p = r ? r->id : MEGA__REGION_DEFAULT;
+    return st;
+}
+
 mega_status_t mega_region_create(const char *name, uint64_t bytes_per_home,
                                  unsigned flags, mega_region_t *r_p)
 {
@@ -83,6 +91,8 @@ mega_status_t mega_region_destroy(mega_region_t *r_p)
         return st;
     if (!r_p || !*r_p)
         st = mega__fail(MEGA_ERR_ARG, "the default region cannot be destroyed");
+    else
+        st = mega__region_usable(*r_p);
     st = mega__boot_agree(ctx->boot, st);
     if (!st)
         st = same(ctx, (*r_p)->name, (*r_p)->id);
@@ -102,6 +112,8 @@ mega_status_t mega_region_grow(mega_region_t r, uint64_t more_per_home)
     else if (more_per_home >> 47)
         st = mega__fail(MEGA_ERR_TOO_BIG, "%llu raw bytes: a home has less",
                         (unsigned long long)more_per_home);
+    else
+        st = mega__region_usable(r);
     st = mega__boot_agree(ctx->boot, st);
     if (!st)
         st = same(ctx, r->name, more_per_home);
@@ -120,7 +132,7 @@ mega_status_t mega_region_stat(mega_region_t r, mega_region_stat_t *s)
     if (!r)
         r = &ctx->def;
     uint64_t extents = 0;
-    mega_status_t st = MEGA_OK;
+    mega_status_t st = mega__region_usable(r);
     for (uint32_t h = 0; !st && h < ctx->nhomes; h++) {
         uint64_t here = 0;
         st = mega__stat_region(ctx, mega__home_at(ctx, h), r->id, &here);

@@ -70,7 +70,9 @@ mega_status_t mega_walk(mega_region_t r, int home, mega_walk_fn fn, void *arg,
     struct mega__home *on = mega__api_home(ctx, home, &st);
     if (!on)
         return st;
-    return mega__stat_walk(ctx, on, mega__api_region(r), fn, arg, stop_p);
+    uint32_t id;
+    st = mega__api_region(r, &id);
+    return st ? st : mega__stat_walk(ctx, on, id, fn, arg, stop_p);
 }
 
 mega_status_t mega_check(int home, mega_check_fn fn, void *arg, uint64_t *bad_p)

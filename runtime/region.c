@@ -160,6 +160,16 @@ static mega_status_t handle_get(struct mega__ctx *ctx, const char *name,
     return st;
 }
 
+mega_status_t mega__region_usable(const struct mega_region *r)
+{
+    if (!atomic_load(&r->ended))
+        return MEGA_OK;
+    return mega__fail(MEGA_ERR_ARG,
+                      "region %s was destroyed: what is left of it is to be "
+                      "closed",
+                      r->name);
+}
+
 mega_gptr_t mega__region_at(const struct mega_region *r, uint32_t home,
                             uint64_t off, uint64_t *len_p)
 {
@@ -168,7 +178,8 @@ mega_gptr_t mega__region_at(const struct mega_region *r, uint32_t home,
                                                    memory_order_acquire);
     const struct mega__raw_layer *layer =
         atomic_load_explicit(&r->places, memory_order_acquire);
-    if (home >= r->ctx->nhomes || off >= bytes || !layer)
+    if (home >= r->ctx->nhomes || off >= bytes || !layer ||
+        atomic_load(&r->ended))
         return mega_null();
     mega_gptr_t p = mega__raw_at(layer, home, off, &len);
     if (!mega_is_null(p) && len_p)
@@ -329,8 +340,12 @@ mega_status_t mega__region_destroy(struct mega_region **r_p)
     mega_status_t drained = mega__arena_drain_all(ctx, &ctx->flusher);
     /* no byte of ours may land after the region's memory is another's */
     st = mega__boot_agree(ctx->boot, st ? st : drained);
-    if (!st)
-        st = set_state(ctx, line, MEGA__REC_DYING);
+    if (st)
+        return st;
+    /* Even if the rest fails: the record may say so, and then be another's. */
+    atomic_store(&r->ended, true);
+    mega__arena_forget_usual(ctx);
+    st = set_state(ctx, line, MEGA__REC_DYING);
     MEGA__CRASH(region_dying);
     if (!st)
         st = end_region(ctx, id);

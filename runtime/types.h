@@ -265,7 +265,8 @@ struct mega__raw_layer {           /* of a region: the runs from an offset on */
 struct mega_region {          /* all handles of one region are this one */
     struct mega_region *next; /* open ones of ctx */
     struct mega__ctx *ctx;
-    uint32_t opens; /* and creates, without a close yet */
+    uint32_t opens;     /* and creates, without a close yet */
+    _Atomic bool ended; /* destroyed; its id and line may be no one's */
     uint32_t id;
     uint32_t line; /* of its record in home 0 */
     _Atomic uint64_t bytes_per_home;

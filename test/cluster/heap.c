@@ -352,6 +352,49 @@ static void handles(int argc, char **argv)
     MUST(mega_region_destroy(&kept));
 }
 
+static int found(mega_gptr_t p, size_t usable, void *arg)
+{
+    (void)p, (void)usable, (void)arg;
+    return 1;
+}
+
+/* A handle that is left when its region has ended, and another has its name and
+ * its record, does nothing to that. */
+static void ended(int argc, char **argv)
+{
+    mega_region_t a, b, next;
+    mega_region_stat_t s;
+    mega_gptr_t p, q = {0};
+    uint64_t iter = 0;
+    size_t usable;
+    char name[MEGA_NAME_MAX + 1];
+    (void)argc, (void)argv;
+    MUST(mega_region_create("ended", EXTENT, 0, &a));
+    MUST(mega_region_open("ended", &b));
+    MUST(mega_alloc(b, MEGA_ANY_HOME, 64, &p));
+    MUST(mega_region_destroy(&a));
+    HOLDS(a == NULL && mega_usable_size(p, &usable) == MEGA_ERR_NOT_LIVE);
+    MUST(mega_region_create("ended", EXTENT, 0, &next));
+    REFUSED(MEGA_ERR_ARG, mega_alloc(b, MEGA_ANY_HOME, 64, &q));
+    rank_told("region ended was destroyed");
+    REFUSED(MEGA_ERR_ARG, mega_reserve(b, MEGA_ANY_HOME, 1 << 20, &q));
+    REFUSED(MEGA_ERR_ARG, mega_root_slot(b, "x", &q));
+    REFUSED(MEGA_ERR_ARG, mega_root_set(b, "x", mega_null()));
+    REFUSED(MEGA_ERR_ARG, mega_root_get(b, "x", &q));
+    REFUSED(MEGA_ERR_ARG, mega_root_remove(b, "x"));
+    REFUSED(MEGA_ERR_ARG, mega_root_next(b, &iter, name, &q));
+    REFUSED(MEGA_ERR_ARG, mega_region_stat(b, &s));
+    REFUSED(MEGA_ERR_ARG, mega_walk(b, 0, found, NULL, NULL));
+    REFUSED(MEGA_ERR_ARG, mega_region_grow(b, EXTENT));
+    REFUSED(MEGA_ERR_ARG, mega_region_destroy(&b));
+    HOLDS(mega_is_null(q) && mega_is_null(mega_region_at(b, 0, 0, NULL)));
+    MUST(mega_region_close(&b));
+    MUST(mega_region_stat(next, &s));
+    HOLDS(s.bytes_per_home == EXTENT);
+    MUST(mega_region_destroy(&next));
+    rank_check_all();
+}
+
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
@@ -359,6 +402,7 @@ int main(int argc, char **argv)
         {"bad pointers are refused", misuse},
         {"alloc_n gives all or none", several},
         {"chunks are of the region that was asked for", handles},
+        {"a handle whose region has ended is refused", ended},
         {"large chunks that are freed are one hole", neighbours},
         {"a full home says what it has, and recovers", full_home},
         {"any home means another if mine is full", any_home},
