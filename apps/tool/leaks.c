@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * leaks.c - megalloc leaks. It needs all homes: a pointer may lie on any. To
- * free, the space must be sound and without intents that wait, and no job may
- * have it open.
+ * leaks.c - megalloc leaks. It needs all pool files: a pointer may lie in any.
+ * To free, the space must be sound and without intents that wait, and no job
+ * may have it open.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "commands.h"
 #include "locks.h"
@@ -123,19 +124,61 @@ static bool may_free(const struct space *space, struct problems *problems)
     return problems->count[FAULT] == 0 && !space_intents_wait(space);
 }
 
-/* Of a damaged or partial space nobody can tell what is reached. */
+static bool has_pools(const struct space *space, const struct home *home)
+{
+    uint64_t npools, have = 0;
+    if (!mega__unseal(block_load(&home->block->npools), &npools)) {
+        fprintf(stderr,
+                "megalloc: how many pool files home %u has is damaged\n",
+                home->no);
+        return false;
+    }
+    for (size_t i = 0; i < space->nimages; i++) {
+        const struct image *image = &space->images[i];
+        have += image->root && image->ident.home == home->no &&
+                image->ident.pool < npools &&
+                memcmp(image->ident.uuid, space->uuid, 16) == 0;
+    }
+    if (have >= npools)
+        return true;
+    fprintf(stderr,
+            "megalloc: leaks needs all %" PRIu64 " pool files of home %u; "
+            "%" PRIu64 " here and readable\n",
+            npools, home->no, have);
+    return false;
+}
+
+static bool has_spans(const struct home *home)
+{
+    for (uint32_t no = 0; no < home->nspans; no++)
+        if (!home_span(home, no)) {
+            fprintf(stderr,
+                    "megalloc: leaks needs all spans; span %u of home %u is "
+                    "missing or damaged\n",
+                    no, home->no);
+            return false;
+        }
+    return true;
+}
+
+/* Of a damaged or partial space nobody can tell what is reached: any pool may
+ * hold the only link. */
 static bool complete(const struct space *space)
 {
     size_t sound = 0;
     for (size_t i = 0; i < space->nhomes; i++)
         sound += space->homes[i].block != NULL;
-    if (sound == space->of && space->of > 0)
-        return true;
-    fprintf(stderr,
-            "megalloc: leaks needs all %u homes of the space; %zu are here "
-            "and readable\n",
-            space->of, sound);
-    return false;
+    if (sound != space->of || space->of == 0) {
+        fprintf(stderr,
+                "megalloc: leaks needs all %u homes of the space; %zu are "
+                "here and readable\n",
+                space->of, sound);
+        return false;
+    }
+    for (size_t i = 0; i < space->nhomes; i++)
+        if (!has_pools(space, &space->homes[i]) || !has_spans(&space->homes[i]))
+            return false;
+    return true;
 }
 
 int command_leaks(char **args, const struct options *o)

@@ -6,12 +6,14 @@
  *   region "field": 200000 raw bytes per home, one of which names a chunk
  *   leaks: 7 chunks of 48 bytes, one of which names another, and a run
  * and prints the leaks. "tool_space kill" then dies without an end.
+ * "tool_space grow" makes another one, of one home and two pool files: root
+ * "list" names a chunk of pool 0, that one of pool 1, and that one of pool 0.
  */
 #include "rank.h"
 
 #include <signal.h>
 
-enum { CHAIN = 300, LEAKS = 7 };
+enum { CHAIN = 300, LEAKS = 7, FILLERS = 64 };
 
 static void make_chain(void)
 {
@@ -48,10 +50,41 @@ static void leak(void)
     printf("leak 0x%016llx\n", (unsigned long long)p.v);
 }
 
+static void link_to(mega_gptr_t from, mega_gptr_t to)
+{
+    uint64_t fill[8] = {0, to.v};
+    MUST(mega_put_persist(from, fill, sizeof fill));
+}
+
+static void grow(void)
+{
+    mega_gptr_t first, last, far, filler[FILLERS];
+    int n = 0;
+    MUST(mega_alloc(MEGA_DEFAULT, 0, 64, &first));
+    MUST(mega_alloc(MEGA_DEFAULT, 0, 64, &last));
+    MUST(mega_alloc(MEGA_DEFAULT, 0, 1 << 20, &far));
+    while (far.v >> MEGA_OFFSET_BITS == first.v >> MEGA_OFFSET_BITS) {
+        HOLDS(n < FILLERS);
+        filler[n++] = far;
+        MUST(mega_alloc(MEGA_DEFAULT, 0, 1 << 20, &far));
+    }
+    while (n > 0)
+        MUST(mega_free(filler[--n]));
+    link_to(last, mega_null());
+    link_to(far, last);
+    link_to(first, far);
+    MUST(mega_root_set(MEGA_DEFAULT, "list", first));
+}
+
 int main(int argc, char **argv)
 {
     mega_region_t field;
     MUST(mega_init());
+    if (argc > 1 && strcmp(argv[1], "grow") == 0) {
+        grow();
+        MUST(mega_finalize());
+        return 0;
+    }
     MUST(mega_region_create("field", 200000, 0, &field));
     if (mega_rank() == 0) {
         make_chain();

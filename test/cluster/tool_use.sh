@@ -204,6 +204,27 @@ tap_empty "and gives the large one back" "$(megalloc 0 stat --json "$space"
     json 'd["homes"][0]["pending"] == 0'
     megalloc 0 leaks "$space"; says "0 of 301 live chunks leaked")"
 
+# root -> pool 0 -> pool 1 -> pool 0
+new_space
+passes "a space of two pool files" 1 tool_space grow
+cp -a "$space" "$scratch/before"
+tap_empty "leaks of one pool file only: refused, nothing is freed" \
+    "$(for pool in "$space/home-0.0.pool" "$space/home-0.1.pool"; do
+           megalloc 2 leaks "$pool"; says "leaks needs all"; silent
+           megalloc 2 leaks --free "$pool"; silent
+       done; megalloc 2 leaks "$space/home-0.0.pool"
+       says "leaks needs all 2 pool files of home 0; 1 here"
+       diff -r "$scratch/before" "$space")"
+tap_empty "all its files named, or its directory: none leaks" \
+    "$(megalloc 0 leaks "$space"/home-0.*.pool; says "0 of 3 live"
+       megalloc 0 leaks "$space"; says "0 of 3 live")"
+tap_empty "a directory in which one pool file lacks: refused" \
+    "$(mv "$space/home-0.1.pool" "$scratch/away"
+       megalloc 2 leaks "$space"; says "all 2 pool files of home 0"; silent
+       megalloc 2 leaks --free "$space"; silent
+       cmp "$space/home-0.0.pool" "$scratch/before/home-0.0.pool" 2>&1)"
+rm -r "$scratch/before"
+
 # ---- Beside a running job ----
 
 new_space
