@@ -191,6 +191,25 @@ static const struct def *find(const char *name, size_t len)
     return NULL;
 }
 
+/* ---- The directory ---- */
+
+/* A home grows long after, and the program may have changed its directory. The
+ * path is not resolved: it is made later, and holds patterns. */
+static mega_status_t keep_cwd(struct mega__conf *conf)
+{
+    const char *dir = conf->dir.v.text;
+    if (dir[0] == '\0' || dir[0] == '/')
+        return MEGA_OK;
+    if (getcwd(conf->cwd, sizeof conf->cwd - 1) && conf->cwd[0] == '/') {
+        strcat(conf->cwd, "/");
+        return MEGA_OK;
+    }
+    return mega__fail(MEGA_ERR_CONF,
+                      PREFIX "DIR=%.80s is relative to a directory that has "
+                             "no path: give one from /",
+                      dir);
+}
+
 /* ---- For siblings ---- */
 
 mega_status_t mega__conf_read(struct mega__conf *conf)
@@ -236,7 +255,7 @@ mega_status_t mega__conf_read(struct mega__conf *conf)
                           (unsigned long long)conf->home_max.v.number,
                           (unsigned long long)conf->home_size.v.number);
     mega__log_level((enum mega__level)conf->log.v.number);
-    return MEGA_OK;
+    return keep_cwd(conf);
 }
 
 static void value_text(const struct def *d, const struct mega__conf_var *var,
@@ -276,6 +295,14 @@ void mega__conf_host(const struct mega__conf *conf, char *name, size_t size)
         strncpy(name, "localhost", size - 1); /* no system refuses it */
 }
 
+static mega_status_t too_long(size_t size)
+{
+    return mega__fail(MEGA_ERR_CONF,
+                      PREFIX "DIR expands to more than %zu bytes: give a "
+                             "shorter path",
+                      size - 1);
+}
+
 mega_status_t mega__conf_dir(const struct mega__conf *conf, uint32_t home,
                              char *dir, size_t size)
 {
@@ -286,7 +313,10 @@ mega_status_t mega__conf_dir(const struct mega__conf *conf, uint32_t home,
                  (unsigned)geteuid());
         in = fallback;
     }
-    size_t used = 0;
+    size_t used = strlen(conf->cwd); /* no pattern is in it */
+    if (used >= size)
+        return too_long(size);
+    memcpy(dir, conf->cwd, used + 1);
     for (; *in; in++) {
         char piece[256] = {in[0], '\0'};
         if (in[0] == '%' && in[1] == 'n') {
@@ -298,10 +328,7 @@ mega_status_t mega__conf_dir(const struct mega__conf *conf, uint32_t home,
         }
         size_t n = strlen(piece);
         if (used + n >= size)
-            return mega__fail(MEGA_ERR_CONF,
-                              PREFIX "DIR expands to more than %zu bytes: "
-                                     "give a shorter path",
-                              size - 1);
+            return too_long(size);
         memcpy(dir + used, piece, n + 1);
         used += n;
     }

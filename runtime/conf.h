@@ -21,6 +21,7 @@ enum mega__conf_durability {
 enum mega__conf_atomics { MEGA__ATOMICS_CPU, MEGA__ATOMICS_NIC };
 
 #define MEGA__CONF_TEXT 512
+#define MEGA__CONF_CWD 4096
 
 union mega__conf_value { /* by the variable's kind */
     char text[MEGA__CONF_TEXT];
@@ -36,6 +37,7 @@ struct mega__conf {
 #define CONF(field, name, kind, def, help) struct mega__conf_var field;
 #include "conf_defs.h"
 #undef CONF
+    char cwd[MEGA__CONF_CWD]; /* that dir is relative to; empty: it is not */
 };
 
 /* Fills conf. ERRORS: CONF - a value is unreadable (the message names it).
@@ -51,7 +53,7 @@ void mega__conf_print(const struct mega__conf *conf);
 /* The name of this host, cut to size. */
 void mega__conf_host(const struct mega__conf *conf, char *name, size_t size);
 
-/* The directory of a home: %h, %n and the default expanded.
+/* The directory of a home, absolute: %h, %n and the default expanded.
  * ERRORS: CONF - longer than size. */
 mega_status_t mega__conf_dir(const struct mega__conf *conf, uint32_t home,
                              char *dir, size_t size);

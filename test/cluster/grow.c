@@ -241,9 +241,23 @@ static void look(int argc, char **argv)
     MUST(mega_finalize());
 }
 
+/* elsewhere DIR: home 0 grows after the program has changed its directory. */
+static void elsewhere(int argc, char **argv)
+{
+    HOLDS(argc == 1);
+    MUST(mega_init());
+    HOLDS(chdir(argv[0]) == 0);
+    alloc_in(0, 1, BIG);
+    rank_check_all();
+    MUST(mega_finalize());
+}
+
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {
-        {"rounds", rounds}, {"at_once", at_once}, {"look", look}, {NULL, NULL}};
+    static const struct rank_case cases[] = {{"rounds", rounds},
+                                             {"at_once", at_once},
+                                             {"look", look},
+                                             {"elsewhere", elsewhere},
+                                             {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

@@ -16,4 +16,16 @@ tap_empty "by all ten calls that name a chunk" \
 passes "all of them are there in a job of 1" 1 grow look 8
 new_space
 passes "3 ranks make one home grow at once" 3 grow at_once
+
+# The second time such a directory exists there, too.
+mkdir -p "$scratch/here" "$scratch/there/space"
+for there in / "$scratch/there"; do
+    rm -rf "$scratch/here/space"
+    cd "$scratch/here" || exit 1
+    MEGALLOC_DIR=space passes "a relative directory, growth from $there" \
+        1 grow elsewhere "$there"
+    cd / || exit 1
+    tap_empty "the new file lies beside the first" "$(ls "$scratch/there/space"
+        [[ -f $scratch/here/space/home-0.1.pool ]] || echo missing)"
+done
 tap_end

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -164,4 +165,26 @@ Test(conf, directories_are_expanded)
               strncmp(dir + 3, host, strlen(host)) == 0 &&
               strcmp(dir + 3 + strlen(host), "/n12") == 0);
     cr_assert_eq(mega__conf_dir(&conf, 12, dir, 4), MEGA_ERR_CONF);
+}
+
+/* It is read once; a program may change its directory, and may stand in one
+ * whose name looks like a pattern. */
+Test(conf, a_relative_directory_stays_where_it_was)
+{
+    char in[] = "/tmp/megalloc-%n-XXXXXX", dir[300], want[300];
+    cr_assert(mkdtemp(in));
+    cr_assert_eq(chdir(in), 0);
+    cr_assert_eq(read_with("MEGALLOC_DIR", "s/%n"), MEGA_OK);
+    cr_assert_eq(chdir("/"), 0);
+    cr_assert_eq(mega__conf_dir(&conf, 12, dir, sizeof dir), MEGA_OK);
+    snprintf(want, sizeof want, "%s/s/12", in);
+    cr_assert_str_eq(dir, want);
+    cr_assert_eq(mega__conf_dir(&conf, 12, dir, 8), MEGA_ERR_CONF);
+    cr_assert_eq(read_with("MEGALLOC_DIR", "/s/%n"), MEGA_OK);
+    cr_assert_eq(mega__conf_dir(&conf, 12, dir, sizeof dir), MEGA_OK);
+    cr_assert_str_eq(dir, "/s/12");
+    cr_assert_eq(chdir(in), 0);
+    cr_assert_eq(rmdir(in), 0);
+    cr_assert_eq(read_with("MEGALLOC_DIR", "s"), MEGA_ERR_CONF);
+    cr_assert(strstr(mega__errmsg_buffer(), "MEGALLOC_DIR=s"));
 }
