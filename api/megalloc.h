@@ -399,7 +399,8 @@ mega_status_t mega_root_get(mega_region_t r, const char *name, mega_gptr_t *p_p)
     MEGA_MUST_CHECK;
 
 /** The 8-byte slot of a name (created, null, if new): for mega_publish,
- *  mega_amo and their kin. */
+ *  mega_amo and their kin. After mega_root_remove it may be another name's:
+ *  who removes sees to it that nobody stores there any more. */
 mega_status_t mega_root_slot(mega_region_t r, const char *name,
                              mega_gptr_t *slot_p) MEGA_MUST_CHECK;
 

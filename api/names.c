@@ -2,8 +2,9 @@
 /*
  * names.c - the public calls on named roots, which home 0 holds. Where it is
  * mapped they are read in place; elsewhere its server is asked. A new name,
- * and its end, are the server's to write. A root's value is its slot: read,
- * stored and made durable as any other 8 bytes.
+ * its end, and a value set by name are the server's to write: it does one after
+ * another, so the line that it has found is still that of the name. A root's
+ * slot is read and stored as any other 8 bytes, while the name is there.
  */
 #include <string.h>
 
@@ -104,27 +105,37 @@ mega_status_t mega_root_slot(mega_region_t r, const char *name,
 
 mega_status_t mega_root_set(mega_region_t r, const char *name, mega_gptr_t p)
 {
-    mega_gptr_t slot;
+    struct mega__request req = {.op = MEGA__ASK_ROOT_SET};
     uint32_t region;
     mega_status_t st = begin(r, name, &region);
     /* A durable name must not hang on a mark that is not; and a pointer that
      * is none makes no name. */
     if (!st && !mega_is_null(p))
         st = mega__rma_persist_marks(mega__the, p);
-    if (!st)
-        st = mega_root_slot(r, name, &slot);
-    if (!st)
-        st = mega__rma_amo(mega__the, MEGA_AMO_SET, 8, slot, p.v, 0, NULL);
-    return st ? st : mega__rma_persist(mega__the, slot, 8);
+    if (st)
+        return st;
+    req.arg[0] = region;
+    req.arg[1] = p.v;
+    strncpy(req.text, name, MEGA_NAME_MAX);
+    return mega__agent_ask(mega__the, &mega__the->homes[0], &req);
 }
 
 mega_status_t mega_root_get(mega_region_t r, const char *name, mega_gptr_t *p_p)
 {
-    uint32_t line, region;
+    uint32_t line, then, region;
+    mega_gptr_t p = mega_null();
     mega_status_t st = begin_answer(r, name, &region, p_p);
     if (!st)
         st = find(region, name, &line);
-    return st ? st : value(line, p_p);
+    for (then = MEGA_ROOTS_MAX; !st && line != then;) {
+        then = line;
+        st = value(line, &p);
+        if (!st) /* it may have gone, and the line be another's */
+            st = find(region, name, &line);
+    }
+    if (!st)
+        *p_p = p;
+    return st;
 }
 
 mega_status_t mega_root_remove(mega_region_t r, const char *name)

@@ -25,6 +25,7 @@ enum mega__ask {
                               the path of its first pool file */
     MEGA__ASK_RECORD_TAKE, /* of an intent. result: which. BUSY: none is free */
     MEGA__ASK_RECORD_GIVE, /* arg[0]: which, cleared */
+    MEGA__ASK_ROOT_SET,    /* arg: region, pointer; text: name */
 };
 
 /* Whether what is asked changes nothing. */

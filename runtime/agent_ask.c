@@ -17,6 +17,7 @@
 #include "find.h"
 #include "home.h"
 #include "log.h"
+#include "rma.h"
 #include "run.h"
 #include "slab.h"
 
@@ -88,6 +89,24 @@ static mega_status_t find_root(const struct mega__home *home,
     return MEGA_OK;
 }
 
+/* Here, so that the line cannot become that of another name in between. */
+static mega_status_t set_root(struct mega__ctx *ctx,
+                              const struct mega__home *home,
+                              struct mega__flusher *f,
+                              const struct mega__request *req)
+{
+    uint32_t line;
+    mega_status_t st =
+        mega__dir_root_make(home, f, (uint32_t)req->arg[0], req->text, &line);
+    if (!st)
+        st = mega__rma_amo(ctx, MEGA_AMO_SET, 8, mega__dir_root_slot(line),
+                           req->arg[1], 0, NULL);
+    if (st)
+        return st;
+    mega__pool_flush(f, home->how, &home->block->roots[line].slot, 8);
+    return mega__pool_drain(f);
+}
+
 static mega_status_t next_root(const struct mega__home *home,
                                struct mega__request *req)
 {
@@ -154,7 +173,8 @@ static mega_status_t take_back(struct mega__home *home,
 static bool of_roots(uint32_t op)
 {
     return op == MEGA__ASK_ROOT_MAKE || op == MEGA__ASK_ROOT_REMOVE ||
-           op == MEGA__ASK_ROOT_FIND || op == MEGA__ASK_ROOT_NEXT;
+           op == MEGA__ASK_ROOT_FIND || op == MEGA__ASK_ROOT_NEXT ||
+           op == MEGA__ASK_ROOT_SET;
 }
 
 /* Regions are known on the host of home 0. Elsewhere the asker is believed:
@@ -205,6 +225,9 @@ mega_status_t mega__agent_do(struct mega__ctx *ctx, struct mega__home *home,
         st = mega__dir_root_make(home, f, (uint32_t)req->arg[0], req->text,
                                  &line);
         req->result = line;
+        break;
+    case MEGA__ASK_ROOT_SET:
+        st = set_root(ctx, home, f, req);
         break;
     case MEGA__ASK_ROOT_REMOVE:
         st = mega__dir_root_remove(home, f, (uint32_t)req->arg[0], req->text);

@@ -2,6 +2,10 @@
 /* names.c - roots and regions by the public calls: one rank calls, on home 0's
  * host or on another; the rest serve. */
 #include <criterion/criterion.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -204,6 +208,70 @@ static void fill_the_table(void)
 Test(names, a_full_table_of_roots_says_so)
 {
     by_home0(fill_the_table, WORLD_CLOSE);
+}
+
+/* Thread 0 sets r1 again and again and is stopped anywhere, by a signal; then
+ * r1 goes and r2 may come in its place. */
+static struct {
+    mega_gptr_t p;
+    _Atomic bool stopped, go, end;
+    _Atomic unsigned sets;
+} race;
+
+static void stop_here(int sig)
+{
+    (void)sig;
+    race.stopped = true;
+    for (int i = 0; i < 3000 && !race.go; i++) /* it may hold a lock */
+        sched_yield();
+    race.stopped = false;
+}
+
+static void *set_again(void *arg)
+{
+    (void)arg;
+    for (; !race.end; race.sets++)
+        OK(mega_root_set(MEGA_DEFAULT, "r1", race.p));
+    return NULL;
+}
+
+static void set_while_removed(void)
+{
+    struct sigaction action = {.sa_handler = stop_here};
+    pthread_t thread;
+    mega_gptr_t mine = chunk(), got;
+    race.p = chunk();
+    race.end = false;
+    sigaction(SIGUSR1, &action, NULL);
+    OK(mega_root_set(MEGA_DEFAULT, "r1", race.p));
+    CHECK(!pthread_create(&thread, NULL, set_again, NULL), "no thread");
+    for (int i = 0; i < 200; i++) {
+        race.go = false;
+        for (unsigned from = race.sets; race.sets < from + 10;)
+            sched_yield(); /* r1 is there */
+        pthread_kill(thread, SIGUSR1);
+        while (!race.stopped)
+            sched_yield();
+        mega_status_t st = mega_root_remove(MEGA_DEFAULT, "r1");
+        CHECK(!st || st == MEGA_ERR_NOT_FOUND, "remove: %d", st);
+        OK(mega_root_set(MEGA_DEFAULT, "r2", mine));
+        race.go = true;
+        while (race.stopped)
+            sched_yield();
+        OK(mega_root_set(MEGA_DEFAULT, "r3", mine)); /* it went on */
+        OK(mega_root_get(MEGA_DEFAULT, "r2", &got));
+        CHECK(got.v == mine.v, "r2 has what r1 was set to");
+        OK(mega_root_remove(MEGA_DEFAULT, "r2"));
+    }
+    race.end = true;
+    pthread_join(thread, NULL);
+    OK(mega_root_get(MEGA_DEFAULT, "r1", &got));
+    CHECK(got.v == race.p.v, "r1 is lost");
+}
+
+Test(names, what_is_set_goes_to_no_other_name)
+{
+    by_home0(set_while_removed, WORLD_CLOSE);
 }
 
 /* ---- Regions ---- */
