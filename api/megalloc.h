@@ -390,7 +390,8 @@ mega_status_t mega_commit(void) MEGA_MUST_CHECK;
 /* ---- Named roots ------------------------------------------------------- */
 
 /** Binds a name of region r to p (null allowed), durably; creates the name if
- *  needed. One rank. TABLE_FULL: MEGA_ROOTS_MAX names exist. */
+ *  needed. One rank. TABLE_FULL: MEGA_ROOTS_MAX names exist. ARG: p is not in a
+ *  chunk in use, nor raw memory, of a home on home 0's host. */
 mega_status_t mega_root_set(mega_region_t r, const char *name, mega_gptr_t p)
     MEGA_MUST_CHECK;
 

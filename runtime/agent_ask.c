@@ -89,6 +89,25 @@ static mega_status_t find_root(const struct mega__home *home,
     return MEGA_OK;
 }
 
+/* Null, or memory in use: a live chunk, or raw. Of other hosts the asker, which
+ * has made the mark durable, is believed. */
+static mega_status_t check_pointer(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    struct mega__place at;
+    uint8_t mark = MEGA__MARK_FREE;
+    bool in = mega_is_null(p);
+    mega_status_t st = MEGA_OK;
+    if (!in && mega__rma_is_remote(ctx, p))
+        return MEGA_OK;
+    if (!in)
+        st = mega__chunk_look(ctx, p, &at, &mark, &in);
+    if (st || mega_is_null(p) ||
+        (in && (!at.mark_off || mark == MEGA__MARK_LIVE)))
+        return st;
+    return mega__fail(MEGA_ERR_ARG, "%#llx is no chunk in use",
+                      (unsigned long long)p.v);
+}
+
 /* Here, so that the line cannot become that of another name in between. */
 static mega_status_t set_root(struct mega__ctx *ctx,
                               const struct mega__home *home,
@@ -96,8 +115,10 @@ static mega_status_t set_root(struct mega__ctx *ctx,
                               const struct mega__request *req)
 {
     uint32_t line;
-    mega_status_t st =
-        mega__dir_root_make(home, f, (uint32_t)req->arg[0], req->text, &line);
+    mega_status_t st = check_pointer(ctx, mega_from_bits(req->arg[1]));
+    if (!st)
+        st = mega__dir_root_make(home, f, (uint32_t)req->arg[0], req->text,
+                                 &line);
     if (!st)
         st = mega__rma_amo(ctx, MEGA_AMO_SET, 8, mega__dir_root_slot(line),
                            req->arg[1], 0, NULL);

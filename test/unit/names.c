@@ -230,8 +230,10 @@ static void stop_here(int sig)
 static void *set_again(void *arg)
 {
     (void)arg;
-    for (; !race.end; race.sets++)
+    for (bool last = false; !last; race.sets++) {
+        last = race.end; /* once more after it has gone */
         OK(mega_root_set(MEGA_DEFAULT, "r1", race.p));
+    }
     return NULL;
 }
 
