@@ -304,7 +304,7 @@ static mega_status_t leave_unwritten(struct mega__ctx *ctx,
                                      mega_status_t st)
 {
     if (is_doubt(st) || st == MEGA_ERR_IO) { /* IO: written, not synced */
-        mega__record_keep(record);
+        mega__record_keep(ctx, record);
         return is_doubt(st) ? st : MEGA_ERR_PEER;
     }
     mega_status_t given = mega__record_give(ctx, record);
@@ -315,10 +315,11 @@ static mega_status_t leave_unwritten(struct mega__ctx *ctx,
 /* Something may not be durable, the record among it: the next open completes
  * what it finds. Whatever it was, only these two say that something may have
  * changed. */
-static mega_status_t leave_decided(const struct mega__record *record,
+static mega_status_t leave_decided(struct mega__ctx *ctx,
+                                   const struct mega__record *record,
                                    mega_status_t st)
 {
-    mega__record_keep(record);
+    mega__record_keep(ctx, record);
     return is_doubt(st) ? st : MEGA_ERR_PEER;
 }
 
@@ -360,7 +361,7 @@ mega_status_t mega__intent_publish(struct mega__ctx *ctx,
         st = mega__dirty_fence(a);
     MEGA__CRASH(record_gone);
     if (st)
-        return leave_decided(&record, st);
+        return leave_decided(ctx, &record, st);
     mega_status_t given = mega__record_give(ctx, &record);
     mega_status_t settled = settle(ctx, a, items, checks, n);
     return settled ? settled : given;

@@ -120,8 +120,9 @@ mega_status_t mega__record_give(struct mega__ctx *ctx,
 }
 
 /* One that is lent stays so: its server sees no difference. */
-void mega__record_keep(const struct mega__record *r)
+void mega__record_keep(struct mega__ctx *ctx, const struct mega__record *r)
 {
+    atomic_store_explicit(&ctx->unsettled, true, memory_order_relaxed);
     if (r->in)
         atomic_store_explicit(&r->home->seg->intent_taken[r->i], KEPT,
                               memory_order_relaxed);

@@ -23,7 +23,7 @@ mega_status_t mega__record_give(struct mega__ctx *ctx,
                                 const struct mega__record *r);
 
 /* It cannot be cleared in this job: the next open will. */
-void mega__record_keep(const struct mega__record *r);
+void mega__record_keep(struct mega__ctx *ctx, const struct mega__record *r);
 
 /* Durable on a far home, here with the next fence. */
 mega_status_t mega__record_store(struct mega__ctx *ctx, struct mega__arena *a,

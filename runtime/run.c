@@ -163,9 +163,13 @@ mega_status_t mega__run_free(struct mega__ctx *ctx, struct mega__span *span,
      * that lead to it; but then what is on the medium says so at once. */
     mega__pool_flush(f, span->how, (const void *)&span->words[extent], 8);
     mega_status_t st = mega__pool_drain(f);
+    if (st) { /* the medium may say LIVE: nobody else may have its extents */
+        atomic_store_explicit(&ctx->unsettled, true, memory_order_relaxed);
+        return st;
+    }
     MEGA__CRASH(run_freeing);
     mega__run_finish_free(span, extent, freeing);
-    return st;
+    return MEGA_OK;
 }
 
 bool mega__run_covers(const struct mega__span *span, uint32_t extent,

@@ -314,6 +314,25 @@ static void end_watch(struct mega__ctx *ctx)
                          mega__watch_look_late, ctx);
 }
 
+/* What a rank has left to the next open may concern any home: a record here
+ * names chunks there. Then none is marked, for a clean home has nothing that is
+ * half done. */
+static mega_status_t mark_clean(struct mega__ctx *ctx)
+{
+    int settled;
+    uint32_t i = 0;
+    mega_status_t st = mega__boot_least(
+        ctx->boot, !atomic_load_explicit(&ctx->unsettled, memory_order_relaxed),
+        &settled);
+    for (struct mega__home *home;
+         !st && settled && (home = mega__home_next_served(ctx, &i));) {
+        mega__home_write(home, &ctx->flusher, &home->block->clean, ctx->epoch);
+        st = mega__pool_drain(&ctx->flusher);
+        MEGA__CRASH(clean_some);
+    }
+    return st;
+}
+
 /* All is durable everywhere, then a home is marked clean: after a kill in
  * between, a clean word over what only a cache holds would spare the next open
  * its sync. */
@@ -326,13 +345,8 @@ static mega_status_t end_cleanly(struct mega__ctx *ctx)
     }
     mega__arena_give_up_all(ctx);
     mega_status_t st = mega__space_commit(ctx);
-    uint32_t i = 0;
-    for (struct mega__home *home;
-         !st && (home = mega__home_next_served(ctx, &i));) {
-        mega__home_write(home, &ctx->flusher, &home->block->clean, ctx->epoch);
-        st = mega__pool_drain(&ctx->flusher);
-        MEGA__CRASH(clean_some);
-    }
+    if (!st)
+        st = mark_clean(ctx);
     end_watch(ctx);
     return mega__boot_agree(ctx->boot, st);
 }

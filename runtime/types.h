@@ -312,6 +312,7 @@ struct mega__ctx {
     _Atomic uint64_t grown;      /* spans added to the homes served */
     _Atomic uint64_t intent_seq;
     _Atomic bool in_collective;
+    _Atomic bool unsettled;       /* this rank has left work to the next open */
     struct mega__flusher flusher; /* of collectives */
 };
 

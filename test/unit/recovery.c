@@ -339,6 +339,57 @@ Test(recovery, a_publish_that_is_not_synced_is_all_or_none)
         }
 }
 
+/* What it keeps is the next open's: no home has ended cleanly. */
+Test(recovery, a_publish_that_is_not_synced_leaves_no_home_clean)
+{
+    for (failing = 0; failing < 3; failing++) {
+        op = MEGA_PUBLISH_FREE;
+        run(2, make_root, WORLD_CLOSE);
+        run(2, publish_unsynced, WORLD_CLOSE);
+        invariants_of_image(m, 0);
+        run(2, all_or_none, WORLD_CLOSE);
+        CHECK(!told.clean, "fence %llu: clean", (unsigned long long)failing);
+        run(2, look, WORLD_CLOSE);
+        CHECK(told.clean, "and then it is");
+        end();
+        begin();
+    }
+}
+
+/* The medium may say that it lives, so nobody else gets a part of it. */
+static void free_unsynced(struct mega__ctx *ctx, int rank, void *arg)
+{
+    enum { LARGE = 300000 };
+    mega_gptr_t p, q;
+    (void)arg;
+    if (rank == 0) {
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, LARGE, &p));
+        OK(ops_drain(ctx));
+        m->fail_drain = m->drop_drain = m->drains;
+        mega_status_t st = ops_free(ctx, p);
+        m->fail_drain = m->drop_drain = MEDIUM_NEVER;
+        CHECK(st == MEGA_ERR_IO, "it said %d", st);
+        for (int i = 0; i < 10; i++) {
+            OK(ops_alloc(ctx, OPS_DEFAULT, 0, 70000, &q));
+            CHECK(q.v + 70000 <= p.v || q.v >= p.v + LARGE, "handed out");
+            OK(ops_free(ctx, q));
+        }
+    }
+    world_barrier(ctx);
+}
+
+Test(recovery, a_free_that_is_not_synced_waits_for_the_next_open)
+{
+    run(2, look, WORLD_CLOSE);
+    run(2, look, WORLD_CLOSE);
+    const uint64_t all = bytes_free;
+    run(2, free_unsynced, WORLD_CLOSE);
+    invariants_of_image(m, 0);
+    run(2, look, WORLD_CLOSE);
+    CHECK(!told.clean && bytes_free == all, "clean %d, %llu bytes", told.clean,
+          (unsigned long long)bytes_free);
+}
+
 /* ---- Regions ---- */
 
 static void half_make_a_region(struct mega__ctx *ctx, int rank, void *arg)
