@@ -30,6 +30,7 @@
 #include "net.h"
 #include "run.h"
 #include "slab.h"
+#include "thread.h"
 #include "watch.h"
 
 /* How long an agent sleeps at most: it gives a sign of life in between. */
@@ -145,7 +146,7 @@ static bool serve_grow(struct mega__agent *agent, struct mega__request *req,
     g->need = req->arg[1];
     atomic_store_explicit(&g->done, false, memory_order_relaxed);
     set_growing(agent, 1);
-    int rc = pthread_create(&g->thread, NULL, grow, agent);
+    int rc = mega__thread_start(&g->thread, grow, agent);
     if (rc != 0) {
         set_growing(agent, 0);
         fill_in(req,
@@ -339,7 +340,7 @@ mega_status_t mega__agent_start(struct mega__ctx *ctx,
     agent->last_post = &agent->posts;
     pthread_mutex_init(&agent->mail_lock, NULL);
     pthread_mutex_init(&agent->post_lock, NULL);
-    int rc = pthread_create(&agent->thread, NULL, run, agent);
+    int rc = mega__thread_start(&agent->thread, run, agent);
     if (rc != 0) {
         free(agent);
         return mega__fail(MEGA_ERR_IO, "start the agent: %s", strerror(rc));

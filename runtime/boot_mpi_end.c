@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "thread.h"
 
 /* MPICH before 4.2 may wait in MPI_Finalize for ever, over TCP: a rank that is
  * through makes no progress, which others need for the close of their
@@ -130,7 +131,7 @@ void mega__boot_mpi_end(uint64_t seconds, bool tells)
             tell_launcher(pmi_fd);
             return;
         }
-        if (pthread_create(&thread, NULL, leave_late, &limit) == 0)
+        if (mega__thread_start(&thread, leave_late, &limit) == 0)
             pthread_detach(thread);
     }
     MPI_Finalize();

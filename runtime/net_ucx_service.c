@@ -26,6 +26,7 @@
 #include "net_ucx.h"
 #include "net_ucx_caller.h"
 #include "part.h"
+#include "thread.h"
 #include "watch.h"
 
 #define LINGER_NS 100000u /* to look on after a request */
@@ -389,7 +390,7 @@ mega_status_t mega__ucx_service_start(struct mega__net *net,
     if (rc != UCS_OK)
         return mega__fail(MEGA_ERR_IO, "the address of the service: %s",
                           ucs_status_string(rc));
-    int err = pthread_create(&s->thread, NULL, run, s);
+    int err = mega__thread_start(&s->thread, run, s);
     if (err != 0)
         return mega__fail(MEGA_ERR_IO, "start the service: %s", strerror(err));
     s->running = true;

@@ -3,7 +3,9 @@
 #include "agent.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,6 +32,46 @@ static void end(void)
 }
 
 TestSuite(agent, .init = begin, .fini = end, .timeout = 60);
+
+/* The threads of this process that let the signal through. */
+static int listeners(int sig)
+{
+    char path[64], line[256];
+    unsigned long long blocked;
+    int n = 0;
+    DIR *dir = opendir("/proc/self/task");
+    cr_assert(dir);
+    for (struct dirent *d; (d = readdir(dir));) {
+        snprintf(path, sizeof path, "/proc/self/task/%.20s/status", d->d_name);
+        FILE *file = fopen(path, "r");
+        while (file && fgets(line, sizeof line, file))
+            if (sscanf(line, "SigBlk: %llx", &blocked) == 1)
+                n += !(blocked >> (sig - 1) & 1);
+        if (file)
+            fclose(file);
+    }
+    closedir(dir);
+    return n;
+}
+
+static void listen_after(struct mega__ctx *ctx, int rank, void *arg)
+{
+    const int before = *(int *)arg;
+    world_barrier(ctx);
+    if (rank == 0) {
+        CHECK(listeners(SIGUSR1) == before + 2, "%d threads take a handler",
+              listeners(SIGUSR1));
+        CHECK(listeners(SIGSEGV) == before + 4, "faults are hidden");
+    }
+    world_barrier(ctx);
+}
+
+/* Two ranks, each with an agent. */
+Test(agent, handlers_of_the_program_do_not_run_on_it)
+{
+    int before = listeners(SIGUSR1);
+    cr_assert_eq(world_do(2, listen_after, &before), MEGA_OK);
+}
 
 /* Rank 1 asks the server of home 0, which says nothing any more. */
 static void ask_in_vain(struct mega__ctx *ctx)
