@@ -51,8 +51,12 @@ static void note_found(const char *path, void *arg)
 {
     struct found *f = arg;
     unsigned home;
+    int end = 0;
     const char *name = strrchr(path, '/');
-    if (f->status || sscanf(name ? name : path, "/home-%u.0.pool", &home) != 1)
+    if (f->status || !name)
+        return;
+    sscanf(name, "/home-%9u.0.pool%n", &home, &end);
+    if (!end || name[end] != '\0') /* somebody's copy */
         return;
     if (f->n == f->room) {
         size_t room = f->room ? 2 * f->room : 64;

@@ -58,6 +58,12 @@ for ranks in 1 2 4; do
     passes "in a job of $ranks nobody holds them" $ranks life taken
 done
 
+new_space
+passes "a space beside which" 2 life open
+touch "$MEGALLOC_DIR/home-1.old.0.pool" "$MEGALLOC_DIR/home-7.0.pool.old" \
+    "$MEGALLOC_DIR/home-7.old.0.pool"
+passes "files lie with names like those of homes" 2 life open
+
 # ---- A second job ----
 
 second_job() {
