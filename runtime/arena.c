@@ -23,6 +23,7 @@ struct mega__arena mega__arena_none;
 _Thread_local _Atomic(struct mega__arena *) mega__arena_mine =
     &mega__arena_none;
 static pthread_key_t exit_key;
+static int no_exit_key; /* why there is none */
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
 /* ---- Slabs of an arena ---- */
@@ -165,7 +166,7 @@ static void at_thread_exit(void *arg)
 
 static void make_exit_key(void)
 {
-    pthread_key_create(&exit_key, at_thread_exit);
+    no_exit_key = pthread_key_create(&exit_key, at_thread_exit);
 }
 
 static struct mega__arena *arena_new(struct mega__ctx *ctx)
@@ -191,6 +192,11 @@ struct mega__arena *mega__arena_find(struct mega__ctx *ctx)
 {
     struct mega__arena *a, *idle = NULL;
     pthread_once(&exit_once, make_exit_key);
+    if (no_exit_key) {
+        mega__fail(MEGA_ERR_NOMEM, "make a key of threads: %s",
+                   strerror(no_exit_key));
+        return NULL;
+    }
     pthread_mutex_lock(&ctx->arena_lock);
     for (a = ctx->arenas; a; a = a->next) {
         if (a->in_use && pthread_equal(a->thread, pthread_self()))

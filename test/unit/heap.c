@@ -2,6 +2,7 @@
 /* heap.c - small and large chunks, by one thread and by many, against a
  * model: no overlap, contents intact, everything back in the end. */
 #include <criterion/criterion.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -485,4 +486,17 @@ Test(heap, an_epoch_that_wraps_voids_owners_all_the_same)
     for (int k = 0; k < 5; k++)
         cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
     cr_assert_eq(world_do(1, take_one, NULL), MEGA_OK);
+}
+
+/* Key 0 is another library's. */
+Test(heap, without_a_key_for_threads_nothing_opens)
+{
+    pthread_key_t keys[PTHREAD_KEYS_MAX];
+    int n = 0;
+    while (n < PTHREAD_KEYS_MAX && !pthread_key_create(&keys[n], NULL))
+        n++;
+    mega_status_t st = world_do(1, NULL, NULL);
+    while (n > 0)
+        pthread_key_delete(keys[--n]);
+    CHECK(st == MEGA_ERR_NOMEM, "it says %d", st);
 }
