@@ -2,17 +2,24 @@
 /* init.c - mega_init and mega_finalize, who and how many we are. */
 #include "api.h"
 
+#include <pthread.h>
 #include <string.h>
 
+#include "arena.h"
 #include "log.h"
 #include "megalloc_mpi.h"
 #include "roll.h"
 #include "space.h"
 
 struct mega__ctx *mega__the;
+static bool forked; /* a child: what is open is its parent's */
 
 mega_status_t mega__api_closed(void)
 {
+    if (forked)
+        return mega__fail(MEGA_ERR_STATE,
+                          "the space is open in the process that has forked "
+                          "this one: only that may call");
     return mega__fail(MEGA_ERR_STATE, "no space is open: call mega_init first");
 }
 
@@ -75,9 +82,29 @@ static void at_mpi_end(void *arg)
                   mega_errmsg());
 }
 
+/* Only pointers: the child has this thread alone, and perhaps locks of others.
+ * With the arena it would hand out what its parent does. */
+static void in_child(void)
+{
+    if (!mega__the)
+        return;
+    forked = true;
+    mega__the = NULL;
+    mega__arena_forget();
+}
+
+static void heed_forks(void)
+{
+    pthread_atfork(NULL, NULL, in_child);
+}
+
 static mega_status_t init(void *comm)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct mega__ctx *ctx = NULL;
+    pthread_once(&once, heed_forks);
+    if (forked)
+        return mega__api_closed();
     if (mega__the)
         return mega__fail(MEGA_ERR_STATE,
                           "a space is open: call mega_finalize first");

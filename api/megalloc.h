@@ -15,6 +15,8 @@
  *   mega_finalize MEGA_ERR_STATE. Nothing aborts, exits or writes to stdout.
  * - Any thread may make any call. "Collective": all ranks, the same order,
  *   the same arguments, one thread of each at a time.
+ * - A process that a rank has forked may exec, but makes no call: each gives
+ *   MEGA_ERR_STATE there.
  * - Sizes and offsets are bytes. Local buffers may be reused on return,
  *   except those of the _nbi calls (after mega_quiet).
  *
@@ -198,7 +200,7 @@ mega_gptr_t mega_region_at(mega_region_t r, int home, uint64_t off,
 mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
                          mega_gptr_t *p_p) MEGA_MUST_CHECK;
 
-/** count chunks of one size, all or none. */
+/** count chunks of one size, all or none. On an error p_p[] is undefined. */
 mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size, size_t count,
                            mega_gptr_t *p_p) MEGA_MUST_CHECK;
 
@@ -243,7 +245,9 @@ typedef struct mega_publish_item {
  *  MEGALLOC_TIMEOUT, by publishes that lost a host. On an error nothing has
  *  changed, but PEER, TIMEOUT: a host of the items is gone, or a medium did not
  *  sync, and the next open may complete them: do not cancel, and leave the
- *  slots as they are.
+ *  slots as they are. To hand over by a slot: who empties it, or frees what it
+ *  names, waits for more than the slot, such as a flag that the caller stores
+ *  after the return, or a mega_barrier (L6).
  *  Source: libpmemobj's pmemobj_publish; the intents are Megalloc's. */
 mega_status_t mega_publish(const mega_publish_item_t *items, size_t n,
                            unsigned flags) MEGA_MUST_CHECK;

@@ -164,6 +164,11 @@ static void at_thread_exit(void *arg)
     pthread_mutex_unlock(&a->ctx->arena_lock);
 }
 
+void mega__arena_forget(void)
+{
+    mega__arena_mine = &mega__arena_none;
+}
+
 static void make_exit_key(void)
 {
     no_exit_key = pthread_key_create(&exit_key, at_thread_exit);

@@ -23,6 +23,10 @@ mega__arena_if_mine(const struct mega__ctx *ctx)
  * mega_errmsg). */
 struct mega__arena *mega__arena_find(struct mega__ctx *ctx);
 
+/* The calling thread has none; of a child that was forked. What it had is the
+ * parent's, and so is the lock. */
+void mega__arena_forget(void);
+
 /* Forgets what was freed last: a sweep finds it by its marks. */
 static inline void mega__bin_forget(struct mega__bin *bin)
 {

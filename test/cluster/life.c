@@ -5,6 +5,7 @@
 #include <mpi.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "megalloc_mpi.h"
 
@@ -420,6 +421,45 @@ static void open_once(int argc, char **argv)
     MUST(mega_finalize());
 }
 
+/* forks: a child has its parent's memory, and must not allocate from it. */
+static void child(mega_gptr_t p)
+{
+    mega_gptr_t q;
+    uint64_t v = 1;
+    HOLDS(mega_rank() == -1);
+    REFUSED(MEGA_ERR_STATE, mega_alloc(MEGA_DEFAULT, MEGA_ANY_HOME, 64, &q));
+    rank_told("forked");
+    REFUSED(MEGA_ERR_STATE, mega_free(p));
+    REFUSED(MEGA_ERR_STATE, mega_put(p, &v, 8));
+    REFUSED(MEGA_ERR_STATE, mega_persist(p, 8));
+    REFUSED(MEGA_ERR_STATE, mega_root_set(MEGA_DEFAULT, "child", p));
+    REFUSED(MEGA_ERR_STATE, mega_finalize());
+    REFUSED(MEGA_ERR_STATE, mega_init());
+    _exit(0);
+}
+
+static void forks(int argc, char **argv)
+{
+    mega_gptr_t p, q;
+    int status;
+    (void)argc, (void)argv;
+    MUST(mega_init());
+    MUST(mega_alloc(MEGA_DEFAULT, MEGA_ANY_HOME, 64, &p));
+    pid_t pid = fork();
+    HOLDS(pid >= 0);
+    if (pid == 0)
+        child(p);
+    HOLDS(waitpid(pid, &status, 0) == pid && status == 0);
+    HOLDS(system("true") == 0);
+    MUST(mega_alloc(MEGA_DEFAULT, MEGA_ANY_HOME, 64, &q));
+    HOLDS(p.v != q.v);
+    MUST(mega_free(p));
+    MUST(mega_free(q));
+    MUST(mega_drain());
+    rank_check_all();
+    MUST(mega_finalize());
+}
+
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
@@ -427,6 +467,7 @@ int main(int argc, char **argv)
         {"again", again},     {"sub", sub},        {"end", end},
         {"ended", ended},     {"take", take},      {"taken", taken},
         {"outlive", outlive}, {"domain", domain},  {"hold", hold},
-        {"thread", thread},   {"open", open_once}, {NULL, NULL}};
+        {"thread", thread},   {"open", open_once}, {"forks", forks},
+        {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

@@ -64,6 +64,11 @@ touch "$MEGALLOC_DIR/home-1.old.0.pool" "$MEGALLOC_DIR/home-7.0.pool.old" \
     "$MEGALLOC_DIR/home-7.old.0.pool"
 passes "files lie with names like those of homes" 2 life open
 
+# ---- A process that is forked ----
+
+new_space
+passes "a forked child makes no call, and its parent all" 2 life forks
+
 # ---- A second job ----
 
 second_job() {
