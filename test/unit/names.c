@@ -237,6 +237,12 @@ static void *set_again(void *arg)
     return NULL;
 }
 
+static void await_sets(void)
+{
+    for (unsigned from = race.sets; race.sets < from + 10;)
+        sched_yield();
+}
+
 static void set_while_removed(void)
 {
     struct sigaction action = {.sa_handler = stop_here};
@@ -249,8 +255,7 @@ static void set_while_removed(void)
     CHECK(!pthread_create(&thread, NULL, set_again, NULL), "no thread");
     for (int i = 0; i < 200; i++) {
         race.go = false;
-        for (unsigned from = race.sets; race.sets < from + 10;)
-            sched_yield(); /* r1 is there */
+        await_sets(); /* r1 is there */
         pthread_kill(thread, SIGUSR1);
         while (!race.stopped)
             sched_yield();
@@ -265,6 +270,7 @@ static void set_while_removed(void)
         CHECK(got.v == mine.v, "r2 has what r1 was set to");
         OK(mega_root_remove(MEGA_DEFAULT, "r2"));
     }
+    await_sets();
     race.end = true;
     pthread_join(thread, NULL);
     OK(mega_root_get(MEGA_DEFAULT, "r1", &got));
