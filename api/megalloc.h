@@ -142,7 +142,8 @@ typedef struct mega_region *mega_region_t; /* valid until close or finalize */
 /** Makes a region and reserves bytes_per_home (may be 0) raw zeroed bytes on
  *  every home. flags: 0. Collective; durable, on all homes or on none, even
  *  if a crash comes midway. EXISTS; HOME_FULL, MEDIUM_FULL: a home has no such
- *  room and cannot grow; TABLE_FULL: MEGA_REGIONS_MAX regions exist; IO: no
+ *  room and cannot grow, seen before any file grows if it can be; TABLE_FULL:
+ *  MEGA_REGIONS_MAX regions exist, a home has all its spans or runs; IO: no
  *  shared memory for where the bytes lie. */
 mega_status_t mega_region_create(const char *name, uint64_t bytes_per_home,
                                  unsigned flags, mega_region_t *r_p)

@@ -175,6 +175,22 @@ static uint64_t bytes_on_medium(const struct mega__home *home)
     return sum;
 }
 
+static mega_status_t all_spans(const struct mega__home *home)
+{
+    return mega__fail(MEGA_ERR_TABLE_FULL, "home %u has %u spans already",
+                      home->no, MEGA__SPANS_MAX);
+}
+
+static mega_status_t beyond_max(const struct mega__home *home, uint64_t used,
+                                uint64_t max)
+{
+    return mega__fail(MEGA_ERR_HOME_FULL,
+                      "home %u has %llu bytes in its files and may have %llu: "
+                      "raise MEGALLOC_HOME_MAX",
+                      home->no, (unsigned long long)used,
+                      (unsigned long long)max);
+}
+
 /* The size to try first, and the least that serves. */
 static mega_status_t plan(const struct mega__ctx *ctx,
                           const struct mega__home *home, uint64_t need,
@@ -189,18 +205,13 @@ static mega_status_t plan(const struct mega__ctx *ctx,
     if (max && used + size > max)
         size = max > used ? max - used : 0;
     if (count_spans(home) == MEGA__SPANS_MAX)
-        return mega__fail(MEGA_ERR_TABLE_FULL, "home %u has %u spans already",
-                          home->no, MEGA__SPANS_MAX);
+        return all_spans(home);
     if (least > POOL_MAX)
         return mega__fail(MEGA_ERR_TOO_BIG,
                           "%llu bytes fit in no span: ask for less than 15 GiB",
                           (unsigned long long)need);
     if (size < least)
-        return mega__fail(MEGA_ERR_HOME_FULL,
-                          "home %u has %llu bytes in its files and may have "
-                          "%llu: raise MEGALLOC_HOME_MAX",
-                          home->no, (unsigned long long)used,
-                          (unsigned long long)max);
+        return beyond_max(home, used, max);
     *size_p = size;
     *least_p = least;
     return MEGA_OK;
@@ -211,6 +222,31 @@ mega_status_t mega__home_growable(struct mega__ctx *ctx,
 {
     uint64_t size, least;
     return plan(ctx, home, need, &size, &least);
+}
+
+mega_status_t mega__home_takes(struct mega__ctx *ctx,
+                               const struct mega__home *home, uint64_t need,
+                               uint64_t *bytes_p, uint64_t *device_p,
+                               uint64_t *left_p)
+{
+    char path[MEGA__PATH];
+    const uint64_t max = ctx->conf.home_max.v.number;
+    const uint64_t takes = need + need / MEGA__GRANULE; /* with its marks */
+    mega_status_t st = mega__home_path(ctx, home->no, 0, "", path);
+    if (st)
+        return st;
+    pthread_mutex_lock(&ctx->map_lock); /* the agent may grow it just now */
+    uint64_t used = bytes_on_medium(home);
+    bool spans = count_spans(home) < MEGA__SPANS_MAX;
+    *device_p = mega__pool_file(home->pools[0]).device;
+    pthread_mutex_unlock(&ctx->map_lock);
+    if (!spans)
+        return all_spans(home);
+    if (max && (used > max || takes > max - used))
+        return beyond_max(home, used, max);
+    *left_p = mega__pool_left(path);
+    *bytes_p = takes;
+    return MEGA_OK;
 }
 
 mega_status_t mega__home_grow(struct mega__ctx *ctx, struct mega__home *home,

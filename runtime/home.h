@@ -66,6 +66,14 @@ void mega__home_share(struct mega__ctx *ctx, struct mega__home *home);
 mega_status_t mega__home_growable(struct mega__ctx *ctx,
                                   struct mega__home *home, uint64_t need);
 
+/* What a growth by need bytes of extents takes of the medium at the least, in
+ * *bytes_p; and which medium that is, and what it has left. Takes map_lock.
+ * ERRORS: HOME_FULL - MEGALLOC_HOME_MAX; TABLE_FULL. */
+mega_status_t mega__home_takes(struct mega__ctx *ctx,
+                               const struct mega__home *home, uint64_t need,
+                               uint64_t *bytes_p, uint64_t *device_p,
+                               uint64_t *left_p);
+
 /* Adds a span that has room for a run of need bytes.
  * ERRORS: HOME_FULL - MEGALLOC_HOME_MAX; MEDIUM_FULL; TABLE_FULL; IO. */
 mega_status_t mega__home_grow(struct mega__ctx *ctx, struct mega__home *home,

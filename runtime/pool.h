@@ -121,4 +121,7 @@ mega_status_t mega__pool_rename(const char *from, const char *to);
 /* Removes a file; absent is fine. ERRORS: IO. */
 mega_status_t mega__pool_unlink(const char *path);
 
+/* The bytes that the medium of a file has left; UINT64_MAX: it does not say. */
+uint64_t mega__pool_left(const char *path);
+
 #endif

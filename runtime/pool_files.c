@@ -8,6 +8,7 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -59,4 +60,13 @@ mega_status_t mega__pool_unlink(const char *path)
     if (unlink(path) != 0 && errno != ENOENT)
         return mega__fail(MEGA_ERR_IO, "remove %s: %s", path, strerror(errno));
     return MEGA_OK;
+}
+
+uint64_t mega__pool_left(const char *path)
+{
+    struct statvfs fs;
+    /* a tmpfs without a limit says that it has no blocks */
+    if (statvfs(path, &fs) != 0 || fs.f_blocks == 0)
+        return UINT64_MAX;
+    return (uint64_t)fs.f_bavail * fs.f_frsize;
 }

@@ -16,6 +16,7 @@
 #include "directory.h"
 #include "home.h"
 #include "log.h"
+#include "room.h"
 #include "run.h"
 #include "seg.h"
 #include "slab.h"
@@ -85,7 +86,8 @@ static mega_status_t reserve_on(struct mega__ctx *ctx, struct mega__home *home,
 mega_status_t mega__raw_reserve(struct mega__ctx *ctx, uint32_t id,
                                 uint64_t from, uint64_t to)
 {
-    mega_status_t st = MEGA_OK;
+    mega_status_t st = mega__room_check(ctx, mega__run_extents(to - from)
+                                                 << MEGA__EXTENT_SHIFT);
     uint32_t i = 0;
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));)

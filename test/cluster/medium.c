@@ -4,6 +4,7 @@
  * that it can get, on its own home or (HOME) on one that all ranks fill. The
  * last call says so, nothing dies of SIGBUS, what was got stays whole, and the
  * job goes on with it, and with the other homes. HOME keep: and leaves it full.
+ * region: asks for regions that cannot fit, and for one that does.
  */
 #include "rank.h"
 
@@ -30,12 +31,29 @@ static void use_other_homes(int full)
     }
 }
 
+static void regions(void)
+{
+    mega_region_t r;
+    MUST(mega_region_create("fits", CHUNK, 0, &r));
+    REFUSED(MEGA_ERR_MEDIUM_FULL, mega_region_grow(r, UINT64_C(4) << 30));
+    REFUSED(MEGA_ERR_MEDIUM_FULL,
+            mega_region_create("big", UINT64_C(4) << 30, 0, &r));
+    REFUSED(MEGA_ERR_NOT_FOUND, mega_region_open("big", &r));
+    MUST(mega_region_destroy(&r));
+    rank_check_all();
+    MUST(mega_finalize());
+}
+
 int main(int argc, char **argv)
 {
     static mega_gptr_t got[MOST];
     int n = 0;
     mega_status_t st;
     MUST(mega_init());
+    if (argc > 1 && strcmp(argv[1], "region") == 0) {
+        regions();
+        return 0;
+    }
     const int home = argc > 1 ? atoi(argv[1]) : mega_my_home();
     while ((st = mega_alloc(MEGA_DEFAULT, home, CHUNK, &got[n])) == MEGA_OK) {
         write_all(got[n], n & 255);

@@ -14,6 +14,12 @@ fi
 trap 'umount "$small"; rm -rf "$scratch"' EXIT
 export MEGALLOC_DIR=$small/space
 
+sizes() { find "$small" -name '*.pool' -printf '%f %s\n' | sort; }
+MEGALLOC_HOME_SIZE=16M passes "2 homes are made" 2 life open
+before=$(sizes)
+passes "a region that cannot fit is refused" 2 medium region
+tap_empty "and nothing has grown for it" "$(diff <(echo "$before") <(sizes))"
+new_space
 passes "a medium fills up, the job goes on" 2 medium
 passes "its homes are sound afterwards" 2 life open
 new_space

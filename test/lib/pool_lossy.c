@@ -460,3 +460,14 @@ mega_status_t mega__pool_unlink(const char *path)
     medium_unlock(m);
     return MEGA_OK;
 }
+
+uint64_t mega__pool_left(const char *path)
+{
+    struct medium *m = medium_in_use();
+    (void)path;
+    medium_lock(m);
+    uint64_t used = bytes_in_use(m);
+    uint64_t left = used < m->capacity ? m->capacity - used : 0;
+    medium_unlock(m);
+    return left;
+}

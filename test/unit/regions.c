@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "rma.h"
 #include "test/lib/ops.h"
@@ -135,4 +136,65 @@ static void grow_and_look(struct mega__ctx *ctx, int rank, void *arg)
 Test(regions, may_be_looked_at_while_they_grow)
 {
     cr_assert_eq(world_do(2, grow_and_look, NULL), MEGA_OK);
+}
+
+/* ---- What cannot fit ---- */
+
+static uint64_t bytes_in_files(void)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < m->nfiles; i++)
+        sum += m->files[i]->size;
+    return sum;
+}
+
+struct ask {
+    mega_status_t want;
+    const char *told;
+    uint64_t most, fits;
+};
+
+static void ask_too_much(struct mega__ctx *ctx, int rank, void *arg)
+{
+    const struct ask *ask = arg;
+    struct mega_region *r, *small;
+    uint64_t before = bytes_in_files();
+    OK(mega__region_create(ctx, "small", EXTENT, &small));
+    world_barrier(ctx);
+    mega_status_t st = mega__region_create(ctx, "big", ask->most, &r);
+    CHECK(st == ask->want, "create: %d", st);
+    CHECK(strstr(mega__errmsg_buffer(), ask->told), "%s",
+          mega__errmsg_buffer());
+    st = mega__region_grow(small, ask->most);
+    CHECK(st == ask->want, "grow: %d", st);
+    world_barrier(ctx);
+    CHECK(rank != 0 || bytes_in_files() == before, "the files grew");
+    world_barrier(ctx);
+    OK(mega__region_grow(small, ask->fits));
+    CHECK(mega__region_open(ctx, "big", &r) == MEGA_ERR_NOT_FOUND, "it is");
+}
+
+Test(regions, a_medium_is_not_filled_by_what_it_cannot_hold)
+{
+    struct ask ask = {MEGA_ERR_MEDIUM_FULL, "medium", 300 << 20, 40 << 20};
+    world_set("HOME_MAX", "0");
+    m->capacity = UINT64_C(250) << 20;
+    cr_assert_eq(world_do(2, ask_too_much, &ask), MEGA_OK);
+}
+
+/* Each home alone would have room. */
+Test(regions, what_homes_want_of_one_medium_is_summed)
+{
+    struct ask ask = {MEGA_ERR_MEDIUM_FULL, "medium", 150 << 20, 40 << 20};
+    world_set("HOME_MAX", "0");
+    m->capacity = UINT64_C(250) << 20;
+    cr_assert_eq(world_do(2, ask_too_much, &ask), MEGA_OK);
+}
+
+Test(regions, a_home_does_not_grow_for_what_goes_beyond_its_limit)
+{
+    struct ask ask = {MEGA_ERR_HOME_FULL, "MEGALLOC_HOME_MAX", 100 << 20,
+                      30 << 20};
+    world_set("HOME_MAX", "64M");
+    cr_assert_eq(world_do(2, ask_too_much, &ask), MEGA_OK);
 }
