@@ -128,7 +128,9 @@ static void use_up(struct mega__ctx *ctx, int rank, void *arg)
     mega_gptr_t p;
     (void)arg;
     mega_status_t st = MEGA_OK;
-    for (n = 0; rank == 0 && n < MOST && !st; n++) {
+    if (rank == 0)
+        n = 0;
+    for (; rank == 0 && n < MOST && !st; n++) {
         st = mega__hot_reserve(ctx, OPS_DEFAULT, 0, 32768, &p);
         if (!st)
             st = ops_alloc(ctx, OPS_DEFAULT, 0, 32768, &live[n]);
