@@ -25,6 +25,10 @@ _Thread_local _Atomic(struct mega__arena *) mega__arena_mine =
 static pthread_key_t exit_key;
 static int no_exit_key; /* why there is none */
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+/* A job that ends may be freed while a thread of it ends too: the job's own
+ * locks go with it. Held while a thread looks at its arena for the last time,
+ * and while a job resets mega__arena_mine of its threads. */
+static pthread_mutex_t exit_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- Slabs of an arena ---- */
 
@@ -147,18 +151,14 @@ static void give_up_heaps(struct mega__arena *a)
 
 /* ---- Threads ---- */
 
-static void at_thread_exit(void *arg)
+static void leave(struct mega__arena *a)
 {
-    struct mega__arena *a = mega__arena_mine;
-    (void)arg; /* perhaps gone already, with its job */
-    if (a == &mega__arena_none)
-        return;
+    pthread_mutex_lock(&a->ctx->arena_lock);
     give_up_heaps(a);
     if (mega__dirty_drain(a) != MEGA_OK || mega__far_send_all(a) != MEGA_OK ||
         mega__net_flush(a->ctx->net) != MEGA_OK) /* far slabs given up */
         a->flusher.failed = true;
     mega__arena_mine = &mega__arena_none;
-    pthread_mutex_lock(&a->ctx->arena_lock);
     a->in_use = false;
     a->mine = NULL;
     pthread_mutex_unlock(&a->ctx->arena_lock);
@@ -167,6 +167,16 @@ static void at_thread_exit(void *arg)
 void mega__arena_forget(void)
 {
     mega__arena_mine = &mega__arena_none;
+}
+
+static void at_thread_exit(void *arg)
+{
+    (void)arg; /* perhaps gone already, with its job */
+    pthread_mutex_lock(&exit_lock);
+    struct mega__arena *a = mega__arena_mine;
+    if (a != &mega__arena_none)
+        leave(a);
+    pthread_mutex_unlock(&exit_lock);
 }
 
 static void make_exit_key(void)
@@ -327,6 +337,21 @@ void mega__arena_drop_region(struct mega__ctx *ctx, uint32_t region)
     pthread_mutex_unlock(&ctx->arena_lock);
 }
 
+/* Not the service's thread: it goes on, and must not wait for the lock to find
+ * its arena again. */
+void mega__arena_let_go(struct mega__ctx *ctx)
+{
+    pthread_mutex_lock(&exit_lock);
+    pthread_mutex_lock(&ctx->arena_lock);
+    for (struct mega__arena *a = ctx->arenas; a; a = a->next)
+        if (a->mine && a->mine != &mega__arena_mine && !a->serves) {
+            *a->mine = &mega__arena_none;
+            a->mine = NULL;
+        }
+    pthread_mutex_unlock(&ctx->arena_lock);
+    pthread_mutex_unlock(&exit_lock);
+}
+
 /* The caller has an arena before the lock is held: the net asks for one. */
 void mega__arena_give_up_all(struct mega__ctx *ctx)
 {
@@ -401,6 +426,7 @@ static void free_slabs(struct mega__arena *a)
 
 void mega__arena_free_all(struct mega__ctx *ctx)
 {
+    pthread_mutex_lock(&exit_lock);
     for (struct mega__arena *a = ctx->arenas, *next; a; a = next) {
         next = a->next;
         if (a->mine && *a->mine == a)
@@ -411,4 +437,5 @@ void mega__arena_free_all(struct mega__ctx *ctx)
         free(a);
     }
     ctx->arenas = NULL;
+    pthread_mutex_unlock(&exit_lock);
 }

@@ -108,6 +108,9 @@ mega_status_t mega__arena_drain_all(struct mega__ctx *ctx,
                                     struct mega__flusher *f);
 
 void mega__arena_count_all(struct mega__ctx *ctx, mega_counters_t *sum_p);
+
+/* Threads that end from here on leave the job alone, which is about to go. */
+void mega__arena_let_go(struct mega__ctx *ctx);
 void mega__arena_free_all(struct mega__ctx *ctx);
 
 #endif

@@ -238,6 +238,7 @@ void mega__space_abandon(struct mega__ctx **ctx_p)
     *ctx_p = NULL;
     if (!ctx)
         return;
+    mega__arena_let_go(ctx);
     mega__agent_halt(ctx->agent); /* what it has answered is still sent */
     mega__net_stop(&ctx->net);
     mega__agent_stop(&ctx->agent);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* threads.c - threads that end, and what they leave behind. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <string.h>
+
+#include "arena.h"
+#include "hot.h"
+#include "test/lib/ops.h"
+#include "test/lib/oracle.h"
+#include "test/lib/world.h"
+
+static struct medium *m;
+static struct oracle nothing;
+
+static void begin(void)
+{
+    m = world_begin();
+}
+
+static void end(void)
+{
+    world_end(&m);
+    report_settle();
+}
+
+TestSuite(threads, .init = begin, .fini = end, .timeout = 120);
+
+/* ---- A thread ends while its job does ---- */
+
+#define ENDING 3
+static sem_t done;
+
+static void *work_and_end(void *arg)
+{
+    struct mega__ctx *ctx = arg;
+    mega_gptr_t p[8];
+    for (int i = 0; i < 8; i++)
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, (size_t)64 << i, &p[i]));
+    for (int i = 0; i < 8; i++)
+        OK(ops_free(ctx, p[i]));
+    sem_post(&done); /* what is left to do is to end */
+    return NULL;
+}
+
+static void leave_them_alone(struct mega__ctx *ctx, int rank, void *arg)
+{
+    pthread_attr_t detached;
+    pthread_t thread;
+    (void)rank, (void)arg;
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    for (int i = 0; i < ENDING; i++)
+        pthread_create(&thread, &detached, work_and_end, ctx);
+    for (int i = 0; i < ENDING; i++)
+        sem_wait(&done);
+    pthread_attr_destroy(&detached);
+}
+
+static void nothing_is_lost(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)rank, (void)arg;
+    oracle_exhaust(ctx, &nothing, 1);
+}
+
+Test(threads, one_may_end_while_its_job_does)
+{
+    world_set("HOME_SIZE", "8M");
+    world_set("HOME_MAX", "8M");
+    sem_init(&done, 0, 0);
+    for (int i = 0; i < 400; i++)
+        cr_assert_eq(world_do(1, leave_them_alone, NULL), MEGA_OK);
+    cr_assert_eq(world_do(1, nothing_is_lost, NULL), MEGA_OK);
+}
