@@ -11,6 +11,10 @@ static inline uint32_t mega__find_worth(uint32_t capacity)
     return capacity < 8 ? 1 : capacity / 8;
 }
 
+/* In a hint: chunks may have been freed that it does not count, since the slab
+ * had an owner then. */
+#define MEGA__HINT_LOOK 0x8000u
+
 /* An unowned slab has become worth adopting. */
 void mega__find_offer(struct mega__span *span, uint32_t extent, unsigned class);
 

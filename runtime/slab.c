@@ -391,7 +391,9 @@ void mega__slab_give_up(struct mega__arena *a, struct mega__slab *slab)
         empty ? MEGA__FREE
               : mega__word_slab(MEGA__SLAB, class, slab->region, 0, 0);
     mega__slab_delete(a, slab);
-    atomic_store_explicit(&span->hints[extent], (uint16_t)available,
+    /* Who frees a chunk between the sweep and the swap still sees an owner. */
+    atomic_store_explicit(&span->hints[extent],
+                          (uint16_t)(available | MEGA__HINT_LOOK),
                           memory_order_relaxed);
     /* Fails only if the region is gone meanwhile, and then rightly. */
     bool done = mega__span_cas(span, extent, owned, next);
@@ -473,6 +475,7 @@ void mega__slab_hint(struct mega__arena *a, struct mega__span *span,
                                                  memory_order_relaxed) +
                             1);
     atomic_store_explicit(&span->hints[extent], n, memory_order_relaxed);
+    n &= (uint16_t)~MEGA__HINT_LOOK;
     if (n == capacity) {
         if (!(a->serves && span->home->nic)) /* else it is found by a search */
             release_if_empty(a, span, extent, w);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "chunk.h"
 #include "hot.h"
 #include "test/lib/ops.h"
 #include "test/lib/oracle.h"
@@ -72,4 +73,48 @@ Test(threads, one_may_end_while_its_job_does)
     for (int i = 0; i < 400; i++)
         cr_assert_eq(world_do(1, leave_them_alone, NULL), MEGA_OK);
     cr_assert_eq(world_do(1, nothing_is_lost, NULL), MEGA_OK);
+}
+
+/* ---- A chunk is freed while its slab is given up ---- */
+
+#define MOST 200
+static mega_gptr_t held[MOST];
+static int nheld;
+
+static void *fill(void *arg)
+{
+    struct mega__ctx *ctx = arg;
+    while (nheld < MOST && !ops_alloc(ctx, OPS_DEFAULT, 0, 32768, &held[nheld]))
+        nheld++;
+    return NULL;
+}
+
+/* As by a thread that saw the owner in the slab's word, and was slow. */
+static void free_late(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    struct mega__place at;
+    CHECK(mega__chunk_place(ctx, p, &at), "no chunk");
+    atomic_store(at.mark, MEGA__MARK_FREE);
+}
+
+static void use_what_was_freed_late(struct mega__ctx *ctx, int rank, void *arg)
+{
+    pthread_t thread;
+    mega_gptr_t p;
+    (void)rank, (void)arg;
+    nheld = 0;
+    pthread_create(&thread, NULL, fill, ctx);
+    pthread_join(thread, NULL);
+    CHECK(nheld > 10 && nheld < MOST, "%d chunks", nheld);
+    free_late(ctx, held[7]);
+    OK(ops_alloc(ctx, OPS_DEFAULT, 0, 32768, &p));
+    CHECK(p.v == held[7].v, "%#llx is not the chunk that was freed",
+          (unsigned long long)p.v);
+    CHECK(ops_alloc(ctx, OPS_DEFAULT, 0, 32768, &p) == MEGA_ERR_HOME_FULL,
+          "a chunk twice");
+}
+
+Test(threads, a_chunk_freed_while_its_slab_is_given_up_is_found)
+{
+    cr_assert_eq(world_do(1, use_what_was_freed_late, NULL), MEGA_OK);
 }
