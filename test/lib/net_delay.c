@@ -113,8 +113,10 @@ void net_delay_lose_at(struct mega__net *net, unsigned n)
 
 static mega_status_t reach(struct mega__net *net)
 {
-    net->lost |= net->lost_in == 1;
-    net->lost_in -= net->lost_in > 0;
+    if (net->lost_in > 0) { /* several threads come here: no idle store */
+        net->lost |= net->lost_in == 1;
+        net->lost_in--;
+    }
     return net->lost ? mega__fail(MEGA_ERR_PEER, "the host is gone") : MEGA_OK;
 }
 
