@@ -56,6 +56,23 @@ static mega_status_t reserve_run(struct mega__ctx *ctx, struct mega__home *home,
     return st;
 }
 
+/* Frees a run that could not be recorded: no record would name it to whoever
+ * undoes the rest. The sentence stays that of the failure. */
+static void take_back(struct mega__ctx *ctx, const struct mega__home *home,
+                      uint32_t id, uint64_t in_home, mega_gptr_t p)
+{
+    char text[MEGA__ERRMSG_MAX];
+    if (mega__dir_run_known(home, id, in_home))
+        return; /* visible, if not durable */
+    memcpy(text, mega__errmsg_buffer(), sizeof text);
+    struct mega__span *span = mega__span_of(ctx, p);
+    uint32_t e = (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT);
+    mega_status_t st =
+        mega__run_free(ctx, span, e, mega__span_word(span, e), &ctx->flusher);
+    (void)st; /* a leak until the next open, which frees it */
+    memcpy(mega__errmsg_buffer(), text, sizeof text);
+}
+
 static mega_status_t reserve_on(struct mega__ctx *ctx, struct mega__home *home,
                                 uint32_t id, uint64_t from, uint64_t to)
 {
@@ -78,6 +95,8 @@ static mega_status_t reserve_on(struct mega__ctx *ctx, struct mega__home *home,
         /* its fence before the record counts is also that of the zeros */
         st = mega__dir_run_add(home, &ctx->flusher, id, p.v & in_home, at,
                                (uint32_t)got);
+        if (st)
+            take_back(ctx, home, id, p.v & in_home, p);
         at += len;
     }
     return st;

@@ -7,7 +7,10 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "directory.h"
 #include "rma.h"
+#include "roll.h"
+#include "stat.h"
 #include "test/lib/ops.h"
 #include "test/lib/world.h"
 
@@ -197,4 +200,46 @@ Test(regions, a_home_does_not_grow_for_what_goes_beyond_its_limit)
                       30 << 20};
     world_set("HOME_MAX", "64M");
     cr_assert_eq(world_do(2, ask_too_much, &ask), MEGA_OK);
+}
+
+/* ---- Undone ---- */
+
+#define NOBODY MEGA__REGION_ID_MAX
+
+static bool not_nobodys(uint32_t region, uint64_t start, void *arg)
+{
+    (void)start, (void)arg;
+    return region != NOBODY;
+}
+
+static void grow_without_records(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega_region *r;
+    struct mega__home *home0 = &ctx->homes[0];
+    uint64_t held = 0;
+    (void)arg;
+    OK(mega__region_create(ctx, "r", EXTENT, &r));
+    if (rank == 0)
+        while (!mega__dir_run_add(home0, &ctx->flusher, NOBODY, 0, 0, 1))
+            ;
+    world_barrier(ctx);
+    mega_status_t st = mega__region_grow(r, 4 * EXTENT);
+    CHECK(st == MEGA_ERR_TABLE_FULL, "grow: %d", st);
+    CHECK(strstr(mega__errmsg_buffer(), "raw runs"), "%s",
+          mega__errmsg_buffer());
+    world_barrier(ctx);
+    for (uint32_t h = 0; h < ctx->nhomes; h++) {
+        OK(mega__stat_region(ctx, mega__home_at(ctx, h), r->id, &held));
+        CHECK(held == EXTENT, "home %u: %llu", h, (unsigned long long)held);
+    }
+    world_barrier(ctx);
+    if (rank == 0)
+        OK(mega__dir_run_prune(home0, &ctx->flusher, not_nobodys, NULL));
+    world_barrier(ctx);
+    OK(mega__region_grow(r, 4 * EXTENT));
+}
+
+Test(regions, a_run_that_cannot_be_recorded_is_given_back)
+{
+    cr_assert_eq(world_do(2, grow_without_records, NULL), MEGA_OK);
 }
