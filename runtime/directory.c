@@ -233,7 +233,7 @@ void mega__dir_live(const struct mega__home_block *block0,
 
 /* In any order: a root of a region that is not there goes at the next open. */
 mega_status_t mega__dir_bury(const struct mega__home *home0,
-                             struct mega__flusher *f)
+                             struct mega__flusher *f, uint32_t only)
 {
     struct mega__home_block *b = home0->block;
     struct mega__live live;
@@ -245,7 +245,8 @@ mega_status_t mega__dir_bury(const struct mega__home *home0,
             write_state(home0, f, &b->roots[i].state, id, MEGA__REC_GONE);
     for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++) {
         enum mega__record_state s = state_of(&b->regions[i].state, &id);
-        if (s == MEGA__REC_CREATING || s == MEGA__REC_DYING)
+        if ((s == MEGA__REC_CREATING || s == MEGA__REC_DYING) &&
+            (!only || id == only))
             write_state(home0, f, &b->regions[i].state, id, MEGA__REC_GONE);
     }
     return mega__pool_drain(f);

@@ -59,10 +59,10 @@ mega_status_t mega__dir_region_bytes(const struct mega__home *home0,
 void mega__dir_live(const struct mega__home_block *block0,
                     struct mega__live *live_p);
 
-/* Regions that are not live and their roots are gone. Their memory has been
- * given back on all homes, durably. */
+/* Regions that are not live and their roots are gone; only: that one, 0: all.
+ * Their memory has been given back on all homes, durably. */
 mega_status_t mega__dir_bury(const struct mega__home *home0,
-                             struct mega__flusher *f);
+                             struct mega__flusher *f, uint32_t only);
 
 /* ---- Roots ---- */
 

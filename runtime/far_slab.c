@@ -247,7 +247,8 @@ void mega__far_give_up(struct mega__arena *a, struct mega__slab *slab)
         mega__net_amo_nbi(ctx->net, MEGA_AMO_CSWAP, 8,
                           mega__far_word_at(span, extent), next, owned, NULL);
     MEGA__CRASH(far_given_up);
-    if (!st && !empty && available > 0)
+    available |= MEGA__HINT_LOOK; /* of others' frees it knows nothing */
+    if (!st && !empty)
         mega__net_put(
             ctx->net,
             mega__span_gptr(span, plan.hints_off + 2 * (uint64_t)extent),

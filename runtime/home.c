@@ -53,10 +53,9 @@ static void note_found(const char *path, void *arg)
     unsigned home;
     int end = 0;
     const char *name = strrchr(path, '/');
-    if (f->status || !name)
-        return;
-    sscanf(name, "/home-%9u.0.pool%n", &home, &end);
-    if (!end || name[end] != '\0') /* somebody's copy */
+    if (name)
+        sscanf(name, "/home-%9u.0.pool%n", &home, &end);
+    if (f->status || !end || name[end] != '\0') /* it may be a copy */
         return;
     if (f->n == f->room) {
         size_t room = f->room ? 2 * f->room : 64;
@@ -82,13 +81,9 @@ static mega_status_t dir_pattern(struct mega__ctx *ctx, char *out, size_t size)
     for (size_t i = 0; !st && low[i]; i++) {
         if (used + 4 > size)
             return mega__fail(MEGA_ERR_CONF, "MEGALLOC_DIR is too long");
-        if (low[i] != high[i]) {
-            out[used++] = '*';
-        } else {
-            if (strchr("*?[]\\", low[i]))
-                out[used++] = '\\';
-            out[used++] = low[i];
-        }
+        if (low[i] == high[i] && strchr("*?[]\\", low[i]))
+            out[used++] = '\\';
+        out[used++] = low[i] == high[i] ? low[i] : '*';
     }
     out[used] = '\0';
     return st;

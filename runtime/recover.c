@@ -191,7 +191,7 @@ mega_status_t mega__recover(struct mega__ctx *ctx)
         st = sweep_served(ctx, live);
     MEGA__CRASH(swept);
     if (!st && serves_home0(ctx))
-        st = mega__dir_bury(&ctx->homes[0], &ctx->flusher);
+        st = mega__dir_bury(&ctx->homes[0], &ctx->flusher, 0);
     if (!st)
         st = sum_up(ctx);
     if (!st) {

@@ -224,7 +224,7 @@ static mega_status_t end_region(struct mega__ctx *ctx, uint32_t id)
     st = mega__boot_agree(ctx->boot, st);
     MEGA__CRASH(region_swept);
     if (!st && home0_if_served(ctx))
-        st = mega__dir_bury(&ctx->homes[0], &ctx->flusher);
+        st = mega__dir_bury(&ctx->homes[0], &ctx->flusher, id);
     return mega__boot_agree(ctx->boot, st);
 }
 

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "check.h"
 #include "directory.h"
 #include "rma.h"
 #include "roll.h"
@@ -242,4 +243,41 @@ static void grow_without_records(struct mega__ctx *ctx, int rank, void *arg)
 Test(regions, a_run_that_cannot_be_recorded_is_given_back)
 {
     cr_assert_eq(world_do(2, grow_without_records, NULL), MEGA_OK);
+}
+
+/* One cannot be ended; another that ends does not take its record along, by
+ * which the next open ends it. */
+static void end_two(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega_region *a, *b;
+    mega_gptr_t p;
+    (void)rank;
+    OK(mega__region_create(ctx, "a", EXTENT, &a));
+    OK(mega__region_create(ctx, "b", EXTENT, &b));
+    OK(ops_alloc(ctx, a->id, 0, 64, &p));
+    OK(ops_persist(ctx, p, 64));
+    m->fail_drain = m->drains + *(unsigned *)arg;
+    mega_status_t st = mega__region_destroy(&a);
+    *(unsigned *)arg = st ? *(unsigned *)arg + 1 : 0;
+    m->fail_drain = MEDIUM_NEVER;
+    OK(mega__region_destroy(&b));
+    ctx->unsettled = true; /* as after a failed msync */
+}
+
+static void none_is_there(struct mega__ctx *ctx, int rank, void *arg)
+{
+    uint64_t bad = 1;
+    (void)rank, (void)arg;
+    OK(mega__check_home(ctx, mega__home_at(ctx, 0), NULL, NULL, &bad));
+    CHECK(bad == 0, "%d violations", (int)bad);
+}
+
+Test(regions, one_that_could_not_be_ended_is_ended_by_the_open)
+{
+    unsigned drain = 0;
+    do {
+        cr_assert_eq(world_do(1, end_two, &drain), MEGA_OK);
+        cr_assert_eq(world_do(1, none_is_there, NULL), MEGA_OK);
+        cr_assert(drain < 100, "never");
+    } while (drain > 0);
 }
