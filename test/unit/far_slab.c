@@ -318,6 +318,37 @@ Test(far_slab, what_another_host_has_freed_is_found_at_home)
     world_on_hosts(m, 2, empty_one_there, WORLD_CLOSE);
 }
 
+/* Rank 1 fills the home of rank 0, which frees a chunk of a slab that rank 1
+ * still has, and that gives up full as it is. */
+static void free_of_one_owned(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_gptr_t q;
+    (void)arg;
+    while (rank == 1 && made < CHUNKS_MAX &&
+           ops_alloc(ctx, OPS_DEFAULT, 0, BIG, &chunk[made]) == MEGA_OK)
+        made++;
+    if (rank == 1)
+        OK(ops_drain(ctx));
+    world_barrier(ctx);
+    if (rank == 0)
+        OK(ops_free(ctx, chunk[made - 1]));
+    world_barrier(ctx);
+    if (rank == 1) {
+        mega__arena_give_up_all(ctx);
+        OK(mega__far_complete(mega__arena(ctx), 0));
+    }
+    world_barrier(ctx);
+    if (rank == 0)
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, BIG, &q));
+    world_barrier(ctx);
+}
+
+Test(far_slab, what_was_freed_while_another_had_it_is_found)
+{
+    made = 0;
+    world_on_hosts(m, 2, free_of_one_owned, WORLD_CLOSE);
+}
+
 /* ---- A place that is used again ---- */
 
 static void reuse(struct mega__ctx *ctx, int rank, bool cancelled)
