@@ -14,6 +14,7 @@
 #include "report.h"
 #include "scenario_work.h"
 #include "seen.h"
+#include "untouched.h"
 #include "world.h"
 
 /* How much is looked at, chosen here alone. AddressSanitizer takes thrice the
@@ -42,7 +43,7 @@ struct run { /* of one scenario */
     const struct budget *budget;
     struct scenario_totals *totals;
     struct scene *scene;
-    uint64_t seed; /* other in each film of the scenario */
+    uint64_t count, seed; /* seed: other in each film of the scenario */
     struct crash_film film;
     struct medium *image, *second; /* scratch */
     struct seen seen;
@@ -50,10 +51,8 @@ struct run { /* of one scenario */
     const char *kind, *why;                /* its kind; why it is harmless */
     uint64_t number;
     char dropped[128];
-    uint64_t exhaustive; /* all subsets of a point, up to so many */
-    bool stop_at_failure;
-    bool briefly; /* a few images of each point */
-    uint64_t count;
+    uint64_t exhaustive;           /* all subsets of a point, up to so many */
+    bool stop_at_failure, briefly; /* a few images of each point */
 };
 
 struct verification {
@@ -94,10 +93,10 @@ static void verify_job(struct mega__ctx *ctx, int rank, void *arg)
     world_barrier(ctx);
 }
 
-static void set_up_world(const struct scenario *sc)
+static void set_sizes(const char *size, const char *max)
 {
-    world_set("HOME_SIZE", sc->home_size ? sc->home_size : "3M");
-    world_set("HOME_MAX", sc->home_max ? sc->home_max : "3M");
+    world_set("HOME_SIZE", size ? size : "3M");
+    world_set("HOME_MAX", max ? max : "3M");
 }
 
 /* Opens the image, by one rank or two; false: something was not so. */
@@ -112,12 +111,11 @@ static bool verify(struct run *r, struct medium *image,
     invariants_of_image(image, promised->epoch);
     medium_use(image);
     /* What the scenario grew counts as it is: the heap must be exhaustible. */
-    world_set("HOME_SIZE", "3M");
-    world_set("HOME_MAX", "3M");
+    set_sizes(NULL, NULL);
     if (r->sc->hosts)
         scenario_over_hosts(r->sc, image, r->count);
     mega_status_t st = world_run(&w);
-    set_up_world(r->sc);
+    set_sizes(r->sc->home_size, r->sc->home_max);
     CHECK(st == MEGA_OK, "open after the crash: %d %s", st, w.message);
     return report_failures() == before;
 }
@@ -144,6 +142,7 @@ struct inner {
     const struct crash_pick *outer_pick;
     const char *after;
     uint64_t decided; /* by the recovery, when it was through; 0: no matter */
+    struct untouched *before;
 };
 
 static bool verify_second(const struct crash_point *p,
@@ -176,14 +175,6 @@ static uint64_t verify_inner(struct inner *in, size_t most)
     return n;
 }
 
-static void spread(struct world *w, const struct scenario *sc)
-{
-    if (sc->hosts) {
-        w->nranks = sc->nranks;
-        w->hosts = sc->hosts;
-    }
-}
-
 static void stop_film(void *arg)
 {
     crash_film_stop(&((struct inner *)arg)->film);
@@ -191,8 +182,11 @@ static void stop_film(void *arg)
 
 static void note_decided(struct mega__ctx *ctx, int rank, void *arg)
 {
-    if (rank == 0 && !ctx->recovery.created) /* else the next makes another */
-        ((struct inner *)arg)->decided = invariants_decided(ctx);
+    struct inner *in = arg;
+    if (rank != 0 || ctx->recovery.created) /* else the next makes another */
+        return;
+    in->decided = invariants_decided(ctx);
+    untouched_check(ctx, in->before);
 }
 
 static void crash_recovery(struct run *r, const struct crash_point *p,
@@ -202,19 +196,23 @@ static void crash_recovery(struct run *r, const struct crash_point *p,
                        .outer = p,
                        .outer_pick = pick,
                        .after = ", again inside recovery"};
-    struct world w = {.nranks = 1 + (r->count % 8 == 7),
-                      .fn = r->sc->hosts ? NULL : note_decided,
+    const struct scenario *sc = r->sc;
+    struct world w = {.nranks =
+                          sc->hosts ? sc->nranks : 1 + (r->count % 8 == 7),
+                      .hosts = sc->hosts,
+                      .fn = sc->hosts ? NULL : note_decided,
                       .end = WORLD_KILL,
                       .opened = stop_film,
                       .arg = &in};
-    spread(&w, r->sc);
     struct scene promised;
     memcpy(&promised, p->oracle, sizeof promised);
     crash_image(&r->film, p, pick, r->image);
+    in.before = untouched_new(r->image);
     medium_use(r->image);
     crash_film_start(&in.film, r->image, &promised, sizeof promised);
     CHECK(world_run(&w) == MEGA_OK, "open: %s", w.message);
     crash_film_stop(&in.film);
+    untouched_free(&in.before);
     r->totals->again +=
         verify_inner(&in, r->budget->second * scenario_effort());
     crash_film_free(&in.film);
@@ -227,9 +225,11 @@ static void kill_and_work(struct run *r, const struct crash_point *p)
     struct crash_pick pick = {.kind = CRASH_KILL};
     struct inner in = {.run = r, .after = ", kill, work, power loss"};
     struct scene *promised = malloc(sizeof *promised);
-    struct world w = {
-        .nranks = 1, .fn = scenario_work, .end = WORLD_KILL, .arg = promised};
-    spread(&w, r->sc);
+    struct world w = {.nranks = r->sc->hosts ? r->sc->nranks : 1,
+                      .hosts = r->sc->hosts,
+                      .fn = scenario_work,
+                      .end = WORLD_KILL,
+                      .arg = promised};
     memcpy(promised, p->oracle, sizeof *promised);
     crash_image(&r->film, p, &pick, r->image);
     medium_use(r->image);
@@ -355,7 +355,7 @@ static void make_film(struct filming *f, struct medium *m)
 {
     const struct scenario *sc = f->run->sc;
     struct world w = {.nranks = sc->nranks, .hosts = sc->hosts, .arg = f};
-    set_up_world(sc);
+    set_sizes(sc->home_size, sc->home_max);
     net_delay_seed(f->run->seed);
     m->how = sc->how ? sc->how : MEGA__HOW_FLUSH;
     m->device = sc->device;
