@@ -215,13 +215,14 @@ Test(names, a_full_table_of_roots_says_so)
 static struct {
     mega_gptr_t p;
     _Atomic bool stopped, go, end;
-    _Atomic unsigned sets;
+    _Atomic unsigned sets, stops;
 } race;
 
 static void stop_here(int sig)
 {
     (void)sig;
     race.stopped = true;
+    race.stops++;
     for (int i = 0; i < 3000 && !race.go; i++) /* it may hold a lock */
         sched_yield();
     race.stopped = false;
@@ -256,8 +257,9 @@ static void set_while_removed(void)
     for (int i = 0; i < 200; i++) {
         race.go = false;
         await_sets(); /* r1 is there */
+        const unsigned stops = race.stops;
         pthread_kill(thread, SIGUSR1);
-        while (!race.stopped)
+        while (race.stops == stops) /* it may have gone on since */
             sched_yield();
         mega_status_t st = mega_root_remove(MEGA_DEFAULT, "r1");
         CHECK(!st || st == MEGA_ERR_NOT_FOUND, "remove: %d", st);
