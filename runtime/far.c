@@ -201,7 +201,7 @@ static bool own_start(const struct mega__ctx *ctx,
 mega_status_t mega__far_complete_puts(struct mega__arena *a)
 {
     mega_status_t st = a->far_puts ? mega__net_flush(a->ctx->net) : MEGA_OK;
-    a->far_puts = false;
+    a->far_puts &= st != MEGA_OK; /* else the next one tries again */
     return st;
 }
 

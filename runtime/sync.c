@@ -25,9 +25,8 @@ struct patience {
     uint64_t next;          /* when to look after others */
 };
 
-/* After each try in vain. Who: the rank that it
- * waits for, or ANY, or NOBODY: it is not looked after. ERRORS: PEER, TIMEOUT -
- * it does not answer. */
+/* After each try in vain. Who: the rank that it waits for, or ANY, or NOBODY:
+ * it is not looked after. ERRORS: PEER, TIMEOUT - it does not answer. */
 #define ANY (-1)
 #define NOBODY (-2)
 static mega_status_t wait_on(struct mega__ctx *ctx, struct patience *w, int who)
@@ -124,7 +123,14 @@ static uint32_t writer(const struct mega__ctx *ctx)
     return WRITER | (uint32_t)ctx->place.rank;
 }
 
-/* BUSY comes without a sentence; *holder_p: the rank of the writer, or ANY. */
+/* Who has to be there for the lock to come free; a word may be nonsense. */
+static int waited_for(const struct mega__ctx *ctx, uint32_t n)
+{
+    uint32_t rank = n & ~WRITER;
+    return n & WRITER && rank < (uint32_t)ctx->place.nranks ? (int)rank : ANY;
+}
+
+/* BUSY comes without a sentence; *holder_p: who is waited for then. */
 static mega_status_t attempt(struct mega__ctx *ctx, mega_gptr_t p,
                              unsigned flags, int *holder_p)
 {
@@ -136,7 +142,7 @@ static mega_status_t attempt(struct mega__ctx *ctx, mega_gptr_t p,
         if (st)
             return st;
         uint32_t n = holders(ctx, word);
-        *holder_p = n & WRITER ? (int)(n & ~WRITER) : ANY;
+        *holder_p = waited_for(ctx, n);
         if (shared ? n >= WRITER - 1 : n != 0)
             return MEGA_ERR_BUSY;
         st = change(ctx, p, word, shared ? n + 1 : writer(ctx), &raced);

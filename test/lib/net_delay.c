@@ -155,6 +155,8 @@ bool mega__net_has_card(const struct mega__net *net)
 
 mega_status_t mega__net_alive(struct mega__net *net, int rank)
 {
+    CHECK(!net || (rank >= 0 && rank < net->ctx->place.nranks), "rank %d",
+          rank);
     if (!net || rank == net->ctx->place.rank)
         return MEGA_OK;
     if (rank == net->lost_rank)

@@ -286,12 +286,16 @@ Test(locks, one_that_a_lost_rank_holds_is_not_waited_for)
 }
 
 /* The lock and the word lie with rank 1, which waits; rank 2, the next, does
- * not matter and answers. Rank 0 has the lock, as a reader, and is lost. */
+ * not matter and answers. Rank 0 has the lock, as a reader, and is lost; or
+ * somebody has stored over the lock what names no rank. */
+enum wait { FOR_WORD, FOR_READER, FOR_NOBODY };
+
 static void lose_another(struct mega__ctx *ctx, int rank, void *arg)
 {
     static mega_gptr_t p;
     static const uint64_t zero[2];
-    const bool locks = *(const bool *)arg;
+    const enum wait what = *(const enum wait *)arg;
+    const uint64_t nonsense = ctx->epoch << 32 | UINT32_MAX;
     if (rank == 1) {
         OK(ops_alloc(ctx, OPS_DEFAULT, 1, 64, &p));
         OK(mega__rma_put_persist(ctx, p, zero, sizeof zero));
@@ -301,21 +305,24 @@ static void lose_another(struct mega__ctx *ctx, int rank, void *arg)
         OK(mega__sync_lock(ctx, p, MEGA_LOCK_SHARED));
     world_barrier(ctx);
     if (rank == 1) {
+        if (what == FOR_NOBODY)
+            OK(mega__rma_put(ctx, p, &nonsense, sizeof nonsense));
         net_delay_lose_rank(ctx->net, 0);
-        expect(locks ? mega__sync_lock(ctx, p, WRITE)
-                     : mega__sync_wait(ctx, mega_add(p, 8), MEGA_CMP_EQ, 1, -1),
+        expect(what != FOR_WORD
+                   ? mega__sync_lock(ctx, p, WRITE)
+                   : mega__sync_wait(ctx, mega_add(p, 8), MEGA_CMP_EQ, 1, -1),
                MEGA_ERR_PEER, "rank 0 is lost");
     }
     world_barrier(ctx);
 }
 
-static void waits_in_vain(bool locks)
+static void waits_in_vain(enum wait what)
 {
     static const int hosts[] = {0, 1, 2};
     struct world w = {.nranks = 3,
                       .hosts = hosts,
                       .fn = lose_another,
-                      .arg = &locks,
+                      .arg = &what,
                       .end = WORLD_KILL};
     world_set("TIMEOUT", "1");
     cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
@@ -323,10 +330,15 @@ static void waits_in_vain(bool locks)
 
 Test(locks, a_wait_ends_when_any_rank_is_lost)
 {
-    waits_in_vain(false);
+    waits_in_vain(FOR_WORD);
 }
 
 Test(locks, one_that_a_lost_reader_shares_is_not_waited_for)
 {
-    waits_in_vain(true);
+    waits_in_vain(FOR_READER);
+}
+
+Test(locks, one_that_is_nonsense_names_no_rank)
+{
+    waits_in_vain(FOR_NOBODY);
 }

@@ -105,6 +105,12 @@ static void set_and_remove(void)
     OK(mega_root_set(MEGA_DEFAULT, "r1", mega_null())); /* replaces */
     OK(mega_root_get(MEGA_DEFAULT, "r1", &q));
     CHECK(mega_is_null(q), "r1 was not replaced");
+    OK(mega_free(p));
+    for (int i = 0; i < 3; i++) { /* freed; no chunk; the home's own */
+        const mega_gptr_t bad[] = {p, mega_add(p, 1 << 19), mega_from_bits(64)};
+        fails(mega_root_set(MEGA_DEFAULT, "r3", bad[i]), MEGA_ERR_ARG,
+              "is no chunk in use");
+    }
     CHECK(roots_of(MEGA_DEFAULT) == 6, "not r1 and r2");
     OK(mega_root_remove(MEGA_DEFAULT, "r1"));
     CHECK(roots_of(MEGA_DEFAULT) == 4, "not r2 alone");
