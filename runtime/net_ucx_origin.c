@@ -31,9 +31,12 @@
 
 static struct mega__origin *origin_new(struct mega__net *net)
 {
-    struct mega__origin *o = calloc(1, sizeof *o);
-    if (!o)
+    struct mega__origin *o =
+        net->norigins < MEGA__WIRE_ORIGINS_MAX ? calloc(1, sizeof *o) : NULL;
+    if (!o) {
+        mega__fail(MEGA_ERR_NOMEM, "no memory for another worker of UCX");
         return NULL;
+    }
     o->net = net;
     o->no = net->norigins;
     if (mega__ucx_worker(net, MEGA__WIRE_ANSWER, mega__ucx_on_answer, o,
@@ -59,7 +62,7 @@ static struct mega__origin *origin_choose(struct mega__net *net)
             o = at;
     }
     if (!o || o->dead) {
-        o = net->norigins < MEGA__WIRE_ORIGINS_MAX ? origin_new(net) : NULL;
+        o = origin_new(net);
         if (o) {
             o->next = net->origins;
             net->origins = o;
@@ -95,7 +98,7 @@ mega_status_t mega__ucx_enter(struct mega__net *net, struct mega__origin **o_p)
             a->origin = origin_choose(net);
         *o_p = a->origin;
         if (!a->origin)
-            return mega__fail(MEGA_ERR_NOMEM, "no memory for a UCX worker");
+            return MEGA_ERR_NOMEM; /* its sentence may be UCX's */
         pthread_mutex_lock(&a->origin->mutex);
         if (!a->origin->dead)
             return MEGA_OK;

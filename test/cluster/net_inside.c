@@ -4,6 +4,9 @@
  * server answers to requests that make no sense, and what a rank does where a
  * link has a network card, which is only said here.
  */
+#include <pthread.h>
+#include <sys/resource.h>
+
 #include "agent.h"
 #include "api/api.h"
 #include "net_ucx.h"
@@ -157,6 +160,36 @@ static void dead(int argc, char **argv)
     end("what was under way when an origin was given up is told");
 }
 
+/* A thread needs a worker of its own, for which there are no descriptors. */
+static void *put_without_files(void *arg)
+{
+    struct rlimit before, none;
+    HOLDS(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = before;
+    none.rlim_cur = 3;
+    HOLDS(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    mega_status_t st = mega_put(mega_add(chunk, 64), "", 1);
+    HOLDS(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    REFUSED(MEGA_ERR_NOMEM, st);
+    rank_told("a worker of UCX: ");
+    MUST(mega_put(mega_add(chunk, 64), "", 1));
+    MUST(mega_quiet());
+    return arg;
+}
+
+static void no_worker(int argc, char **argv)
+{
+    pthread_t thread;
+    (void)argc, (void)argv;
+    begin();
+    if (mega_rank() == 1) {
+        MUST(mega_put(mega_add(chunk, 64), "", 1)); /* the span is known */
+        HOLDS(pthread_create(&thread, NULL, put_without_files, NULL) == 0);
+        HOLDS(pthread_join(thread, NULL) == 0);
+    }
+    end("why a thread gets no worker is told, and it may try again");
+}
+
 /* How many round trips a persist takes after what has been put and flushed, by
  * this rank or, as far as it knows, by another; and a drain of all. */
 static void settle(uint64_t reads)
@@ -203,7 +236,10 @@ static void card(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {
-        {"answered", answered}, {"card", card}, {"dead", dead}, {NULL, NULL}};
+    static const struct rank_case cases[] = {{"answered", answered},
+                                             {"card", card},
+                                             {"dead", dead},
+                                             {"no_worker", no_worker},
+                                             {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }
