@@ -59,6 +59,21 @@ static void make_and_touch(shim_ref *slot, size_t size)
     *(volatile uint64_t *)shim_ptr(*slot) = size;
 }
 
+/** Thread i onto the i-th processor, if there are so many: left to itself the
+ *  kernel begins both on one at times, and parts them after milliseconds. */
+static void pin(pthread_attr_t *attr, int i)
+{
+    cpu_set_t all, one;
+    CPU_ZERO(&one);
+    bench_check(!sched_getaffinity(0, sizeof(all), &all), "sched_getaffinity");
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &all) && i-- == 0) {
+            CPU_SET(cpu, &one);
+            pthread_attr_setaffinity_np(attr, sizeof(one), &one);
+        }
+    }
+}
+
 /** Runs fn in so many threads; returns the seconds from first to last. */
 static double run_threads(void *(*fn)(void *), int threads)
 {
@@ -68,7 +83,11 @@ static double run_threads(void *(*fn)(void *), int threads)
     for (int i = 0; i < threads; i++) {
         worker[i] = (struct worker){.index = i, .threads = threads};
         worker[i].slots = slots_of[i];
-        pthread_create(&worker[i].thread, NULL, fn, &worker[i]);
+        pthread_attr_t attr;
+        pthread_attr_init(&attr);
+        pin(&attr, i);
+        pthread_create(&worker[i].thread, &attr, fn, &worker[i]);
+        pthread_attr_destroy(&attr);
     }
     for (int i = 0; i < threads; i++) {
         pthread_join(worker[i].thread, NULL);
