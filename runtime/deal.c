@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "home.h"
+#include "age.h"
 #include "log.h"
 #include "roll.h"
 
@@ -86,46 +86,6 @@ static mega_status_t same_space(const struct mega__summary *one,
                           "its files from a copy",
                           h, first);
     return MEGA_OK;
-}
-
-/* The last epoch of which this home knows that all homes had it (2). Its own
- * may be ahead, after opens that were cut off; home 0's is raised last. */
-static uint64_t of_all(const struct mega__summary *s)
-{
-    return s->home == 0 ? s->epoch : s->reached;
-}
-
-/* Two jobs have had copies of the space, each in the same epoch. */
-static bool went_apart(const struct mega__summary *a,
-                       const struct mega__summary *b)
-{
-    return a->lot != b->lot &&
-           a->lot >> MEGA__LOT_BITS == b->lot >> MEGA__LOT_BITS;
-}
-
-static mega_status_t compare(const struct mega__summary *all, size_t n)
-{
-    const struct mega__summary *last = all;
-    mega_status_t st = MEGA_OK;
-    for (size_t k = 0; !st && k < n; k++)
-        st = same_space(all, &all[k]);
-    for (size_t k = 0; k < n; k++)
-        last = of_all(&all[k]) > of_all(last) ? &all[k] : last;
-    for (size_t k = 0; !st && k < n; k++)
-        if (all[k].epoch < of_all(last))
-            st = mega__fail(MEGA_ERR_MISMATCH,
-                            "home %u is an older copy: it was last open in "
-                            "epoch %llu, home %u in %llu; use the current file",
-                            all[k].home, (unsigned long long)all[k].epoch,
-                            last->home, (unsigned long long)of_all(last));
-    for (size_t k = 0; !st && k < n; k++)
-        if (went_apart(&all[k], last))
-            st = mega__fail(MEGA_ERR_MISMATCH,
-                            "home %u and home %u are of copies that went "
-                            "apart: each was used without the other; take all "
-                            "files from one copy",
-                            all[k].home, last->home);
-    return st;
 }
 
 static int by_home(const void *a, const void *b)
@@ -210,7 +170,9 @@ static mega_status_t check_complete(struct mega__ctx *ctx,
         if (!ctx->readonly)
             st = refuse_missing(ctx, h, all, n);
     }
-    return st ? st : compare(all, n);
+    for (k = 0; !st && k < n; k++)
+        st = same_space(all, &all[k]);
+    return st ? st : mega__age_homes(all, n);
 }
 
 /* Only what a creation left that was killed: home 0 is born last. */

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "age.h"
 #include "crash_point.h"
 #include "crc.h"
 #include "home.h"
@@ -95,6 +96,8 @@ static mega_status_t make_pool(struct mega__ctx *ctx, struct mega__home *home,
         return st;
     if (k == 0) /* it is not open yet */
         mega__home_choose_how(ctx, home, pool);
+    else
+        mega__age_begin(home, pool, f);
     st = add_span(ctx, home, pool, 0, no, f);
     for (unsigned slot = 1; !st && slot < MEGA__POOL_SPANS; slot++)
         if (add_span(ctx, home, pool, slot, no + slot, f) != MEGA_OK)

@@ -55,6 +55,12 @@ void mega__home_choose_how(const struct mega__ctx *ctx, struct mega__home *home,
 mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
                                    struct mega__home *home, uint32_t k);
 
+/* Removes the pool files of a home that are half-made, or not among the first
+ * listed. ERRORS: IO; MISMATCH - one is newer than the block that lists. */
+mega_status_t mega__home_remove_unlisted(struct mega__ctx *ctx,
+                                         struct mega__home *home,
+                                         uint64_t listed);
+
 /* Removes the files of a home that was never born, or is not to be. */
 mega_status_t mega__home_remove(struct mega__ctx *ctx, struct mega__home *home);
 

@@ -21,7 +21,8 @@
  *
  * (1) A born word is set on homes 1..H-1 first, home 0 last.
  * (2) epoch[h] >= epoch[0] >= reached[k] in every image: home 0 is raised last,
- *     then reached on all homes, before anything else changes.
+ *     then reached on all homes, before anything else changes; on a home in its
+ *     later files first.
  * (3) A pool file is renamed, then listed (npools), after all of it is durable.
  * (4) Marks count only under a SLAB word or at a RUN_HEAD.
  * (5) A SLAB word is durable only after its marks were cleared durably; a
@@ -42,8 +43,8 @@
 
 #include "megalloc.h"
 
-#define MEGA__FORMAT 2
-#define MEGA__LAYOUT_NAME "megalloc-2" /* libpmemobj's layout: the format */
+#define MEGA__FORMAT 3
+#define MEGA__LAYOUT_NAME "megalloc-3" /* libpmemobj's layout: the format */
 
 #define MEGA__LINE 64
 #define MEGA__GRANULE_SHIFT 5
@@ -94,10 +95,18 @@ struct mega__oid { /* libpmemobj's PMEMoid, which must own the span objects */
     uint64_t off;
 };
 
+/* Of a home's files but the first: what its block said when it was open last,
+ * so that an older copy of one file of a home is told. */
+struct mega__pool_age {
+    uint64_t reached, lot; /* sealed */
+    uint64_t spare[6];
+};
+
 struct mega__pool_root {
     struct mega__pool_ident ident;
     struct mega__span_record spans[MEGA__POOL_SPANS];
     struct mega__oid oids[MEGA__POOL_SPANS];
+    struct mega__pool_age age;
 };
 
 /* ---- Span ---- */
@@ -227,7 +236,8 @@ struct mega__home_block {
 _Static_assert(sizeof(struct mega__pool_ident) == 64, "one line");
 _Static_assert(sizeof(struct mega__span_record) == 64, "one line");
 _Static_assert(sizeof(struct mega__oid) == 16, "as PMEMoid");
-_Static_assert(sizeof(struct mega__pool_root) == 64 + 48 * 80, "no padding");
+_Static_assert(sizeof(struct mega__pool_age) == 64, "one line");
+_Static_assert(sizeof(struct mega__pool_root) == 128 + 48 * 80, "no padding");
 _Static_assert(sizeof(struct mega__span_header) == 64, "one line");
 _Static_assert(sizeof(struct mega__region_record) == 128, "two lines");
 _Static_assert(sizeof(struct mega__root_record) == 128, "two lines");

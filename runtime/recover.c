@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "age.h"
 #include "crash_point.h"
 #include "directory.h"
 #include "home.h"
@@ -67,32 +68,16 @@ static mega_status_t raise_epoch(struct mega__ctx *ctx)
     return st;
 }
 
-/* All homes have the epoch, durably: each is to know it before anything else
- * changes, and refuses older copies of the others from then on (2), and such
- * that another job has had in the same epoch. */
-static void note_reached(struct mega__ctx *ctx)
-{
-    const uint64_t low = ctx->epoch & ((1u << MEGA__LOT_BITS) - 1);
-    uint32_t i = 0;
-    for (struct mega__home *home; (home = mega__home_next_served(ctx, &i));) {
-        __atomic_store_n(&home->block->reached, mega__seal(ctx->epoch),
-                         __ATOMIC_RELEASE);
-        __atomic_store_n(&home->block->lot,
-                         mega__seal(low << MEGA__LOT_BITS | ctx->draw),
-                         __ATOMIC_RELEASE);
-    }
-}
-
 static mega_status_t make_durable(struct mega__ctx *ctx)
 {
     mega_status_t st = MEGA_OK;
     uint32_t i = 0;
-    note_reached(ctx);
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));) {
+        st = mega__age_note(ctx, home);
         mega__pool_flush(&ctx->flusher, home->how, home->block,
                          sizeof *home->block);
-        st = mega__pool_drain(&ctx->flusher);
+        st = st ? st : mega__pool_drain(&ctx->flusher);
         for (uint32_t k = 0; !st && k < home->npools; k++)
             if (!ctx->recovery.clean && home->how != MEGA__HOW_NONE)
                 st = mega__pool_sync(home->pools[k]);

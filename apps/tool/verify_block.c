@@ -45,6 +45,50 @@ static bool sealed(struct block *v, const uint64_t *word, const char *name,
 
 /* ---- The words at its beginning ---- */
 
+/* Of two jobs that had copies, each in the same epoch. */
+static bool went_apart(uint64_t lot, uint64_t other)
+{
+    return lot != other && lot >> MEGA__LOT_BITS == other >> MEGA__LOT_BITS;
+}
+
+/* A later file of the home. Of a job that is just opening the block's epoch
+ * rises first, then what this says, then what the block says of all. */
+static void check_age(struct block *v, const struct image *image)
+{
+    const struct mega__pool_age *age = &image->root->age;
+    const uint64_t off =
+        image->root_off + offsetof(struct mega__pool_root, age);
+    uint64_t epoch, reached, of_all, lot = block_load(&age->lot);
+    bool known = mega__unseal(block_load(&v->b->reached), &of_all);
+    if (!mega__unseal(block_load(&age->reached), &reached) ||
+        !mega__unseal(lot, &lot))
+        problem(v->problems, FAULT, image->path, off,
+                "home %u: the epoch of pool %u is damaged", v->home->no,
+                image->ident.pool);
+    else if (known && reached < of_all)
+        problem(v->problems, FAULT, image->path, off,
+                "home %u: pool %u is of epoch %" PRIu64 ", the home of %" PRIu64
+                ": it is an older copy",
+                v->home->no, image->ident.pool, reached, of_all);
+    else if (mega__unseal(block_load(&v->b->epoch), &epoch) && reached > epoch)
+        problem(v->problems, FAULT, image->path, off,
+                "home %u: pool %u is of epoch %" PRIu64 ", the home of %" PRIu64
+                ": pool 0 is an older copy",
+                v->home->no, image->ident.pool, reached, epoch);
+    else if (went_apart(lot, v->home->lot))
+        problem(v->problems, FAULT, image->path, off,
+                "home %u: pool %u and pool 0 are of copies that went apart: "
+                "each was used without the other",
+                v->home->no, image->ident.pool);
+}
+
+static bool is_newer(const struct block *v, const struct image *image)
+{
+    uint64_t epoch, reached;
+    return mega__unseal(block_load(&image->root->age.reached), &reached) &&
+           mega__unseal(block_load(&v->b->epoch), &epoch) && reached > epoch;
+}
+
 static void check_npools(struct block *v, uint64_t npools)
 {
     uint64_t have = 0;
@@ -53,9 +97,11 @@ static void check_npools(struct block *v, uint64_t npools)
         if (!image->root || image->ident.home != v->home->no ||
             memcmp(image->ident.uuid, v->space->uuid, 16) != 0)
             continue;
-        if (image->ident.pool < npools)
-            have++;
-        else
+        have += image->ident.pool < npools;
+        if (image->ident.pool > 0 &&
+            (image->ident.pool < npools || is_newer(v, image)))
+            check_age(v, image);
+        else if (image->ident.pool >= npools)
             problem(v->problems, verify_unfinished(v->home), image->path, 0,
                     "home %u does not list it; the next open removes it",
                     v->home->no);
@@ -78,8 +124,7 @@ static uint64_t check_epoch(struct block *v)
 {
     const struct home *latest = v->space->latest;
     uint64_t lot, epoch, reached; /* a job may be raising them, epoch first */
-    if (sealed(v, &v->b->lot, "lot", &lot) && lot != latest->lot &&
-        lot >> MEGA__LOT_BITS == latest->lot >> MEGA__LOT_BITS)
+    if (sealed(v, &v->b->lot, "lot", &lot) && went_apart(lot, latest->lot))
         SAY(v, FAULT, &v->b->lot,
             "home %u and home %u are of copies that went apart: each was used "
             "without the other",

@@ -86,6 +86,7 @@ static uint64_t place(const char *part)
         {"head", 0, 0},
         {"root", pool.root, 0},
         {"record", pool.root + 64, sizeof(struct mega__span_record)},
+        {"age", pool.root + offsetof(struct mega__pool_root, age), 0},
         {"header", pool.span, 0},
         {"born", pool.span + BLOCK(born), 0},
         {"epoch", pool.span + BLOCK(epoch), 0},

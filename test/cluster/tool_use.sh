@@ -223,7 +223,20 @@ tap_empty "a directory in which one pool file lacks: refused" \
        megalloc 2 leaks "$space"; says "all 2 pool files of home 0"; silent
        megalloc 2 leaks --free "$space"; silent
        cmp "$space/home-0.0.pool" "$scratch/before/home-0.0.pool" 2>&1)"
-rm -r "$scratch/before"
+older() { # FILE WHICH: FILE is put back as it was, WHICH pool is older
+    cp "$scratch/before/$1" "$space"
+    megalloc 1 check "$space"
+    says "pool $2" "is an older copy"
+    cp "$scratch/after/$1" "$space"
+}
+mv "$scratch/away" "$space/home-0.1.pool"
+passes "a job opens it and ends" 1 tool_space
+cp -a "$space" "$scratch/after"
+tap_empty "check tells which pool file of a home is an older copy" \
+    "$(older home-0.0.pool "0 is an"
+       older home-0.1.pool "1 is of epoch"
+       megalloc 0 check "$space"; says ": sound")"
+rm -r "$scratch/before" "$scratch/after"
 
 # ---- Beside a running job ----
 

@@ -142,6 +142,10 @@ static void fix_file(struct file *f, unsigned fix)
     if (f->size < sizeof *root || f->root > f->size - sizeof *root)
         return;
     root = (void *)(f->base + f->root);
+    if (fix & FIX_SEALS) {
+        put_seal(&root->age.reached);
+        put_seal(&root->age.lot);
+    }
     if (!(fix & LEAVE_IDENT)) { /* all by which it is found */
         root->ident.magic = MEGA__POOL_MAGIC;
         root->ident.self = f->root;

@@ -194,6 +194,19 @@ static void check_block(struct mega__ctx *ctx, const struct mega__home_block *b,
               home, image, i);
 }
 
+static void check_age(const struct mega__ctx *ctx,
+                      const struct mega__pool_age *age, const char *name,
+                      const char *image)
+{
+    uint64_t reached = 0, lot = 0;
+    CHECK(mega__unseal(age->reached, &reached) && reached == ctx->epoch &&
+              mega__unseal(age->lot, &lot) &&
+              lot == (ctx->epoch << MEGA__LOT_BITS | ctx->draw),
+          "%s, %s: of epoch %llu, lot %llx, not %llu", name, image,
+          (unsigned long long)reached, (unsigned long long)lot,
+          (unsigned long long)ctx->epoch);
+}
+
 void invariants_of_recovery(struct mega__ctx *ctx)
 {
     struct medium *m = medium_in_use();
@@ -207,6 +220,17 @@ void invariants_of_recovery(struct mega__ctx *ctx)
         check_block(
             ctx, (const void *)(file->media + ((const char *)seen - file->cpu)),
             h, "on the medium");
+    }
+    for (size_t i = 0; i < m->nfiles && m->how != MEGA__HOW_NONE; i++) {
+        const struct medium_file *file = m->files[i];
+        const struct mega__pool_root *seen =
+            (const void *)(file->cpu + MEDIUM_ROOT_OFF);
+        const struct mega__pool_root *kept =
+            (const void *)(file->media + MEDIUM_ROOT_OFF);
+        if (seen->ident.pool == 0)
+            continue;
+        check_age(ctx, &seen->age, file->name, "as seen");
+        check_age(ctx, &kept->age, file->name, "on the medium");
     }
 }
 

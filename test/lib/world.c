@@ -78,13 +78,14 @@ struct medium_file *world_file(struct medium *m, unsigned home, unsigned k)
     return medium_find(m, name);
 }
 
-void world_put_back(struct medium *m, unsigned home, const struct medium *then)
+void world_put_back(struct medium *m, unsigned home, unsigned k,
+                    const struct medium *then)
 {
-    struct medium_file *f = world_file(m, home, 0);
+    struct medium_file *f = world_file(m, home, k);
     for (size_t i = 0; i < then->nfiles; i++) {
         const struct medium_file *old = then->files[i];
-        for (int k = 0; k < 2 && strcmp(old->name, f->name) == 0; k++) {
-            uint64_t begin, end = medium_range(f, k, &begin);
+        for (int r = 0; r < 2 && strcmp(old->name, f->name) == 0; r++) {
+            uint64_t begin, end = medium_range(f, r, &begin);
             memcpy(f->cpu + begin, old->cpu + begin, end - begin);
             memcpy(f->media + begin, old->media + begin, end - begin);
         }

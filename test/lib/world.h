@@ -23,8 +23,9 @@ void world_set(const char *name, const char *value);
 /* The file of pool k of a home. */
 struct medium_file *world_file(struct medium *m, unsigned home, unsigned k);
 
-/* The first file of a home is what it was in then (medium_copy). */
-void world_put_back(struct medium *m, unsigned home, const struct medium *then);
+/* Pool k of a home is what it was in then (medium_copy). */
+void world_put_back(struct medium *m, unsigned home, unsigned k,
+                    const struct medium *then);
 
 typedef void (*world_fn)(struct mega__ctx *ctx, int rank, void *arg);
 

@@ -177,7 +177,7 @@ Test(degraded, an_older_copy_is_refused_also_without_home_0)
     w.fn = NULL;
     cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
     medium_power_loss(m);
-    world_put_back(m, 1, older);
+    world_put_back(m, 1, 0, older);
     const int hosts[] = {1, 2};
     w = (struct world){.nranks = 2, .hosts = hosts};
     world_set("OPEN", "degraded");

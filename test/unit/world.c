@@ -99,11 +99,81 @@ Test(world, an_older_copy_of_a_home_is_refused)
             crash(2);
         medium_copy(newer, m);
         for (unsigned home = 0; home < 3; home++) {
-            world_put_back(m, home, older);
+            world_put_back(m, home, 0, older);
             refused(home);
-            world_put_back(m, home, newer);
+            world_put_back(m, home, 0, newer);
         }
     }
+    cr_assert_eq(world_do(2, NULL, NULL), MEGA_OK);
+    medium_free(&older);
+    medium_free(&newer);
+}
+
+/* Grows the home once by a run. */
+static void grow(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_gptr_t p;
+    (void)arg;
+    if (rank == 0)
+        CHECK(ops_alloc(ctx, OPS_DEFAULT, 0, 4 << 20, &p) == MEGA_OK, "%s",
+              mega__errmsg_buffer());
+}
+
+static void grow_and_crash(void)
+{
+    struct world w = {.nranks = 1, .fn = grow, .end = WORLD_KILL};
+    world_set("HOME_MAX", "64M");
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+    medium_power_loss(m);
+    world_file(m, 0, 1); /* or it fails */
+}
+
+static void file_refused(const char *older, const char *newer)
+{
+    char text[60];
+    struct world w = {.nranks = 2};
+    snprintf(text, sizeof text, "home-0.%s.pool is an older copy", older);
+    mega_status_t st = world_run(&w);
+    const char *at = strstr(w.message, text);
+    snprintf(text, sizeof text, "home-0.%s.pool in ", newer);
+    CHECK(st == MEGA_ERR_MISMATCH && at && strstr(at, text),
+          "file %s is older: status %d %s", older, st, w.message);
+}
+
+/* One file of a home's two, after crashes and after clean ends. */
+Test(world, an_older_copy_of_one_file_of_a_home_is_refused)
+{
+    struct medium *older = medium_new(), *newer = medium_new();
+    grow_and_crash();
+    for (int job = 0; job < 4; job++) {
+        medium_copy(older, m);
+        if (job % 2)
+            cr_assert_eq(world_do(2, NULL, NULL), MEGA_OK);
+        else
+            crash(1);
+        medium_copy(newer, m);
+        for (unsigned k = 0; k < 2; k++) {
+            world_put_back(m, 0, k, older);
+            file_refused(k ? "1" : "0", k ? "0" : "1");
+            world_put_back(m, 0, k, newer);
+        }
+    }
+    cr_assert_eq(world_do(2, NULL, NULL), MEGA_OK);
+    medium_free(&older);
+    medium_free(&newer);
+}
+
+/* The older block does not list the later file, which is not removed. */
+Test(world, a_file_that_an_older_copy_does_not_list_is_kept)
+{
+    struct medium *older = medium_new(), *newer = medium_new();
+    crash(1);
+    medium_copy(older, m);
+    grow_and_crash();
+    medium_copy(newer, m);
+    world_put_back(m, 0, 0, older);
+    file_refused("0", "1");
+    world_put_back(m, 0, 0, newer);
     cr_assert_eq(world_do(2, NULL, NULL), MEGA_OK);
     medium_free(&older);
     medium_free(&newer);
@@ -131,14 +201,26 @@ Test(world, opens_that_are_cut_off_do_not_make_home_0_an_older_copy)
         open_cut_at(drain);
         medium_power_loss(m);
         medium_copy(newer, m);
-        world_put_back(m, 0, older);
+        world_put_back(m, 0, 0, older);
         refused(0);
-        world_put_back(m, 0, newer);
+        world_put_back(m, 0, 0, newer);
         crash(1);
         medium_copy(older, newer);
     }
     medium_free(&older);
     medium_free(&newer);
+}
+
+/* A file that is ahead of its home's block, after an open that was cut off, is
+ * no reason to refuse; nor is what is torn. */
+Test(world, opens_that_are_cut_off_make_no_file_an_older_copy)
+{
+    grow_and_crash();
+    for (uint64_t drain = 0; open_cut_at(drain); drain++) {
+        open_cut_at(drain);
+        medium_power_loss(m);
+        crash(1);
+    }
 }
 
 /* The space is copied as a whole, and both copies are used. */
@@ -155,10 +237,10 @@ Test(world, copies_that_went_apart_are_not_mixed)
     medium_copy(other, m);
     for (unsigned home = 0; home < 3; home++) {
         struct world w = {.nranks = 2};
-        world_put_back(m, home, one);
+        world_put_back(m, home, 0, one);
         cr_assert_eq(world_run(&w), MEGA_ERR_MISMATCH, "%s", w.message);
         CHECK(strstr(w.message, "went apart"), "%s", w.message);
-        world_put_back(m, home, other);
+        world_put_back(m, home, 0, other);
     }
     cr_assert_eq(world_do(2, NULL, NULL), MEGA_OK);
     medium_free(&before);
