@@ -267,7 +267,7 @@ struct mega__heap *mega__arena_heap_find(struct mega__arena *a, uint32_t region,
         heap->on = home->no;
         heap->home = home;
         heap->region = region;
-        heap->cursor_span = UINT32_MAX;
+        heap->cursor = a->seed % 64;
         pthread_mutex_lock(&a->heaps_lock);
         heap->next = *bucket;
         *bucket = heap;

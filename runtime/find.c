@@ -104,8 +104,11 @@ static struct mega__slab *claim_in(struct mega__arena *a,
             heap->cursor = e - span->first + 1;
             return slab;
         }
-        end = 2 * n; /* what is leapt over is looked at again */
-        i += i < n ? mega__find_leap(&a->seed, lost++) : 0;
+        end = 2 * n; /* all is looked at again, for what was leapt over */
+        if (i < n) {
+            i += mega__find_leap(&a->seed, lost++);
+            i = i < n ? i : n - 1;
+        }
     }
     return NULL;
 }

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* find.c - a FREE extent is found wherever it lies. Linked so that all claims
+ * of slabs come by here first. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+
+#include "arena.h"
+#include "find.h"
+#include "roll.h"
+#include "seg.h"
+#include "span.h"
+#include "test/lib/ops.h"
+#include "test/lib/world.h"
+
+static struct medium *m;
+
+static void begin(void)
+{
+    m = world_begin();
+}
+
+static void end(void)
+{
+    world_end(&m);
+    report_settle();
+}
+
+TestSuite(find, .init = begin, .fini = end, .timeout = 120);
+
+/* ---- Behind claims that are lost ---- */
+
+static int rivals; /* so many claims in a row are another rank's */
+
+struct mega__slab *__real_mega__slab_claim(struct mega__arena *a,
+                                           struct mega__span *span,
+                                           uint32_t extent, unsigned class,
+                                           uint32_t region);
+struct mega__slab *__wrap_mega__slab_claim(struct mega__arena *a,
+                                           struct mega__span *span,
+                                           uint32_t extent, unsigned class,
+                                           uint32_t region);
+
+/* Another rank comes between the look at a word and the swap. */
+struct mega__slab *__wrap_mega__slab_claim(struct mega__arena *a,
+                                           struct mega__span *span,
+                                           uint32_t extent, unsigned class,
+                                           uint32_t region)
+{
+    const uint64_t theirs =
+        mega__word_slab(MEGA__SLAB, class, region, 1, a->ctx->epoch14);
+    if (rivals > 0 && rivals--)
+        mega__span_cas(span, extent, MEGA__FREE, theirs);
+    return __real_mega__slab_claim(a, span, extent, class, region);
+}
+
+static void all_free(struct mega__span *span)
+{
+    for (uint32_t e = span->first; e < span->extents; e++)
+        mega__span_cas(span, e, mega__span_word(span, e), MEGA__FREE);
+}
+
+static void lose(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank != 0)
+        return;
+    struct mega__span *span = mega__span_of(ctx, mega__gptr(0, 0, 0));
+    struct mega__arena *a = mega__arena(ctx);
+    struct mega__heap *heap =
+        mega__arena_heap(a, OPS_DEFAULT, mega__home_at(ctx, 0));
+    for (uint32_t i = 0; i < 4000; i++) {
+        struct mega__slab *slab = NULL;
+        all_free(span);
+        atomic_store(&span->home->seg->spans[0].free,
+                     (int32_t)(span->extents - span->first));
+        a->seed = i * 2654435761u;
+        heap->cursor = a->seed % (span->extents - span->first);
+        rivals = 1 + (int)(i % 10);
+        OK(mega__slab_get(a, heap, 5, &slab));
+        rivals = 0;
+        if (slab)
+            mega__slab_delete(a, slab);
+    }
+    all_free(span);
+}
+
+Test(find, what_was_leapt_over_is_looked_at)
+{
+    struct world w = {.nranks = 2, .fn = lose, .end = WORLD_KILL};
+    world_set("HOME_SIZE", "8M");
+    world_set("HOME_MAX", "8M");
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+}
+
+/* ---- In the last of several spans ---- */
+
+#define LARGE ((size_t)1 << 20)
+
+static void *alloc_one(void *arg)
+{
+    mega_gptr_t p;
+    OK(ops_alloc(arg, OPS_DEFAULT, 0, 100, &p));
+    return NULL;
+}
+
+static bool full_but_for_the_last(struct mega__seg_home *seg, uint32_t spans)
+{
+    if (atomic_load(&seg->nspans) < spans)
+        return false;
+    for (uint32_t i = 0; i < spans - 1; i++)
+        if (atomic_load(&seg->spans[i].free) > 0)
+            return false;
+    return true;
+}
+
+/* Runs fill all spans but the last; who looks for a slab there first is this
+ * thread, in region 1, and another. */
+static void fill_all_but_the_last(struct mega__ctx *ctx, int rank, void *arg)
+{
+    const uint32_t spans = *(const uint32_t *)arg;
+    struct mega__seg_home *seg = ctx->homes[0].seg;
+    mega_gptr_t p;
+    pthread_t thread;
+    (void)rank;
+    for (size_t size = LARGE; size >= MEGA__EXTENT; size /= 2)
+        while (!full_but_for_the_last(seg, spans) &&
+               !ops_alloc(ctx, OPS_DEFAULT, 0, size, &p))
+            if (mega__gptr_span(p) == spans - 1)
+                break;
+    CHECK(full_but_for_the_last(seg, spans) &&
+              atomic_load(&seg->nspans) == spans &&
+              atomic_load(&seg->spans[spans - 1].free) > 1,
+          "%u spans", atomic_load(&seg->nspans));
+    OK(ops_alloc(ctx, OPS_DEFAULT, 0, 100, &p));
+    CHECK(mega__gptr_span(p) == spans - 1, "a chunk in span %u",
+          mega__gptr_span(p));
+    pthread_create(&thread, NULL, alloc_one, ctx);
+    pthread_join(thread, NULL);
+    CHECK(atomic_load(&seg->nspans) == spans, "grown without need");
+}
+
+Test(find, threads_look_into_all_spans)
+{
+    world_set("HOME_MAX", "1G");
+    for (uint32_t spans = 2; spans <= 6; spans++) {
+        struct world w = {.nranks = 1,
+                          .fn = fill_all_but_the_last,
+                          .arg = &spans,
+                          .end = WORLD_KILL};
+        struct medium *fresh = medium_new();
+        medium_use(fresh);
+        cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+        medium_use(m);
+        medium_free(&fresh);
+    }
+}
