@@ -151,17 +151,22 @@ static void give_up_heaps(struct mega__arena *a)
 
 /* ---- Threads ---- */
 
+/* Its thread ends, which may take as long as other hosts do: no lock is held
+ * meanwhile, and who ends the job waits. */
 static void leave(struct mega__arena *a)
 {
-    pthread_mutex_lock(&a->ctx->arena_lock);
+    struct mega__ctx *ctx = a->ctx;
     give_up_heaps(a);
     if (mega__dirty_drain(a) != MEGA_OK || mega__far_send_all(a) != MEGA_OK ||
-        mega__net_flush(a->ctx->net) != MEGA_OK) /* far slabs given up */
+        mega__net_flush(ctx->net) != MEGA_OK) /* far slabs given up */
         a->flusher.failed = true;
     mega__arena_mine = &mega__arena_none;
+    pthread_mutex_lock(&ctx->arena_lock);
     a->in_use = false;
     a->mine = NULL;
-    pthread_mutex_unlock(&a->ctx->arena_lock);
+    if (--ctx->leaving == 0)
+        pthread_cond_broadcast(&ctx->left);
+    pthread_mutex_unlock(&ctx->arena_lock);
 }
 
 void mega__arena_forget(void)
@@ -174,9 +179,15 @@ static void at_thread_exit(void *arg)
     (void)arg; /* perhaps gone already, with its job */
     pthread_mutex_lock(&exit_lock);
     struct mega__arena *a = mega__arena_mine;
-    if (a != &mega__arena_none)
-        leave(a);
+    const bool mine = a != &mega__arena_none;
+    if (mine) {
+        pthread_mutex_lock(&a->ctx->arena_lock);
+        a->ctx->leaving++;
+        pthread_mutex_unlock(&a->ctx->arena_lock);
+    }
     pthread_mutex_unlock(&exit_lock);
+    if (mine)
+        leave(a);
 }
 
 static void make_exit_key(void)
@@ -343,6 +354,8 @@ void mega__arena_let_go(struct mega__ctx *ctx)
 {
     pthread_mutex_lock(&exit_lock);
     pthread_mutex_lock(&ctx->arena_lock);
+    while (ctx->leaving > 0)
+        pthread_cond_wait(&ctx->left, &ctx->arena_lock);
     for (struct mega__arena *a = ctx->arenas; a; a = a->next)
         if (a->mine && a->mine != &mega__arena_mine && !a->serves) {
             *a->mine = &mega__arena_none;
@@ -352,15 +365,21 @@ void mega__arena_let_go(struct mega__ctx *ctx)
     pthread_mutex_unlock(&exit_lock);
 }
 
-/* The caller has an arena before the lock is held: the net asks for one. */
+/* To be walked without the lock: arenas come in front, and none goes. */
+static struct mega__arena *first(struct mega__ctx *ctx)
+{
+    pthread_mutex_lock(&ctx->arena_lock);
+    struct mega__arena *a = ctx->arenas;
+    pthread_mutex_unlock(&ctx->arena_lock);
+    return a;
+}
+
 void mega__arena_give_up_all(struct mega__ctx *ctx)
 {
-    if (!mega__arena(ctx))
-        return; /* slabs stay owned: the next open settles that */
-    pthread_mutex_lock(&ctx->arena_lock);
-    for (struct mega__arena *a = ctx->arenas; a; a = a->next)
+    if (!mega__arena(ctx)) /* the net asks for one */
+        return;            /* slabs stay owned: the next open settles that */
+    for (struct mega__arena *a = first(ctx); a; a = a->next)
         give_up_heaps(a);
-    pthread_mutex_unlock(&ctx->arena_lock);
 }
 
 mega_status_t mega__arena_drain_all(struct mega__ctx *ctx,
@@ -369,13 +388,11 @@ mega_status_t mega__arena_drain_all(struct mega__ctx *ctx,
     mega_status_t st = MEGA_OK;
     if (!mega__arena(ctx)) /* see above */
         return MEGA_ERR_NOMEM;
-    pthread_mutex_lock(&ctx->arena_lock);
-    for (struct mega__arena *a = ctx->arenas; a; a = a->next) {
+    for (struct mega__arena *a = first(ctx); a; a = a->next) {
         mega_status_t sent = mega__far_send_all(a);
         st = st ? st : sent;
         mega__dirty_flush_of(a, f);
     }
-    pthread_mutex_unlock(&ctx->arena_lock);
     mega_status_t drained = mega__pool_drain(f);
     return st ? st : drained;
 }

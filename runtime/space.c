@@ -228,6 +228,7 @@ static struct mega__ctx *ctx_new(void)
         return NULL;
     pthread_mutex_init(&ctx->map_lock, NULL);
     pthread_mutex_init(&ctx->arena_lock, NULL);
+    pthread_cond_init(&ctx->left, NULL);
     mega__class_init(&ctx->classes);
     return ctx;
 }
@@ -250,6 +251,7 @@ void mega__space_abandon(struct mega__ctx **ctx_p)
     mega__boot_stop(&ctx->boot);
     pthread_mutex_destroy(&ctx->map_lock);
     pthread_mutex_destroy(&ctx->arena_lock);
+    pthread_cond_destroy(&ctx->left);
     free(ctx);
 }
 

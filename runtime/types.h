@@ -305,7 +305,9 @@ struct mega__ctx {
     bool fresh; /* created by this job */
 
     pthread_mutex_t map_lock;   /* spans, pools of a home */
-    pthread_mutex_t arena_lock; /* arenas, their in_use */
+    pthread_mutex_t arena_lock; /* arenas, their in_use, leaving */
+    unsigned leaving;           /* threads that end just now */
+    pthread_cond_t left;        /* none does */
     struct mega__arena *arenas;
     struct mega_region *regions; /* open ones; collectives only */
     struct mega_region def;      /* the default region */

@@ -3,11 +3,13 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "arena.h"
 #include "chunk.h"
 #include "hot.h"
+#include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
 #include "test/lib/oracle.h"
 #include "test/lib/world.h"
@@ -73,6 +75,59 @@ Test(threads, one_may_end_while_its_job_does)
     for (int i = 0; i < 400; i++)
         cr_assert_eq(world_do(1, leave_them_alone, NULL), MEGA_OK);
     cr_assert_eq(world_do(1, nothing_is_lost, NULL), MEGA_OK);
+}
+
+/* ---- A thread ends and waits for another host ---- */
+
+static atomic_bool meanwhile; /* another thread began, and ended */
+
+static void *begin_and_end(void *arg)
+{
+    mega_counters_t count;
+    mega_gptr_t p;
+    OK(ops_alloc(arg, OPS_DEFAULT, 0, 64, &p));
+    mega__arena_count_all(arg, &count);
+    return NULL;
+}
+
+/* By the thread that ends, when its message is there, and no answer yet. */
+static void see_another(void *arg)
+{
+    struct timespec late;
+    pthread_t thread;
+    clock_gettime(CLOCK_REALTIME, &late);
+    late.tv_sec += 20;
+    pthread_create(&thread, NULL, begin_and_end, arg);
+    if (pthread_timedjoin_np(thread, NULL, &late) == 0)
+        meanwhile = true;
+    else
+        pthread_detach(thread);
+}
+
+static void *end_over_there(void *arg)
+{
+    struct mega__ctx *ctx = arg;
+    mega_gptr_t p;
+    OK(ops_alloc(ctx, OPS_DEFAULT, 1, 64, &p));
+    net_delay_after(ctx->net, see_another, ctx);
+    return NULL;
+}
+
+static void end_slowly(struct mega__ctx *ctx, int rank, void *arg)
+{
+    pthread_t thread;
+    (void)arg;
+    if (rank == 0) {
+        pthread_create(&thread, NULL, end_over_there, ctx);
+        pthread_join(thread, NULL);
+        CHECK(meanwhile, "the end of a thread stops others");
+    }
+    world_barrier(ctx);
+}
+
+Test(threads, others_go_on_while_one_that_ends_waits_for_a_host)
+{
+    world_on_hosts(m, 2, end_slowly, WORLD_CLOSE);
 }
 
 /* ---- A chunk is freed while its slab is given up ---- */
