@@ -113,7 +113,8 @@ typedef struct mega_home_stat {
 /** The state of one home, also of another host: its marks are then read over
  *  the network. Reads every mark: not for hot paths. Exact only while nobody
  *  allocates or frees there, and has called mega_quiet() since. PEER, TIMEOUT:
- *  its server is gone, or does not answer. */
+ *  its server is gone, or does not answer; IO: this rank cannot map a file of
+ *  it. */
 mega_status_t mega_home_stat(int home, mega_home_stat_t *stat_p)
     MEGA_MUST_CHECK;
 
@@ -176,7 +177,7 @@ typedef struct mega_region_stat {
     uint64_t extents;        /* bytes of extents held on all homes */
 } mega_region_stat_t;
 
-/** The state of a region. Reads the words of all homes. PEER, TIMEOUT: as
+/** The state of a region. Reads the words of all homes. PEER, TIMEOUT, IO: as
  *  mega_home_stat. */
 mega_status_t mega_region_stat(mega_region_t r, mega_region_stat_t *stat_p)
     MEGA_MUST_CHECK;
@@ -461,7 +462,7 @@ mega_status_t mega_unlock(mega_gptr_t p, unsigned flags);
 /** Calls fn for each live chunk of region r (MEGA_DEFAULT: of the default
  *  region) on a home, until fn returns not 0; that value goes to *stop_p unless
  *  NULL. Exact only while nobody allocates or frees there, and who has done so
- *  from another host has called mega_quiet() since. PEER, TIMEOUT: as
+ *  from another host has called mega_quiet() since. PEER, TIMEOUT, IO: as
  *  mega_home_stat; fn may have been called before. */
 typedef int (*mega_walk_fn)(mega_gptr_t p, size_t usable, void *arg);
 mega_status_t mega_walk(mega_region_t r, int home, mega_walk_fn fn, void *arg,
@@ -469,7 +470,8 @@ mega_status_t mega_walk(mega_region_t r, int home, mega_walk_fn fn, void *arg,
 
 /** Verifies the invariants of a home; *bad_p gets the number of violations,
  *  each of them a sentence for fn (may be NULL). Exact as mega_walk is. PEER,
- *  TIMEOUT: the home, or home 0, is of another host and out of reach. */
+ *  TIMEOUT: the home, or home 0, is of another host and out of reach; IO: as
+ *  mega_home_stat. */
 typedef void (*mega_check_fn)(const char *what, void *arg);
 mega_status_t mega_check(int home, mega_check_fn fn, void *arg, uint64_t *bad_p)
     MEGA_MUST_CHECK;

@@ -44,6 +44,18 @@ void mega__sight_end(struct mega__sight *s)
 
 /* ---- Spans ---- */
 
+/* NULL: there is none. One that is there and cannot be mapped is an error. */
+static mega_status_t find_span(struct mega__sight *s, mega_gptr_t p,
+                               struct mega__span **span_p)
+{
+    *span_p = NULL;
+    if (!s->home->local)
+        return mega__far_span(s->ctx, p, span_p);
+    mega__span_error = MEGA_OK;
+    *span_p = mega__span_of(s->ctx, p);
+    return *span_p ? MEGA_OK : mega__span_error;
+}
+
 static mega_status_t copy_span(struct mega__sight *s,
                                const struct mega__span *span)
 {
@@ -63,17 +75,15 @@ static mega_status_t copy_span(struct mega__sight *s,
 
 mega_status_t mega__sight_span(struct mega__sight *s, uint32_t no)
 {
-    mega_gptr_t p = mega__gptr(s->home->no, no, 0);
-    struct mega__span *span = NULL;
-    mega_status_t st = MEGA_OK;
+    struct mega__span *span;
     s->span = NULL;
     if (no >= MEGA__SPANS_MAX)
         return MEGA_OK;
-    if (s->home->local)
-        s->span = mega__span_of(s->ctx, p);
-    else
-        st = mega__far_span(s->ctx, p, &span);
-    return span ? copy_span(s, span) : st;
+    mega_status_t st = find_span(s, mega__gptr(s->home->no, no, 0), &span);
+    if (span && !s->home->local)
+        return copy_span(s, span);
+    s->span = span;
+    return st;
 }
 
 /* ---- Marks ---- */
@@ -119,14 +129,10 @@ mega_status_t mega__sight_marks(struct mega__sight *s, uint32_t extent,
 mega_status_t mega__sight_word(struct mega__sight *s, mega_gptr_t p,
                                uint64_t *w_p)
 {
-    struct mega__span *span = NULL;
+    struct mega__span *span;
     uint64_t e = mega_offset(p) >> MEGA__EXTENT_SHIFT;
-    mega_status_t st = MEGA_OK;
+    mega_status_t st = find_span(s, p, &span);
     *w_p = MEGA__FREE;
-    if (s->home->local)
-        span = mega__span_of(s->ctx, p);
-    else
-        st = mega__far_span(s->ctx, p, &span);
     if (!span || e < span->first || e >= span->extents)
         return st;
     if (!s->home->local)

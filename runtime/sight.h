@@ -28,7 +28,8 @@ mega_status_t mega__sight_begin(struct mega__sight *s, struct mega__ctx *ctx,
                                 struct mega__home *home);
 void mega__sight_end(struct mega__sight *s);
 
-/* Looks at span no. Spans are numbered without a gap. Errors as begin. */
+/* Looks at span no. Spans are numbered without a gap. Errors as begin; of a
+ * home of this host why it cannot be mapped. */
 mega_status_t mega__sight_span(struct mega__sight *s, uint32_t no);
 
 /* The marks of an extent of the span, until the next call. Errors as begin. */
@@ -36,7 +37,7 @@ mega_status_t mega__sight_marks(struct mega__sight *s, uint32_t extent,
                                 const _Atomic uint8_t **marks_p);
 
 /* One word of the home, at p; *w_p is FREE if no extent is there. Leaves the
- * span that is looked at. Errors as begin. */
+ * span that is looked at. Errors as sight_span. */
 mega_status_t mega__sight_word(struct mega__sight *s, mega_gptr_t p,
                                uint64_t *w_p);
 

@@ -4,6 +4,8 @@
  * until it has a new span and tells the others pointers into it; each of them
  * meets the span by another call.
  */
+#include <sys/resource.h>
+
 #include "rank.h"
 
 enum { BIG = 1 << 20, SMALL = 100, FILLERS = 100000 };
@@ -241,6 +243,57 @@ static void look(int argc, char **argv)
     MUST(mega_finalize());
 }
 
+static void allow_files(rlim_t n, struct rlimit *before)
+{
+    HOLDS(getrlimit(RLIMIT_NOFILE, before) == 0);
+    struct rlimit now = {n, before->rlim_max};
+    HOLDS(setrlimit(RLIMIT_NOFILE, &now) == 0);
+}
+
+static int count_chunk(mega_gptr_t p, size_t usable, void *arg)
+{
+    (void)p, (void)usable;
+    ++*(long *)arg;
+    return 0;
+}
+
+/* Who cannot map the new span of home 0 is told so by all that look at it. */
+static void look_without_files(long chunks)
+{
+    mega_home_stat_t home;
+    mega_region_stat_t region;
+    struct rlimit all, none;
+    uint64_t bad;
+    long n = 0;
+    allow_files(3, &all);
+    mega_status_t by_stat = mega_home_stat(0, &home);
+    mega_status_t by_region = mega_region_stat(MEGA_DEFAULT, &region);
+    mega_status_t by_check = mega_check(0, rank_violation, NULL, &bad);
+    mega_status_t by_walk = mega_walk(MEGA_DEFAULT, 0, count_chunk, &n, NULL);
+    allow_files(all.rlim_cur, &none);
+    HOLDS(by_stat == MEGA_ERR_IO && by_region == MEGA_ERR_IO);
+    HOLDS(by_check == MEGA_ERR_IO && by_walk == MEGA_ERR_IO);
+    n = 0;
+    MUST(mega_walk(MEGA_DEFAULT, 0, count_chunk, &n, NULL));
+    HOLDS(n == chunks);
+}
+
+/* unmapped, of two ranks: the other one may open no file. */
+static void unmapped(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    MUST(mega_init());
+    HOLDS(mega_nranks() == 2);
+    if (mega_rank() == 0)
+        alloc_in(0, 1, BIG);
+    long chunks = nfiller + 1;
+    MUST(mega_bcast(&chunks, sizeof chunks, 0));
+    if (mega_rank() == 1)
+        look_without_files(chunks);
+    rank_check_all();
+    MUST(mega_finalize());
+}
+
 /* elsewhere DIR: home 0 grows after the program has changed its directory. */
 static void elsewhere(int argc, char **argv)
 {
@@ -254,10 +307,8 @@ static void elsewhere(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {{"rounds", rounds},
-                                             {"at_once", at_once},
-                                             {"look", look},
-                                             {"elsewhere", elsewhere},
-                                             {NULL, NULL}};
+    static const struct rank_case cases[] = {
+        {"rounds", rounds},     {"at_once", at_once},     {"look", look},
+        {"unmapped", unmapped}, {"elsewhere", elsewhere}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

@@ -16,6 +16,9 @@ tap_empty "by all ten calls that name a chunk" \
 passes "all of them are there in a job of 1" 1 grow look 8
 new_space
 passes "3 ranks make one home grow at once" 3 grow at_once
+new_space
+passes "a rank that cannot map a new span is told by all that look" 2 \
+    grow unmapped
 
 # The second time such a directory exists there, too.
 mkdir -p "$scratch/here" "$scratch/there/space"
