@@ -6,8 +6,9 @@
  *
  * A growth runs in a helper thread; the requests for it stay posted until it
  * is done, and are then answered together. Mail has one sender per rank: the
- * threads of a rank take turns. post_lock guards the list of posts, which the
- * transport adds to and the agent alone takes from.
+ * threads of a rank take turns. Who has waited too long takes it back, so one
+ * server that is stopped keeps no rank from asking others. post_lock guards the
+ * list of posts, which the transport adds to and the agent alone takes from.
  */
 #include "agent.h"
 
@@ -97,13 +98,6 @@ static void fill_in(struct mega__request *req, mega_status_t st)
         memcpy(req->text, mega__errmsg_buffer(), MEGA__REQUEST_TEXT);
 }
 
-static void answer_mail(struct mega__mail *mail)
-{
-    /* release pairs with the acquire in post_and_wait */
-    atomic_store_explicit(&mail->state, MEGA__MAIL_DONE, memory_order_release);
-    futex_wake(&mail->state);
-}
-
 /* Who asks for anything meanwhile is patient. */
 static void set_growing(struct mega__agent *agent, uint32_t growing)
 {
@@ -133,6 +127,11 @@ static bool serve_grow(struct mega__agent *agent, struct mega__request *req,
         atomic_load_explicit(&home->seg->nspans, memory_order_acquire);
     if (nspans > req->arg[0]) {
         fill_in(req, MEGA_OK);
+        return true;
+    }
+    if (req->arg[0] > nspans) { /* none would ever be enough */
+        fill_in(req, mega__fail(MEGA_ERR_ARG, "home %u has %u spans", home->no,
+                                nspans));
         return true;
     }
     if (g->running)
@@ -179,6 +178,33 @@ static bool serve(struct mega__agent *agent, struct mega__request *req)
     return true;
 }
 
+/* Fills in the answer to a request. False: it comes later. */
+typedef bool answer_fn(struct mega__agent *agent, struct mega__request *req);
+
+/* ---- Mail of this host ---- */
+
+/* Who asks may take it back until it is SERVING. */
+static void answer_mail(struct mega__agent *agent, struct mega__mail *mail,
+                        answer_fn *answer)
+{
+    const uint32_t to = 2 * (uint32_t)agent->ctx->place.host_rank;
+    uint32_t state = MEGA__MAIL_POSTED + to;
+    if (atomic_load_explicit(&mail->state, memory_order_relaxed) != state)
+        return;
+    /* acquire pairs with the release in post_and_wait */
+    if (!atomic_compare_exchange_strong_explicit(
+            &mail->state, &state, MEGA__MAIL_SERVING + to, memory_order_acquire,
+            memory_order_relaxed))
+        return;
+    const bool answered = answer(agent, &mail->req);
+    /* release pairs with the acquire in await_answer */
+    atomic_store_explicit(&mail->state,
+                          answered ? MEGA__MAIL_DONE : MEGA__MAIL_POSTED + to,
+                          memory_order_release);
+    if (answered)
+        futex_wake(&mail->state);
+}
+
 /* ---- Posts of other hosts ---- */
 
 static void free_post(struct post *post)
@@ -187,14 +213,13 @@ static void free_post(struct post *post)
     free(post);
 }
 
-/* Answers what can be; what waits for a growth stays. */
-static void serve_posts(struct mega__agent *agent)
+static void answer_posts(struct mega__agent *agent, answer_fn *answer)
 {
     pthread_mutex_lock(&agent->post_lock);
     for (struct post **at = &agent->posts; *at;) {
         struct post *post = *at;
         pthread_mutex_unlock(&agent->post_lock);
-        bool answered = serve(agent, post->req);
+        bool answered = answer(agent, post->req);
         pthread_mutex_lock(&agent->post_lock);
         if (!answered) {
             at = &post->next;
@@ -247,58 +272,39 @@ void mega__agent_post(struct mega__agent *agent, struct mega__request *req,
 
 /* ---- The thread ---- */
 
-static bool posted_to(const struct mega__mail *mail, int host_rank)
+/* Answers what can be; what waits for a growth stays. */
+static void answer_all(struct mega__agent *agent, answer_fn *answer)
 {
-    /* acquire pairs with the release in post_and_wait */
-    return atomic_load_explicit(&mail->state, memory_order_acquire) ==
-           MEGA__MAIL_POSTED + (uint32_t)host_rank;
+    struct mega__seg *seg = agent->ctx->seg;
+    for (uint32_t i = 0; i < seg->nranks; i++)
+        answer_mail(agent, &seg->ranks[i].mail, answer);
+    answer_posts(agent, answer);
 }
 
-static bool waited_for(const struct growth *g, const struct mega__request *req)
+/* Of those who waited for the growth that has failed: all that asked for as
+ * much. */
+static bool fail_with_growth(struct mega__agent *agent,
+                             struct mega__request *req)
 {
-    return req->op == MEGA__ASK_GROW && req->home == g->home->no &&
-           req->arg[1] >= g->need;
+    const struct growth *g = &agent->growth;
+    if (req->op != MEGA__ASK_GROW || req->home != g->home->no ||
+        req->arg[1] < g->need)
+        return false;
+    fill_in(req, mega__fail(g->status, "%s", g->text));
+    return true;
 }
 
-static void fill_in_growth(const struct growth *g, struct mega__request *req)
-{
-    fill_in(req, g->status ? mega__fail(g->status, "%s", g->text) : MEGA_OK);
-}
-
-/* Answers all who waited for the growth that has ended. */
+/* Who waited for one that went well is answered by serve. */
 static void end_growth(struct mega__agent *agent)
 {
     struct growth *g = &agent->growth;
-    struct mega__seg *seg = agent->ctx->seg;
     pthread_join(g->thread, NULL);
     g->running = false;
     set_growing(agent, 0);
-    if (!g->status)
+    if (g->status)
+        answer_all(agent, fail_with_growth);
+    else
         atomic_fetch_add_explicit(&agent->ctx->grown, 1, memory_order_relaxed);
-    for (uint32_t i = 0; i < seg->nranks; i++) {
-        struct mega__mail *mail = &seg->ranks[i].mail;
-        if (posted_to(mail, agent->ctx->place.host_rank) &&
-            waited_for(g, &mail->req)) {
-            fill_in_growth(g, &mail->req);
-            answer_mail(mail);
-        }
-    }
-    pthread_mutex_lock(&agent->post_lock);
-    for (struct post **at = &agent->posts; *at;) {
-        struct post *post = *at;
-        if (!waited_for(g, post->req)) {
-            at = &post->next;
-            continue;
-        }
-        *at = post->next;
-        if (agent->last_post == &post->next)
-            agent->last_post = at;
-        fill_in_growth(g, post->req);
-        pthread_mutex_unlock(&agent->post_lock);
-        free_post(post);
-        pthread_mutex_lock(&agent->post_lock);
-    }
-    pthread_mutex_unlock(&agent->post_lock);
 }
 
 static void *run(void *arg)
@@ -312,12 +318,7 @@ static void *run(void *arg)
         if (agent->growth.running &&
             atomic_load_explicit(&agent->growth.done, memory_order_acquire))
             end_growth(agent);
-        for (uint32_t i = 0; i < seg->nranks; i++) {
-            struct mega__mail *mail = &seg->ranks[i].mail;
-            if (posted_to(mail, me) && serve(agent, &mail->req))
-                answer_mail(mail);
-        }
-        serve_posts(agent);
+        answer_all(agent, serve);
         mega__watch_beat(agent->ctx, mega__watch_now_ms());
         futex_wait(&seg->ranks[me].bell, seen,
                    agent->growth.running ? GROWING_MS : IDLE_MS);
@@ -381,11 +382,27 @@ void mega__agent_stop(struct mega__agent **agent_p)
 
 /* ---- Asking ---- */
 
-/* Waits while the mail is posted: so long, from when the server has last given
- * a sign of life, if it grows. After a TIMEOUT it stays so: an answer that
- * comes late must not be taken for that of the next request. */
+/* Takes the mail back, which is then not served. One that its server has begun
+ * with stays: an answer that comes late must not be taken for that of the next
+ * request. */
+static mega_status_t give_up(struct mega__ctx *ctx, struct mega__mail *mail,
+                             uint32_t posted)
+{
+    const uint32_t no = mail->req.home;
+    if (posted % 2 == MEGA__MAIL_POSTED % 2)
+        (void)atomic_compare_exchange_strong(&mail->state, &posted,
+                                             MEGA__MAIL_EMPTY);
+    return mega__fail(
+        MEGA_ERR_TIMEOUT,
+        "rank %d, which serves home %u, has not answered for %llu "
+        "s: is it stopped? MEGALLOC_TIMEOUT sets how long to wait",
+        ctx->homes[no].seg->server, no,
+        (unsigned long long)ctx->conf.timeout.v.number);
+}
+
+/* Waits while the mail is at a server: so long, from when that has last given a
+ * sign of life, if it grows. */
 static mega_status_t await_answer(struct mega__ctx *ctx,
-                                  struct mega__home *home,
                                   struct mega__mail *mail)
 {
     const int64_t patience = 1000 * (int64_t)ctx->conf.timeout.v.number;
@@ -393,7 +410,7 @@ static mega_status_t await_answer(struct mega__ctx *ctx,
     uint32_t state, seen = 0;
     while ((state = atomic_load_explicit(&mail->state, memory_order_acquire)) >=
            MEGA__MAIL_POSTED) {
-        const uint32_t to = state - MEGA__MAIL_POSTED;
+        const uint32_t to = (state - MEGA__MAIL_POSTED) / 2;
         const uint32_t pulse = mega__watch_pulse(ctx, to);
         const int64_t now = mega__watch_now_ms();
         if (pulse != seen && atomic_load_explicit(&ctx->seg->ranks[to].growing,
@@ -401,12 +418,7 @@ static mega_status_t await_answer(struct mega__ctx *ctx,
             since = now;
         seen = pulse;
         if (now - since >= patience)
-            return mega__fail(MEGA_ERR_TIMEOUT,
-                              "rank %d, which serves home %u, has not answered "
-                              "for %llu s: is it stopped? MEGALLOC_TIMEOUT "
-                              "sets how long to wait",
-                              home->seg->server, home->no,
-                              (unsigned long long)ctx->conf.timeout.v.number);
+            return give_up(ctx, mail, state);
         futex_wait(&mail->state, state, ASKING_MS);
     }
     return MEGA_OK;
@@ -417,15 +429,15 @@ static mega_status_t post_and_wait(struct mega__ctx *ctx,
                                    struct mega__request *req)
 {
     struct mega__mail *mail = &ctx->seg->ranks[ctx->place.host_rank].mail;
-    mega_status_t st = await_answer(ctx, home, mail); /* of one given up */
+    mega_status_t st = await_answer(ctx, mail); /* of one given up */
     if (st)
         return st;
     mail->req = *req;
     const int to = home->seg->server_host_rank;
-    atomic_store_explicit(&mail->state, MEGA__MAIL_POSTED + (uint32_t)to,
+    atomic_store_explicit(&mail->state, MEGA__MAIL_POSTED + 2 * (uint32_t)to,
                           memory_order_release);
     ring(ctx->seg, to);
-    st = await_answer(ctx, home, mail);
+    st = await_answer(ctx, mail);
     if (st)
         return st;
     *req = mail->req;

@@ -34,9 +34,16 @@ struct mega__seg_home {
     _Atomic uint32_t intent_taken[MEGA__INTENTS_MAX];
 };
 
-/* POSTED + r: for the agent of host rank r. One word, for the agents of others
- * look at it too, and must not see the next one's addressee. */
-enum mega__mail_state { MEGA__MAIL_EMPTY, MEGA__MAIL_DONE, MEGA__MAIL_POSTED };
+/* POSTED + 2r: for the agent of host rank r, SERVING + 2r: it is at work on the
+ * request, which is its own until it says DONE, or POSTED again. One word, for
+ * the agents of others look at it too, and must not see the next one's
+ * addressee. */
+enum mega__mail_state {
+    MEGA__MAIL_EMPTY,
+    MEGA__MAIL_DONE,
+    MEGA__MAIL_POSTED,
+    MEGA__MAIL_SERVING
+};
 
 #define MEGA__REQUEST_TEXT 512
 struct mega__request {

@@ -143,6 +143,79 @@ Test(agent, a_server_that_grows_is_waited_for_while_it_gives_signs_of_life)
     cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
 }
 
+/* ---- After a server that is stopped ---- */
+
+static mega_status_t ask(struct mega__ctx *ctx, uint32_t home)
+{
+    struct mega__request req = {.op = MEGA__ASK_HOME, .home = home};
+    return mega__agent_ask(ctx, &ctx->homes[home], &req);
+}
+
+static void names_rank_1(mega_status_t st)
+{
+    CHECK(st == MEGA_ERR_TIMEOUT &&
+              strstr(mega__errmsg_buffer(), "rank 1, which serves home 1"),
+          "%d: %s", st, mega__errmsg_buffer());
+}
+
+static void stop_rank_1(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 1)
+        mega__agent_halt(ctx->agent);
+    world_barrier(ctx);
+    if (rank == 0) {
+        names_rank_1(ask(ctx, 1));
+        CHECK(ask(ctx, 2) == MEGA_OK, "%s", mega__errmsg_buffer());
+        CHECK(ask(ctx, 0) == MEGA_OK, "%s", mega__errmsg_buffer());
+    }
+    world_barrier(ctx);
+}
+
+Test(agent, who_has_waited_in_vain_may_ask_others)
+{
+    struct world w = {.nranks = 3, .fn = stop_rank_1, .end = WORLD_KILL};
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+}
+
+/* As of a server that is stopped while it is at work on the request. */
+static void stop_serving(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega__mail *mail = &ctx->seg->ranks[0].mail;
+    (void)arg;
+    if (rank == 0) {
+        mail->req.home = 1;
+        atomic_store(&mail->state, MEGA__MAIL_SERVING + 2 * 1);
+        names_rank_1(ask(ctx, 0));
+        atomic_store(&mail->state, MEGA__MAIL_DONE); /* it goes on */
+        CHECK(ask(ctx, 0) == MEGA_OK, "%s", mega__errmsg_buffer());
+    }
+    world_barrier(ctx);
+}
+
+Test(agent, the_server_that_keeps_a_request_is_named)
+{
+    struct world w = {.nranks = 2, .fn = stop_serving, .end = WORLD_KILL};
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+}
+
+/* ---- Growth ---- */
+
+/* No growth would satisfy it. */
+static void ask_for_more(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega__request req = {.op = MEGA__ASK_GROW, .arg = {1000, 1}};
+    (void)rank, (void)arg;
+    CHECK(mega__agent_ask(ctx, &ctx->homes[0], &req) == MEGA_ERR_ARG, "%s",
+          mega__errmsg_buffer());
+    CHECK(ctx->homes[0].seg->nspans == 1, "it has grown");
+}
+
+Test(agent, a_growth_beyond_spans_that_nobody_has_seen_is_refused)
+{
+    cr_assert_eq(world_do(1, ask_for_more, NULL), MEGA_OK);
+}
+
 /* ---- Signals ---- */
 
 static void nothing(int signal)
