@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "boot_mpi_end.h"
 #include "log.h"
@@ -42,7 +43,7 @@ struct mega__boot {
 };
 
 static int end_keyval = MPI_KEYVAL_INVALID; /* of the process: MPI has one */
-static bool we_started_mpi;
+static pid_t started_by; /* whose MPI it is to end; not of its children */
 static bool spaces_closed = true;
 static uint64_t end_seconds; /* what a watch has allowed last; 0: no watch */
 static bool end_tells;       /* of its host's ranks this one does */
@@ -64,6 +65,8 @@ static mega_status_t mpi_status(int rc, const char *what)
 static void end_mpi(void)
 {
     int ended = 1;
+    if (getpid() != started_by)
+        return;
     MPI_Finalized(&ended);
     if (!ended && spaces_closed)
         mega__boot_mpi_end(end_seconds, end_tells);
@@ -75,7 +78,7 @@ static mega_status_t start_mpi(void)
     rc = MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided);
     if (rc != MPI_SUCCESS)
         return mpi_status(rc, "MPI_Init_thread");
-    we_started_mpi = true;
+    started_by = getpid();
     if (atexit(end_mpi) != 0)
         return mega__fail(MEGA_ERR_NOMEM, "atexit: no memory");
     return MEGA_OK;

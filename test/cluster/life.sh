@@ -67,7 +67,7 @@ passes "files lie with names like those of homes" 2 life open
 # ---- A process that is forked ----
 
 new_space
-passes "a forked child makes no call, and its parent all" 2 life forks
+passes "a forked child makes no call and ends, and its parent all" 2 life forks
 
 # ---- A second job ----
 
