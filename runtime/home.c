@@ -50,11 +50,15 @@ static mega_status_t make_dir(struct mega__ctx *ctx, uint32_t home)
         slash += strcspn(slash, "/");
         char kept = *slash;
         *slash = '\0';
-        if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-            return mega__fail(MEGA_ERR_IO,
-                              "make directory %s: %s: set MEGALLOC_DIR to a "
-                              "place that you may write",
-                              dir, strerror(errno));
+        if (mkdir(dir, 0700) == 0)
+            st = mega__pool_sync_name(dir);
+        else if (errno != EEXIST)
+            st = mega__fail(MEGA_ERR_IO,
+                            "make directory %s: %s: set MEGALLOC_DIR to a "
+                            "place that you may write",
+                            dir, strerror(errno));
+        if (st)
+            return st;
         *slash = kept;
         if (!kept)
             return MEGA_OK;

@@ -115,6 +115,10 @@ mega_status_t mega__pool_find(const char *pattern,
                               void (*fn)(const char *path, void *arg),
                               void *arg);
 
+/* That there is a file or directory of this name is durable on return.
+ * ERRORS: IO. */
+mega_status_t mega__pool_sync_name(const char *path);
+
 /* Renames within a directory; durable on return. ERRORS: IO. */
 mega_status_t mega__pool_rename(const char *from, const char *to);
 

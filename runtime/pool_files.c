@@ -30,7 +30,7 @@ mega_status_t mega__pool_find(const char *pattern,
     return MEGA_OK;
 }
 
-static mega_status_t sync_dir(const char *file)
+mega_status_t mega__pool_sync_name(const char *file)
 {
     char text[4096];
     if (strlen(file) >= sizeof text)
@@ -52,7 +52,7 @@ mega_status_t mega__pool_rename(const char *from, const char *to)
     if (rename(from, to) != 0)
         return mega__fail(MEGA_ERR_IO, "rename %s to %s: %s", from, to,
                           strerror(errno));
-    return sync_dir(to);
+    return mega__pool_sync_name(to);
 }
 
 mega_status_t mega__pool_unlink(const char *path)

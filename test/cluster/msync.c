@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* msync.c - rank program, from inside its library: an msync fails, once;
- * test/cluster/settings.sh starts it. */
+/* msync.c - rank program, from inside its library: an msync fails, once, or
+ * what is synced is noted; test/cluster/settings.sh starts it. */
 #include "api/api.h"
 #include "pool.h"
 #include "rank.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 
 /* Of pages that are not mapped. */
 static void fail_once(void)
@@ -53,9 +55,43 @@ static void look(int argc, char **argv)
     MUST(mega_finalize());
 }
 
+/* ---- Directories ---- */
+
+static struct stat synced[64];
+static unsigned nsynced;
+
+/* Instead of the system's. */
+int fsync(int fd)
+{
+    if (nsynced < sizeof synced / sizeof synced[0] &&
+        fstat(fd, &synced[nsynced]) == 0)
+        nsynced++;
+    return (int)syscall(SYS_fsync, fd);
+}
+
+static bool was_synced(const char *path)
+{
+    struct stat sb;
+    bool was = false;
+    HOLDS(stat(path, &sb) == 0);
+    for (unsigned i = 0; i < nsynced; i++)
+        was = was ||
+              (synced[i].st_ino == sb.st_ino && synced[i].st_dev == sb.st_dev);
+    return was;
+}
+
+/* makes DIR...: the space is in new directories, which these hold. */
+static void makes(int argc, char **argv)
+{
+    MUST(mega_init());
+    for (int i = 0; i < argc; i++)
+        HOLDS(was_synced(argv[i]));
+    MUST(mega_finalize());
+}
+
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
-        {"fails", fails}, {"look", look}, {NULL, NULL}};
+        {"fails", fails}, {"look", look}, {"makes", makes}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

@@ -85,6 +85,8 @@ MEGALLOC_DURABILITY=power-msync passes \
     "an msync has failed: nothing is called durable any more" 1 msync fails
 MEGALLOC_DURABILITY=power-msync passes \
     "and the next job finds what was, unclean" 1 msync look
+MEGALLOC_DIR=$scratch/in/new/space passes "directories are made durable" \
+    1 msync makes "$scratch" "$scratch/in" "$scratch/in/new"
 new_space
 passes "memory is found to survive processes only" 2 life domain 0
 disk=$(mktemp -d "$MEGA_BUILDDIR/settings.XXXXXX")
