@@ -6,6 +6,7 @@
 
 #include "age.h"
 #include "log.h"
+#include "pool_name.h"
 
 /* ---- Names ---- */
 
@@ -31,12 +32,10 @@ struct found {
 static void note_found(const char *path, void *arg)
 {
     struct found *f = arg;
-    unsigned home;
-    int end = 0;
-    const char *name = strrchr(path, '/');
-    if (name)
-        sscanf(name, "/home-%9u.0.pool%n", &home, &end);
-    if (f->status || !end || name[end] != '\0') /* it may be a copy */
+    uint32_t home, k;
+    const char *rest;
+    if (f->status || !mega__pool_name(path, &home, &k, &rest) || k != 0 ||
+        *rest != '\0') /* it may be a copy */
         return;
     if (f->n == f->room) {
         size_t room = f->room ? 2 * f->room : 64;
@@ -113,12 +112,11 @@ struct leftovers {
 static void remove_leftover(const char *path, void *arg)
 {
     struct leftovers *l = arg;
-    unsigned home, k;
-    int end = 0;
-    const char *name = strrchr(path, '/');
-    sscanf(name ? name : path, "/home-%u.%u.pool%n", &home, &k, &end);
-    if (!end || home != l->home->no || (name[end] == '\0' && k < l->listed) ||
-        (name[end] != '\0' && strcmp(name + end, ".new") != 0))
+    uint32_t home, k;
+    const char *rest;
+    if (!mega__pool_name(path, &home, &k, &rest) || home != l->home->no ||
+        (*rest == '\0' && k < l->listed) ||
+        (*rest != '\0' && strcmp(rest, ".new") != 0))
         return;
     mega_status_t st =
         l->home->block ? mega__age_leftover(l->ctx, l->home, path) : MEGA_OK;

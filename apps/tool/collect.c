@@ -9,21 +9,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "pool_name.h"
+
 static const char *name_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
-}
-
-bool collect_name(const char *path, uint32_t *home_p, uint32_t *pool_p,
-                  const char **rest_p)
-{
-    const char *name = name_of(path);
-    int end = 0;
-    if (sscanf(name, "home-%9u.%9u.pool%n", home_p, pool_p, &end) != 2 || !end)
-        return false;
-    *rest_p = name + end;
-    return true;
 }
 
 /* By its directory and by itself, say. Another name is another claim. */
@@ -65,7 +56,7 @@ static int is_pool(const struct dirent *e)
 {
     uint32_t home, pool;
     const char *rest;
-    return collect_name(e->d_name, &home, &pool, &rest) &&
+    return mega__pool_name(e->d_name, &home, &pool, &rest) &&
            (*rest == '\0' || strcmp(rest, ".new") == 0);
 }
 

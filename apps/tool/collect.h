@@ -10,8 +10,4 @@
 bool collect(char **args, bool writable, struct problems *problems,
              struct space *space);
 
-/* "home-3.1.pool": true, with 3 and 1; rest is what follows. */
-bool collect_name(const char *path, uint32_t *home_p, uint32_t *pool_p,
-                  const char **rest_p);
-
 #endif

@@ -11,10 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "collect.h"
 #include "commands.h"
 #include "locks.h"
 #include "names.h"
+#include "pool_name.h"
 
 static bool is_ours(const struct space *space, const struct image *image)
 {
@@ -72,7 +72,7 @@ static bool remove_unfinished(const struct image *image)
     snprintf(path, sizeof path, "%.*s", dir, slash ? image->path : ".");
     DIR *d = opendir(dir ? path : "/");
     for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
-        if (!collect_name(e->d_name, &home, &pool, &rest) ||
+        if (!mega__pool_name(e->d_name, &home, &pool, &rest) ||
             home != image->ident.home || strcmp(rest, ".new") != 0)
             continue;
         snprintf(path, sizeof path, "%.*s/%s", dir, slash ? image->path : ".",

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collect.h"
+#include "pool_name.h"
 
 static const char *judge_ident(const struct space *space,
                                const struct mega__pool_ident *id)
@@ -39,7 +39,7 @@ static void check_idents(const struct space *space, struct problems *problems)
             continue;
         const char *wrong = judge_ident(space, id);
         if (!wrong && space->whole &&
-            collect_name(image->path, &home, &pool, &rest) && !*rest &&
+            mega__pool_name(image->path, &home, &pool, &rest) && !*rest &&
             (home != id->home || pool != id->pool))
             wrong = "it has the name of another";
         if (wrong)

@@ -60,9 +60,12 @@ done
 
 new_space
 passes "a space beside which" 2 life open
-touch "$MEGALLOC_DIR/home-1.old.0.pool" "$MEGALLOC_DIR/home-7.0.pool.old" \
-    "$MEGALLOC_DIR/home-7.old.0.pool"
+foreign=(home-1.old.0.pool home-7.0.pool.old home-7.old.0.pool home-00.0.pool
+    home-0.01.pool home-0.+1.pool 'home-0. 1.pool.new' home-0.4294967297.pool)
+(cd "$MEGALLOC_DIR" && touch "${foreign[@]}")
 passes "files lie with names like those of homes" 2 life open
+tap_empty "which stay there" \
+    "$(cd "$MEGALLOC_DIR" && ls "${foreign[@]}" 2>&1 >/dev/null)"
 
 # ---- A process that is forked ----
 

@@ -319,9 +319,11 @@ else
     tap_skip "rm takes an answer" "no script(1) here"
 fi
 tap_empty "rm removes the files of the space and no other" \
-    "$(touch "$space/notes" "$space/home-7.lock" "$space/home-0.1.pool.new"
+    "$(touch "$space/notes" "$space/home-7.lock" "$space/home-0.1.pool.new" \
+           "$space/home-0.+1.pool" "$space/home-00.0.pool.new"
        megalloc 0 rm --yes --json "$space"; json 'd["removed"] == 2'
-       [[ $(cd "$space" && echo *) == "home-7.lock notes" ]] || ls "$space")"
+       others="home-0.+1.pool home-00.0.pool.new home-7.lock notes"
+       [[ $(cd "$space" && echo *) == "$others" ]] || ls "$space")"
 tap_empty "rm leaves all if one file is not of the space" \
     "$(cp "$scratch/there"/* "$space"; cp "$space/notes" "$space/home-2.0.pool"
        megalloc 2 rm --yes "$space"; says home-2.0.pool "nothing is removed"
