@@ -53,6 +53,21 @@ static bool agreed(const struct space *space, const struct options *o)
     return answer == 'y' || answer == 'Y';
 }
 
+/* Now that all are locked: a job may have had a home grow while we asked. */
+static bool list_again(char **args, const struct space *asked,
+                       struct space *space)
+{
+    struct problems ignored = {0};
+    if (!space_open(args, false, &ignored, space) || !all_ours(space))
+        return false;
+    if (memcmp(space->uuid, asked->uuid, 16) == 0 &&
+        space->nhomes == asked->nhomes)
+        return true;
+    fprintf(stderr, "megalloc: other homes lie there than when it asked: "
+                    "nothing is removed\n");
+    return false;
+}
+
 static bool remove_file(const char *path)
 {
     if (unlink(path) == 0 || errno == ENOENT)
@@ -103,11 +118,12 @@ static bool remove_all(const struct space *space)
 int command_rm(char **args, const struct options *o)
 {
     struct problems ignored = {0};
-    struct space space;
+    struct space asked, space = {0};
     struct locks locks = {0};
     int status = EXIT_REFUSED;
-    if (space_open(args, false, &ignored, &space) && all_ours(&space) &&
-        agreed(&space, o) && locks_take(&space, &locks) && remove_all(&space)) {
+    if (space_open(args, false, &ignored, &asked) && all_ours(&asked) &&
+        agreed(&asked, o) && locks_take(&asked, &locks) &&
+        list_again(args, &asked, &space) && remove_all(&space)) {
         status = EXIT_SOUND;
         if (o->json)
             print_json(
@@ -117,5 +133,6 @@ int command_rm(char **args, const struct options *o)
     }
     locks_give(&locks);
     space_close(&space);
+    space_close(&asked);
     return status;
 }

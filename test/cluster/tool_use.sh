@@ -315,8 +315,31 @@ if command -v script >/dev/null; then
         : >"$scratch/err"; says "for ever?"; diff -r "$scratch/there" "$space")"
     tap_empty "and yes" "$(answer y >"$scratch/out"; : >"$scratch/err"
         says "removed 2 files"; ls "$space"; cp "$scratch/there"/* "$space")"
+
+    export MEGALLOC_DIR=$scratch/growing
+    # The job goes on when it has asked, and answers when it is done.
+    asked() {
+        local turn
+        for ((turn = 0; turn < 1200; turn++)); do
+            ! grep -q "for ever?" "$scratch/out" || break
+            sleep 0.05
+        done
+        output=$("$megarun" -n 1 "$programs/grow" elsewhere / 2>&1) ||
+            echo "$output" >"$scratch/grow"
+        echo y
+    }
+    : >"$scratch/out"
+    passes "a space, of which a home grows" 1 life open
+    tap_empty "while rm asks: it removes the new file, too" \
+        "$(: >"$scratch/grow"
+           asked | script -qec "'$tool' rm '$MEGALLOC_DIR'" /dev/null \
+               >"$scratch/out" 2>&1
+           cat "$scratch/grow"; : >"$scratch/err"
+           says "1 files, for ever" "removed 2 files"; ls "$MEGALLOC_DIR")"
+    MEGALLOC_DIR=$space
 else
     tap_skip "rm takes an answer" "no script(1) here"
+    tap_skip "a file that appears while rm asks" "no script(1) here"
 fi
 tap_empty "rm removes the files of the space and no other" \
     "$(touch "$space/notes" "$space/home-7.lock" "$space/home-0.1.pool.new" \
