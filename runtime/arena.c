@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "count.h"
 #include "dirty.h"
 #include "far.h"
 #include "log.h"
@@ -402,20 +403,21 @@ void mega__arena_count_all(struct mega__ctx *ctx, mega_counters_t *sum)
     memset(sum, 0, sizeof *sum);
     pthread_mutex_lock(&ctx->arena_lock);
     for (struct mega__arena *a = ctx->arenas; a; a = a->next) {
-        sum->flushes += a->flusher.flushes;
-        sum->fences += a->flusher.fences;
-        sum->claims += a->count.claims;
-        sum->claim_cas += a->count.claim_cas;
-        if (sum->claim_cas_max < a->count.claim_cas_max)
-            sum->claim_cas_max = a->count.claim_cas_max;
-        sum->adoptions += a->count.adoptions;
-        sum->disowned += a->count.disowned;
-        sum->extents_released += a->count.extents_released;
-        sum->sweeps += a->count.sweeps;
+        sum->flushes += mega__counted(&a->flusher.flushes);
+        sum->fences += mega__counted(&a->flusher.fences);
+        sum->claims += mega__counted(&a->count.claims);
+        sum->claim_cas += mega__counted(&a->count.claim_cas);
+        const uint64_t most = mega__counted(&a->count.claim_cas_max);
+        sum->claim_cas_max =
+            sum->claim_cas_max < most ? most : sum->claim_cas_max;
+        sum->adoptions += mega__counted(&a->count.adoptions);
+        sum->disowned += mega__counted(&a->count.disowned);
+        sum->extents_released += mega__counted(&a->count.extents_released);
+        sum->sweeps += mega__counted(&a->count.sweeps);
     }
     pthread_mutex_unlock(&ctx->arena_lock);
-    sum->flushes += ctx->flusher.flushes;
-    sum->fences += ctx->flusher.fences;
+    sum->flushes += mega__counted(&ctx->flusher.flushes);
+    sum->fences += mega__counted(&ctx->flusher.fences);
     sum->grown = atomic_load_explicit(&ctx->grown, memory_order_relaxed);
     const struct mega__net_counts net = mega__net_counts(ctx->net);
     sum->messages = net.messages;

@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "arena.h"
+#include "count.h"
 #include "degraded.h"
 #include "dirty.h"
 #include "far.h"
@@ -133,7 +134,7 @@ static void sweep_in_refill(struct mega__arena *a, struct mega__bin *bin,
             bin->far_skip--;
         return;
     }
-    a->count.sweeps++;
+    mega__count(&a->count.sweeps, 1);
     if (mega__slab_sweep(a->ctx, slab) > 0)
         bin->far_pause = 0;
     else if (slab->far)

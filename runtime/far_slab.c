@@ -15,6 +15,7 @@
 
 #include "agent.h"
 #include "arena.h"
+#include "count.h"
 #include "crash_point.h"
 #include "far.h"
 #include "find.h"
@@ -81,7 +82,7 @@ static mega_status_t try_words(struct mega__arena *a,
     mega_status_t flushed =
         mega__net_flush_home(net, span->home->no); /* it writes to was */
     MEGA__CRASH(far_init);
-    a->count.claim_cas += c->n;
+    mega__count(&a->count.claim_cas, c->n);
     return st ? st : flushed;
 }
 
@@ -126,7 +127,7 @@ static mega_status_t take_won(struct mega__arena *a, struct mega__heap *heap,
         }
         memcpy(won[i]->avail, ctx->classes.of[class].starts,
                sizeof won[i]->avail);
-        a->count.claims++;
+        mega__count(&a->count.claims, 1);
         if (i == 0) {
             *slab_p = won[i];
             continue;
@@ -164,7 +165,7 @@ static mega_status_t adopt(struct mega__arena *a, struct mega__span *span,
     unsigned class = mega__word_class(w);
     uint32_t region = mega__word_region(w);
     bool won;
-    a->count.claim_cas++;
+    mega__count(&a->count.claim_cas, 1);
     mega_status_t st = mega__far_cas(
         ctx, span, extent, w,
         mega__slab_owned_word(ctx, MEGA__SLAB, class, region), &won);
@@ -187,7 +188,7 @@ static mega_status_t adopt(struct mega__arena *a, struct mega__span *span,
         mega__slab_delete(a, slab); /* a damaged one stays owned, unused */
         return st;
     }
-    a->count.adoptions++;
+    mega__count(&a->count.adoptions, 1);
     if (mega__slab_available(slab) == 0)
         mega__far_give_up(a, slab);
     else
@@ -253,8 +254,8 @@ void mega__far_give_up(struct mega__arena *a, struct mega__slab *slab)
             ctx->net,
             mega__span_gptr(span, plan.hints_off + 2 * (uint64_t)extent),
             &available, sizeof available);
-    a->count.disowned += !empty;
-    a->count.extents_released += empty;
+    mega__count(&a->count.disowned, !empty);
+    mega__count(&a->count.extents_released, empty);
 }
 
 /* ---- Where ---- */

@@ -12,6 +12,7 @@
 
 #include "agent.h"
 #include "arena.h"
+#include "count.h"
 #include "far.h"
 #include "log.h"
 #include "seg.h"
@@ -273,6 +274,6 @@ mega_status_t mega__slab_get(struct mega__arena *a, struct mega__heap *heap,
     if (claims > 1)
         cas = (cas + claims - 1) / claims;
     if (a->count.claim_cas_max < cas)
-        a->count.claim_cas_max = cas;
+        mega__count(&a->count.claim_cas_max, cas - a->count.claim_cas_max);
     return st;
 }

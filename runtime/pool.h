@@ -31,7 +31,7 @@ enum mega__how {
 /* What a thread has flushed and not fenced yet. Used by one thread. */
 #define MEGA__FLUSH_RANGES 16
 struct mega__flusher {
-    uint64_t flushes; /* lines, or msync ranges */
+    uint64_t flushes; /* lines, or msync ranges; by count.h */
     uint64_t fences;
     bool unfenced; /* flush instructions since the last drain */
     bool failed;   /* something before the drain did, which is to tell it */

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "count.h"
 #include "log.h"
 
 /* An msync of this process has failed. The system may count the pages as
@@ -44,7 +45,13 @@ static void note_range(struct mega__flusher *f, uintptr_t begin, uintptr_t end)
         *r = f->ranges[--f->nranges];
     }
     f->ranges[f->nranges++] = (struct mega__flush_range){begin, end};
-    f->flushes++;
+    mega__count(&f->flushes, 1);
+}
+
+static void count_lines(struct mega__flusher *f, uintptr_t a, size_t len)
+{
+    mega__count(&f->flushes,
+                (a + len + MEGA__LINE - 1) / MEGA__LINE - a / MEGA__LINE);
 }
 
 void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
@@ -52,7 +59,7 @@ void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
 {
     uintptr_t a = (uintptr_t)addr;
     if (how == MEGA__HOW_FLUSH) {
-        f->flushes += (a + len + MEGA__LINE - 1) / MEGA__LINE - a / MEGA__LINE;
+        count_lines(f, a, len);
         f->unfenced = true;
         pmem_flush(addr, len);
     } else if (how == MEGA__HOW_MSYNC && len > 0) {
@@ -70,7 +77,7 @@ void mega__pool_write(struct mega__flusher *f, enum mega__how how, void *to,
         return;
     }
     uintptr_t a = (uintptr_t)to;
-    f->flushes += (a + len + MEGA__LINE - 1) / MEGA__LINE - a / MEGA__LINE;
+    count_lines(f, a, len);
     f->unfenced = true;
     long long *word = to;
     for (size_t i = 0; i < len / 8; i++)
@@ -84,11 +91,11 @@ mega_status_t mega__pool_drain(struct mega__flusher *f)
     if (f->unfenced) {
         _mm_sfence(); /* not pmem_drain: it may leave out streamed stores */
         f->unfenced = false;
-        f->fences++;
+        mega__count(&f->fences, 1);
     }
     for (unsigned i = 0; i < f->nranges; i++)
         write_out(&f->ranges[i]);
-    f->fences += f->nranges > 0;
+    mega__count(&f->fences, f->nranges > 0);
     f->nranges = 0;
     if (__builtin_expect(!failed && !atomic_load_explicit(&msync_failed,
                                                           memory_order_relaxed),

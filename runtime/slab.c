@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 
 #include "arena.h"
+#include "count.h"
 #include "crash_point.h"
 #include "dirty.h"
 #include "far.h"
@@ -273,7 +274,7 @@ struct mega__slab *mega__slab_claim(struct mega__arena *a,
     struct mega__ctx *ctx = a->ctx;
     _Atomic uint8_t *marks = mega__slab_marks(span, extent);
     uint64_t init = mega__slab_owned_word(ctx, MEGA__SLAB_INIT, class, region);
-    a->count.claim_cas++;
+    mega__count(&a->count.claim_cas, 1);
     if (!mega__span_cas(span, extent, MEGA__FREE, init))
         return NULL;
     struct mega__slab *slab =
@@ -304,7 +305,7 @@ struct mega__slab *mega__slab_claim(struct mega__arena *a,
     memcpy(slab->avail, ctx->classes.of[class].starts, sizeof slab->avail);
     atomic_fetch_sub_explicit(&span->home->seg->spans[span->no].free, 1,
                               memory_order_relaxed);
-    a->count.claims++;
+    mega__count(&a->count.claims, 1);
     return slab;
 }
 
@@ -338,7 +339,7 @@ struct mega__slab *mega__slab_adopt(struct mega__arena *a,
     unsigned class = mega__word_class(w);
     uint32_t region = mega__word_region(w);
     const _Atomic uint8_t *marks = mega__slab_marks(span, extent);
-    a->count.claim_cas++;
+    mega__count(&a->count.claim_cas, 1);
     if (!class_fits(ctx, marks, class) ||
         !mega__span_cas(span, extent, w,
                         mega__slab_owned_word(ctx, MEGA__SLAB, class, region)))
@@ -358,7 +359,7 @@ struct mega__slab *mega__slab_adopt(struct mega__arena *a,
     a->flusher.failed |= mega__dirty_fence(a) != MEGA_OK;
     atomic_store_explicit(&span->hints[extent], 0, memory_order_relaxed);
     mega__slab_first_scan(ctx, slab);
-    a->count.adoptions++;
+    mega__count(&a->count.adoptions, 1);
     return slab;
 }
 
@@ -404,8 +405,8 @@ void mega__slab_give_up(struct mega__arena *a, struct mega__slab *slab)
         mega__find_offer(span, extent, class);
     if (done && empty)
         note_released(a, span, extent);
-    a->count.disowned += done && !empty;
-    a->count.extents_released += done && empty;
+    mega__count(&a->count.disowned, done && !empty);
+    mega__count(&a->count.extents_released, done && empty);
 }
 
 /* Frees the extent of an unowned slab if it is empty: owned while we look. */
@@ -428,7 +429,7 @@ static bool release_if_empty(struct mega__arena *a, struct mega__span *span,
     atomic_fetch_add_explicit(&span->home->seg->spans[span->no].free, 1,
                               memory_order_relaxed);
     note_released(a, span, extent);
-    a->count.extents_released++;
+    mega__count(&a->count.extents_released, 1);
     return true;
 }
 

@@ -224,7 +224,7 @@ struct mega__arena {
     uint64_t far_frees[MEGA__FAR_FREES]; /* global pointers of marks */
     unsigned nfar_frees;
     bool far_puts;         /* of this thread, perhaps still on their way */
-    mega_counters_t count; /* all but flushes and fences */
+    mega_counters_t count; /* by count.h; all but flushes, fences */
     struct mega__origin *origin; /* the transport's, for its thread */
     struct mega__arena *next;    /* in ctx->arenas */
     /* Under ctx->arena_lock: */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "count.h"
 #include "crc.h"
 #include "log.h"
 #include "medium.h"
@@ -112,7 +113,7 @@ void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
     if (dropped)
         describe_flush(m, file, addr, off, end);
     for (; off < end; off += MEGA__LINE) {
-        f->flushes++;
+        mega__count(&f->flushes, 1);
         if (!dropped)
             note_line(m, f, file, off, how == MEGA__HOW_MSYNC);
     }
@@ -146,7 +147,7 @@ mega_status_t mega__pool_drain(struct mega__flusher *f)
     medium_lock(m);
     point(m, "drain", NULL, 0);
     uint64_t number = m->drains++;
-    f->fences++;
+    mega__count(&f->fences, 1);
     f->unfenced = false;
     if (number == m->drop_drain) {
         f->unfenced = true; /* its lines wait for the next */

@@ -173,3 +173,45 @@ Test(threads, a_chunk_freed_while_its_slab_is_given_up_is_found)
 {
     cr_assert_eq(world_do(1, use_what_was_freed_late, NULL), MEGA_OK);
 }
+
+/* ---- The counters are read while it works ---- */
+
+static _Atomic bool has_worked;
+
+static void *claim_and_free(void *arg)
+{
+    mega_gptr_t p[40];
+    for (int turn = 0; turn < 20; turn++) {
+        for (int i = 0; i < 40; i++)
+            OK(ops_alloc(arg, OPS_DEFAULT, 0, 30000, &p[i]));
+        for (int i = 0; i < 40; i++)
+            OK(ops_free(arg, p[i]));
+        OK(ops_drain(arg));
+    }
+    has_worked = true;
+    return NULL;
+}
+
+/* The sanitizer for threads sees what else can be wrong. */
+static void count_meanwhile(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_counters_t last = {0}, now;
+    pthread_t thread;
+    (void)rank, (void)arg;
+    has_worked = false;
+    CHECK(pthread_create(&thread, NULL, claim_and_free, ctx) == 0, "a thread");
+    do {
+        mega__arena_count_all(ctx, &now);
+        CHECK(now.claims >= last.claims && now.fences >= last.fences,
+              "counts fall");
+        last = now;
+    } while (!has_worked);
+    pthread_join(thread, NULL);
+}
+
+Test(threads, counters_are_read_while_others_count)
+{
+    world_set("HOME_SIZE", "8M");
+    world_set("HOME_MAX", "8M");
+    cr_assert_eq(world_do(1, count_meanwhile, NULL), MEGA_OK);
+}
