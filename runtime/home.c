@@ -216,6 +216,20 @@ void mega__home_choose_how(const struct mega__ctx *ctx, struct mega__home *home,
     }
 }
 
+/* Those of a pool that is closed again must not be met, or counted. */
+static void drop_spans(struct mega__home *home, const struct mega__pool *pool)
+{
+    const char *base = mega__pool_base(pool);
+    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
+        struct mega__span *span = atomic_load(&home->spans[no]);
+        if (!span || span->base < base ||
+            span->base >= base + mega__pool_size(pool))
+            continue;
+        atomic_store(&home->spans[no], NULL);
+        mega__span_delete(&span);
+    }
+}
+
 /* Opens pool k and the spans that its root lists. */
 mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
                                    struct mega__home *home, uint32_t k)
@@ -239,8 +253,10 @@ mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
             st = open_span(home, pool, &root->spans[i], path);
     if (!st)
         st = keep_pool(home, k, pool);
-    if (st)
+    if (st) {
+        drop_spans(home, pool);
         mega__pool_close(&pool);
+    }
     return st;
 }
 

@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "home.h"
 #include "log.h"
+#include "roll.h"
+#include "span.h"
 #include "test/lib/ops.h"
 #include "test/lib/oracle.h"
 #include "test/lib/report.h"
@@ -246,4 +249,30 @@ Test(world, copies_that_went_apart_are_not_mixed)
     medium_free(&before);
     medium_free(&one);
     medium_free(&other);
+}
+
+/* ---- A pool that cannot be opened ---- */
+
+/* Its second span record is damaged, the first is not. */
+static void open_damaged_pool(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega__home *home = mega__home_at(ctx, 0);
+    (void)rank, (void)arg;
+    CHECK(home->npools == 2, "%u pools", home->npools);
+    struct mega__span *span = atomic_exchange(&home->spans[1], NULL);
+    mega__span_delete(&span);
+    mega__pool_root(home->pools[1])->spans[1].listed = 1;
+    mega__pool_close(&home->pools[1]);
+    home->npools = 1;
+    CHECK(mega__home_open_pool(ctx, home, 1) == MEGA_ERR_DAMAGED, "%s",
+          mega__errmsg_buffer());
+    CHECK(home->npools == 1 && !atomic_load(&home->spans[1]),
+          "a span of it is left");
+}
+
+Test(world, a_pool_that_cannot_be_opened_leaves_no_span)
+{
+    struct world w = {.nranks = 1, .fn = open_damaged_pool, .end = WORLD_KILL};
+    grow_and_crash();
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
 }
