@@ -93,12 +93,19 @@ mega_status_t mega_free(mega_gptr_t p)
     return mega__hot_put(mine(), NULL, p, other_free);
 }
 
+static mega_status_t null_chunk(void)
+{
+    return mega__fail(MEGA_ERR_ARG, "the pointer is null");
+}
+
 mega_status_t mega_usable_size(mega_gptr_t p, size_t *size_p)
 {
     if (!mega__the)
         return mega__api_closed();
     if (!size_p)
         return bad_size(0);
+    if (mega_is_null(p))
+        return null_chunk();
     return mega__chunk_usable(mega__the, p, size_p);
 }
 
@@ -114,7 +121,7 @@ mega_status_t mega_cancel(mega_gptr_t p)
 {
     if (!mega__the)
         return mega__api_closed();
-    return mega__chunk_cancel(mega__the, p);
+    return mega_is_null(p) ? null_chunk() : mega__chunk_cancel(mega__the, p);
 }
 
 mega_status_t mega_publish(const mega_publish_item_t *items, size_t n,

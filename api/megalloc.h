@@ -325,8 +325,8 @@ typedef enum mega_amo_op {
 #define MEGA_AMO_RELEASE 1u /* who sees the value may use what went before */
 
 /** One atomic operation on the size (4 or 8, aligned) bytes at p. old_p gets
- *  the value before, or is NULL. Complete on return; atomic against all other
- *  mega_amo, not against put. Durable by L1. */
+ *  the value before, or is NULL (not of FETCH). Complete on return; atomic
+ *  against all other mega_amo, not against put. Durable by L1. */
 mega_status_t mega_amo(mega_amo_op_t op, unsigned flags, size_t size,
                        mega_gptr_t p, uint64_t value, uint64_t compare,
                        uint64_t *old_p) MEGA_MUST_CHECK;

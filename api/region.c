@@ -74,13 +74,14 @@ mega_status_t mega_region_open(const char *name, mega_region_t *r_p)
 mega_status_t mega_region_close(mega_region_t *r_p)
 {
     mega_status_t st;
-    if (!r_p || !*r_p)
-        return mega__fail(MEGA_ERR_ARG, "no region to close");
     struct mega__ctx *ctx = mega__api_begin(&st);
     if (!ctx)
         return st;
-    mega__region_close(r_p);
-    return mega__api_end(ctx, MEGA_OK);
+    if (!r_p || !*r_p)
+        st = mega__fail(MEGA_ERR_ARG, "no region to close");
+    else
+        mega__region_close(r_p);
+    return mega__api_end(ctx, st);
 }
 
 mega_status_t mega_region_destroy(mega_region_t *r_p)

@@ -104,12 +104,23 @@ mega_status_t mega_quiet(void)
     return mega__rma_quiet(ctx);
 }
 
+static mega_status_t ill_formed(unsigned flags)
+{
+    if (flags & ~MEGA_AMO_RELEASE)
+        return mega__fail(MEGA_ERR_ARG, "flags %#x are not defined", flags);
+    return mega__fail(MEGA_ERR_ARG, "no place for what is read");
+}
+
 /* What must be true before an atomic operation. On one host the operation is
  * itself a fence; over several, what is under way may go anywhere (L3). */
-static inline mega_status_t before_amo(struct mega__ctx *ctx, unsigned flags)
+static inline mega_status_t before_amo(struct mega__ctx *ctx, mega_amo_op_t op,
+                                       unsigned flags, const uint64_t *old_p)
 {
     if (__builtin_expect(!ctx, 0))
         return mega__api_closed();
+    if (__builtin_expect(
+            (flags & ~MEGA_AMO_RELEASE) || (op == MEGA_AMO_FETCH && !old_p), 0))
+        return ill_formed(flags);
     return flags & MEGA_AMO_RELEASE && ctx->net ? mega__rma_quiet(ctx)
                                                 : MEGA_OK;
 }
@@ -119,7 +130,7 @@ mega_status_t mega_amo(mega_amo_op_t op, unsigned flags, size_t size,
                        uint64_t *old_p)
 {
     struct mega__ctx *ctx = mega__the;
-    mega_status_t st = before_amo(ctx, flags);
+    mega_status_t st = before_amo(ctx, op, flags, old_p);
     return st ? st : mega__rma_amo(ctx, op, size, p, value, compare, old_p);
 }
 
@@ -128,7 +139,7 @@ mega_status_t mega_amo_nbi(mega_amo_op_t op, unsigned flags, size_t size,
                            uint64_t *old_p)
 {
     struct mega__ctx *ctx = mega__the;
-    mega_status_t st = before_amo(ctx, flags);
+    mega_status_t st = before_amo(ctx, op, flags, old_p);
     return st ? st : mega__rma_amo_nbi(ctx, op, size, p, value, compare, old_p);
 }
 

@@ -39,20 +39,29 @@ mega_status_t mega_wait_until(mega_gptr_t p, mega_cmp_t cmp, uint64_t value,
                      : mega__api_closed();
 }
 
+static mega_status_t check_flags(unsigned flags)
+{
+    if (!mega__the)
+        return mega__api_closed();
+    return flags & ~MEGA_LOCK_SHARED
+               ? mega__fail(MEGA_ERR_ARG, "flags %#x are not defined", flags)
+               : MEGA_OK;
+}
+
 mega_status_t mega_lock(mega_gptr_t p, unsigned flags)
 {
-    return mega__the ? mega__sync_lock(mega__the, p, flags)
-                     : mega__api_closed();
+    mega_status_t st = check_flags(flags);
+    return st ? st : mega__sync_lock(mega__the, p, flags);
 }
 
 mega_status_t mega_trylock(mega_gptr_t p, unsigned flags)
 {
-    return mega__the ? mega__sync_trylock(mega__the, p, flags)
-                     : mega__api_closed();
+    mega_status_t st = check_flags(flags);
+    return st ? st : mega__sync_trylock(mega__the, p, flags);
 }
 
 mega_status_t mega_unlock(mega_gptr_t p, unsigned flags)
 {
-    return mega__the ? mega__sync_unlock(mega__the, p, flags)
-                     : mega__api_closed();
+    mega_status_t st = check_flags(flags);
+    return st ? st : mega__sync_unlock(mega__the, p, flags);
 }

@@ -274,7 +274,7 @@ static inline bool flush_data(struct mega__arena *a, struct mega__span *span,
 static mega_status_t flush_near(struct mega__ctx *ctx, struct mega__arena *a,
                                 mega_gptr_t p, size_t n)
 {
-    if (mega_is_null(p) || (n > 0 && !mega__rma_address(ctx, p, n)))
+    if (mega_is_null(p) || !mega__rma_address(ctx, p, n))
         return mega__rma_refuse(ctx, p, n);
     return n > 0 ? mega__chunk_flush(ctx, a, p, n) : MEGA_OK;
 }

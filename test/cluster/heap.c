@@ -111,6 +111,10 @@ static void misuse(int argc, char **argv)
         REFUSED(MEGA_ERR_NOT_LIVE, mega_free(p));
         REFUSED(MEGA_ERR_NOT_LIVE, mega_free(p));
     }
+    size_t none;
+    REFUSED(MEGA_ERR_ARG, mega_usable_size(mega_null(), &none));
+    REFUSED(MEGA_ERR_ARG, mega_cancel(mega_null()));
+    REFUSED(MEGA_ERR_ARG, mega_persist(mega_from_bits(UINT64_MAX), 0));
     not_live(mega_from_bits(1)); /* metadata of home 0 */
     not_live(mega_from_bits(4096));
     not_live(mega_from_bits(UINT64_MAX));

@@ -132,6 +132,7 @@ static void again(int argc, char **argv)
     HOLDS(mega_rank() == -1 && mega_nranks() == 0 && mega_nhomes() == 0);
     HOLDS(mega_my_home() == -1 && mega_comm() == MPI_COMM_NULL);
     REFUSED(MEGA_ERR_STATE, mega_alloc(MEGA_DEFAULT, 0, 1, &p));
+    REFUSED(MEGA_ERR_STATE, mega_region_close(NULL));
     for (uint64_t turn = 1; turn <= 12; turn++) {
         MUST(mega_init());
         REFUSED(MEGA_ERR_STATE, mega_init());

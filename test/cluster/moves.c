@@ -125,6 +125,10 @@ static void amo(int argc, char **argv)
     REFUSED(MEGA_ERR_ARG,
             mega_amo((mega_amo_op_t)99, 0, 8, at(0, 0), 1, 0, NULL));
     REFUSED(MEGA_ERR_ARG, mega_fetch_add64(mega_null(), 1, NULL));
+    REFUSED(MEGA_ERR_ARG, mega_amo(MEGA_AMO_ADD, 2, 8, at(0, 0), 1, 0, NULL));
+    REFUSED(MEGA_ERR_ARG,
+            mega_amo_nbi(MEGA_AMO_ADD, 2, 8, at(0, 0), 1, 0, NULL));
+    REFUSED(MEGA_ERR_ARG, mega_fetch64(at(0, 0), NULL));
     MUST(mega_barrier());
     for (int i = 0; i < 20000; i++)
         MUST(mega_fetch_add64(at(0, 1024), 1, NULL));
@@ -244,6 +248,9 @@ static void locks(int argc, char **argv)
     REFUSED(MEGA_ERR_BUSY, mega_trylock(lock, 0));
     MUST(mega_barrier());
     MUST(mega_unlock(lock, MEGA_LOCK_SHARED));
+    REFUSED(MEGA_ERR_ARG, mega_lock(lock, 2));
+    REFUSED(MEGA_ERR_ARG, mega_trylock(lock, 2));
+    REFUSED(MEGA_ERR_ARG, mega_unlock(lock, 2));
 }
 
 /* ---- Names ---- */
