@@ -227,7 +227,8 @@ mega_status_t mega_cancel(mega_gptr_t p);
 typedef enum mega_publish_op {
     MEGA_PUBLISH_ALLOC, /* chunk is reserved; slot is null: slot = chunk */
     MEGA_PUBLISH_FREE,  /* slot holds the live chunk: slot = null, freed */
-    MEGA_PUBLISH_SET    /* slot = chunk; no chunk changes state */
+    MEGA_PUBLISH_SET    /* slot = chunk, a multiple of 16 (ARG if not), which
+                         * need not be one; no chunk changes state */
 } mega_publish_op_t;
 
 typedef struct mega_publish_item {

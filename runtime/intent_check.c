@@ -252,8 +252,11 @@ mega_status_t mega__intent_check(struct mega__ctx *ctx,
     bool rising = true; /* then nothing is named twice */
     for (size_t i = 0; i < n; i++) {
         const mega_publish_item_t *item = &items[i];
-        if (item->op > MEGA_PUBLISH_SET || item->chunk.v & 15)
-            return bad(i, MEGA_ERR_ARG, "op or chunk is not valid");
+        if (item->op > MEGA_PUBLISH_SET)
+            return bad(i, MEGA_ERR_ARG, "there is no such op");
+        if (item->chunk.v & 15) /* the record has the op there */
+            return bad(i, MEGA_ERR_ARG,
+                       "its chunk is no multiple of 16, also of SET");
         mega_status_t st = check_slot(ctx, items, n, i, &checks[i], &b);
         if (!st)
             st = check_item(ctx, item, i, &checks[i], &b);
