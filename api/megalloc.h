@@ -488,8 +488,8 @@ typedef struct mega_counters {
     uint64_t round_trips; /* answers of other hosts that were waited for */
 } mega_counters_t;
 
-/** Counts since mega_init, of all threads of this process; flushes and fences
- *  of the threads that serve others are not among them. */
+/** Counts since mega_init, of all threads of this process, also of those that
+ *  serve other ranks. */
 mega_status_t mega_counters(mega_counters_t *counters_p) MEGA_MUST_CHECK;
 
 #ifdef __cplusplus

@@ -23,6 +23,7 @@
 
 #include "arena.h"
 #include "chunk.h"
+#include "count.h"
 #include "degraded.h"
 #include "directory.h"
 #include "far.h"
@@ -378,6 +379,17 @@ void mega__agent_stop(struct mega__agent **agent_p)
     pthread_mutex_destroy(&agent->mail_lock);
     pthread_mutex_destroy(&agent->post_lock);
     free(agent);
+}
+
+void mega__agent_count(const struct mega__agent *agent, mega_counters_t *sum)
+{
+    if (!agent)
+        return;
+    const struct mega__flusher *of_growth = &agent->growth.flusher;
+    sum->flushes += mega__counted(&agent->flusher.flushes) +
+                    mega__counted(&of_growth->flushes);
+    sum->fences += mega__counted(&agent->flusher.fences) +
+                   mega__counted(&of_growth->fences);
 }
 
 /* ---- Asking ---- */

@@ -42,6 +42,10 @@ mega_status_t mega__agent_start(struct mega__ctx *ctx,
 void mega__agent_halt(struct mega__agent *agent);
 void mega__agent_stop(struct mega__agent **agent_p);
 
+/* Adds what the agent, and its growths, have flushed and fenced. NULL: nothing.
+ */
+void mega__agent_count(const struct mega__agent *agent, mega_counters_t *sum);
+
 /* Hands a request of another host to this rank's agent, without waiting. When
  * it is answered, req->status is set (and, of a failure, req->text), and the
  * agent calls done(req, arg) on its thread; done must not wait. req stays the

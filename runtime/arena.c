@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent.h"
 #include "count.h"
 #include "dirty.h"
 #include "far.h"
@@ -418,6 +419,7 @@ void mega__arena_count_all(struct mega__ctx *ctx, mega_counters_t *sum)
     pthread_mutex_unlock(&ctx->arena_lock);
     sum->flushes += mega__counted(&ctx->flusher.flushes);
     sum->fences += mega__counted(&ctx->flusher.fences);
+    mega__agent_count(ctx->agent, sum);
     sum->grown = atomic_load_explicit(&ctx->grown, memory_order_relaxed);
     const struct mega__net_counts net = mega__net_counts(ctx->net);
     sum->messages = net.messages;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arena.h"
 #include "log.h"
 #include "test/lib/report.h"
 #include "test/lib/world.h"
@@ -197,6 +198,29 @@ Test(agent, the_server_that_keeps_a_request_is_named)
 {
     struct world w = {.nranks = 2, .fn = stop_serving, .end = WORLD_KILL};
     cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+}
+
+static void make_root(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega__request req = {.op = MEGA__ASK_ROOT_MAKE,
+                                .arg = {MEGA__REGION_DEFAULT}};
+    mega_counters_t before, after;
+    (void)arg;
+    strcpy(req.text, "root");
+    mega__arena_count_all(ctx, &before);
+    world_barrier(ctx);
+    if (rank == 1)
+        CHECK(mega__agent_ask(ctx, &ctx->homes[0], &req) == MEGA_OK, "%s",
+              mega__errmsg_buffer());
+    world_barrier(ctx);
+    mega__arena_count_all(ctx, &after);
+    CHECK((after.fences > before.fences) == (rank == 0), "%d fences of rank %d",
+          (int)(after.fences - before.fences), rank);
+}
+
+Test(agent, what_it_makes_durable_is_counted)
+{
+    cr_assert_eq(world_do(2, make_root, NULL), MEGA_OK);
 }
 
 /* ---- Growth ---- */
