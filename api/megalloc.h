@@ -66,7 +66,7 @@ extern "C" {
 
 /** Opens the space named by MEGALLOC_DIR, creating it at first use, with one
  *  home per rank. Collective over MPI_COMM_WORLD; starts MPI if nobody has
- *  (and then ends it at exit). May be called again after mega_finalize.
+ *  (and ends it at exit if closed). May be called again after mega_finalize.
  *  Reads MEGALLOC_* (see megalloc(7)). MEGA_ERR_CONF: a value is unreadable;
  *  BUSY: another job maps the space, the message names its processes; ABSENT:
  *  a home's file is missing; MISMATCH, DAMAGED: a file is not this space's or
@@ -113,8 +113,7 @@ typedef struct mega_home_stat {
 /** The state of one home, also of another host: its marks are then read over
  *  the network. Reads every mark: not for hot paths. Exact only while nobody
  *  allocates or frees there, and has called mega_quiet() since. PEER, TIMEOUT:
- *  its server is gone, or does not answer; IO: this rank cannot map a file of
- *  it. */
+ *  its server is gone, or does not answer; IO: this rank cannot map it. */
 mega_status_t mega_home_stat(int home, mega_home_stat_t *stat_p)
     MEGA_MUST_CHECK;
 
@@ -141,11 +140,11 @@ typedef struct mega_region *mega_region_t; /* valid until close or finalize */
 #define MEGA_ROOTS_MAX 1024
 
 /** Makes a region and reserves bytes_per_home (may be 0) raw zeroed bytes on
- *  every home. flags: 0. Collective; durable, on all homes or on none, even
- *  if a crash comes midway. EXISTS; HOME_FULL, MEDIUM_FULL: a home has no such
+ *  every home. flags: 0. Collective; durable, on all homes or on none, even if
+ *  a crash comes midway. EXISTS; HOME_FULL, MEDIUM_FULL: a home has no such
  *  room and cannot grow, seen before any file grows if it can be; TABLE_FULL:
- *  MEGA_REGIONS_MAX regions exist, a home has all its spans or runs; IO: no
- *  shared memory for where the bytes lie. */
+ *  MEGA_REGIONS_MAX regions exist, or about a million were ever made, or a home
+ *  has all its spans or runs; IO: no shared memory for where the bytes lie. */
 mega_status_t mega_region_create(const char *name, uint64_t bytes_per_home,
                                  unsigned flags, mega_region_t *r_p)
     MEGA_MUST_CHECK;
@@ -193,12 +192,13 @@ mega_gptr_t mega_region_at(mega_region_t r, int home, uint64_t off,
 
 #define MEGA_ANY_HOME (-1) /* this rank's, then its host's, then others */
 
-/** A chunk of at least size bytes (>= 1) on a home, contents undefined,
- *  aligned to 16, from a page up to a page. One rank; lock-free; durable by
- *  L1. HOME_FULL: the home is full and MEGALLOC_HOME_MAX is reached;
+/** A chunk of at least size bytes (>= 1) on a home, contents undefined, aligned
+ *  to 16, from a page up to a page. One rank; lock-free but for a thread's
+ *  first call, or if another rank has to be asked; durable by L1. NOMEM: of
+ *  this process; HOME_FULL: the home is full and MEGALLOC_HOME_MAX is reached;
  *  MEDIUM_FULL: it may grow but the medium is full; TABLE_FULL: it has all its
- *  spans; TOO_BIG: larger than the largest span; TIMEOUT, PEER: its server
- *  does not answer, or is gone; IO: this rank cannot map a file of it. */
+ *  spans; TOO_BIG: larger than the largest span; TIMEOUT, PEER: its server does
+ *  not answer, or is gone; IO: this rank cannot map a file of it. */
 mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
                          mega_gptr_t *p_p) MEGA_MUST_CHECK;
 
@@ -443,9 +443,9 @@ typedef enum mega_cmp {
 
 /** Waits until the 8 bytes at p compare so with value. timeout_ms < 0: for
  *  ever; then PEER, TIMEOUT: a rank of the job, which is on several hosts, is
- *  lost or stopped. TIMEOUT: else, after timeout_ms. Yields the processor,
- *  and after 10 ms sleeps in between, a hundredth of what it has waited.
- *  PEER: the server of p is lost. */
+ *  lost or stopped. TIMEOUT: else, after timeout_ms. Yields the processor, and
+ *  after 10 ms sleeps in between: a hundredth of what it has waited, at most
+ *  1 ms. PEER: the server of p is lost. */
 mega_status_t mega_wait_until(mega_gptr_t p, mega_cmp_t cmp, uint64_t value,
                               int timeout_ms) MEGA_MUST_CHECK;
 
