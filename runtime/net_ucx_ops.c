@@ -134,8 +134,9 @@ mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
     return st;
 }
 
-mega_status_t mega__net_put_nbi(struct mega__net *net, mega_gptr_t p,
-                                const void *src, size_t n)
+/* src: NULL, or what is put; else dst is where to get. */
+static mega_status_t begin(struct mega__net *net, mega_gptr_t p,
+                           const void *src, void *dst, size_t n)
 {
     struct mega__reach *r;
     struct mega__origin *o;
@@ -144,32 +145,26 @@ mega_status_t mega__net_put_nbi(struct mega__net *net, mega_gptr_t p,
         return st;
     st = mega__ucx_reach(o, p, n, &r);
     if (!st) {
+        const uint64_t at = r->address + mega_offset(p);
         ucp_request_param_t param = not_waited_for(r->link);
         st = begun(r->link,
-                   ucp_put_nbx(r->link->ep, src, n, r->address + mega_offset(p),
-                               r->key, &param));
+                   src ? ucp_put_nbx(r->link->ep, src, n, at, r->key, &param)
+                       : ucp_get_nbx(r->link->ep, dst, n, at, r->key, &param));
     }
     mega__ucx_leave(o);
     return st;
 }
 
+mega_status_t mega__net_put_nbi(struct mega__net *net, mega_gptr_t p,
+                                const void *src, size_t n)
+{
+    return begin(net, p, src, NULL, n);
+}
+
 mega_status_t mega__net_get_nbi(struct mega__net *net, void *dst, mega_gptr_t p,
                                 size_t n)
 {
-    struct mega__reach *r;
-    struct mega__origin *o;
-    mega_status_t st = mega__ucx_enter(net, &o);
-    if (st)
-        return st;
-    st = mega__ucx_reach(o, p, n, &r);
-    if (!st) {
-        ucp_request_param_t param = not_waited_for(r->link);
-        st = begun(r->link,
-                   ucp_get_nbx(r->link->ep, dst, n, r->address + mega_offset(p),
-                               r->key, &param));
-    }
-    mega__ucx_leave(o);
-    return st;
+    return begin(net, p, NULL, dst, n);
 }
 
 /* ---- Atomics ---- */
