@@ -1,32 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* scenario.c - see scenario.h. MEGA_CRASH_EFFORT=N looks at N times as many
  * images at points that have more than can be tried. */
-#include "scenario.h"
+#include "scenario_run.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "invariants.h"
-#include "log.h"
 #include "net_delay.h"
-#include "ops.h"
 #include "report.h"
 #include "scenario_work.h"
-#include "seen.h"
-#include "untouched.h"
 #include "world.h"
 
 /* How much is looked at, chosen here alone. AddressSanitizer takes thrice the
- * time for an image: it sees fewer, and each scenario. */
-struct budget {
-    uint64_t exhaustive;    /* all images of a point, if no more than these */
-    uint64_t few;           /* the same, where all was looked at already */
-    uint64_t sampled, torn; /* of a point that has more; times the effort */
-    size_t inside;          /* points with a crash in recovery, and a kill */
-    uint64_t second;        /* points of each of these; times the effort */
-};
-/* Over hosts an image takes thrice the time, too. */
+ * time for an image: it sees fewer, and each scenario. Over hosts an image
+ * takes thrice the time, too. */
 #if defined(__SANITIZE_ADDRESS__)
 static const struct budget one_host = {32, 4, 4, 1, 2, 3};
 static const struct budget more_hosts = {4, 2, 1, 1, 1, 2};
@@ -38,30 +25,6 @@ static const struct budget more_hosts = {12, 4, 2, 1, 2, 2};
 /* Times as many, where one must tell what is dropped: the first ends it. */
 #define MUTANT 4
 
-struct run { /* of one scenario */
-    const struct scenario *sc;
-    const struct budget *budget;
-    struct scenario_totals *totals;
-    struct scene *scene;
-    uint64_t count, seed; /* seed: other in each film of the scenario */
-    struct crash_film film;
-    struct medium *image, *second; /* scratch */
-    struct seen seen;
-    const struct scenario_excuse *excuses; /* of what is dropped */
-    const char *kind, *why;                /* its kind; why it is harmless */
-    uint64_t number;
-    char dropped[128];
-    uint64_t exhaustive;           /* all subsets of a point, up to so many */
-    bool stop_at_failure, briefly; /* a few images of each point */
-};
-
-struct verification {
-    const struct scenario *sc;
-    const struct scene *promised;
-    uint64_t seed;
-    uint64_t decided; /* by a recovery that was cut off; 0: by none */
-};
-
 static struct run run_of(const struct scenario *sc,
                          struct scenario_totals *totals)
 {
@@ -69,177 +32,6 @@ static struct run run_of(const struct scenario *sc,
     r.budget = sc->hosts ? &more_hosts : &one_host;
     r.scene = calloc(1, sizeof *r.scene);
     return r;
-}
-
-/* ---- One image ---- */
-
-static void verify_job(struct mega__ctx *ctx, int rank, void *arg)
-{
-    struct verification *v = arg;
-    if (rank == 0) {
-        invariants_of_recovery(ctx);
-        CHECK(!v->decided || v->decided == invariants_decided(ctx),
-              "recovery done again has decided otherwise");
-        invariants_of_format(ctx);
-        if (v->sc->verify)
-            v->sc->verify(ctx, v->promised);
-        if (!v->sc->foreign_chunks)
-            oracle_verify(ctx, &v->promised->o);
-        scenario_library_check(ctx);
-        oracle_exhaust(ctx, &v->promised->o, v->seed);
-        invariants_of_format(ctx);
-        scenario_library_check(ctx);
-    }
-    world_barrier(ctx);
-}
-
-static void set_sizes(const char *size, const char *max)
-{
-    world_set("HOME_SIZE", size ? size : "3M");
-    world_set("HOME_MAX", max ? max : "3M");
-}
-
-/* Opens the image, by one rank or two; false: something was not so. */
-static bool verify(struct run *r, struct medium *image,
-                   const struct scene *promised, uint64_t decided)
-{
-    struct verification v = {r->sc, promised, r->count, decided};
-    struct world w = {
-        .nranks = 1 + (r->count % 8 == 7), .fn = verify_job, .arg = &v};
-    uint64_t before = report_failures();
-    r->count++;
-    invariants_of_image(image, promised->epoch);
-    medium_use(image);
-    /* What the scenario grew counts as it is: the heap must be exhaustible. */
-    set_sizes(NULL, NULL);
-    if (r->sc->hosts)
-        scenario_over_hosts(r->sc, image, r->count);
-    mega_status_t st = world_run(&w);
-    set_sizes(r->sc->home_size, r->sc->home_max);
-    CHECK(st == MEGA_OK, "open after the crash: %d %s", st, w.message);
-    return report_failures() == before;
-}
-
-static void tell_image(struct run *r, const struct crash_film *film,
-                       const struct crash_point *p,
-                       const struct crash_pick *pick, const char *after)
-{
-    char text[2000];
-    r->totals->failures++;
-    if (r->stop_at_failure || r->totals->failures > 10)
-        return;
-    crash_describe(film, p, pick, text, sizeof text);
-    fprintf(stderr, "  ^ %s%s, seed %llu, %s\n", r->sc->name, after,
-            (unsigned long long)r->seed, text);
-}
-
-/* ---- Crashed once more, inside recovery ---- */
-
-struct inner {
-    struct run *run;
-    struct crash_film film;
-    const struct crash_point *outer; /* NULL: of a kill */
-    const struct crash_pick *outer_pick;
-    const char *after;
-    uint64_t decided; /* by the recovery, when it was through; 0: no matter */
-    struct untouched *before;
-};
-
-static bool verify_second(const struct crash_point *p,
-                          const struct crash_pick *pick, void *arg)
-{
-    struct inner *in = arg;
-    struct run *r = in->run;
-    crash_image(&in->film, p, pick, r->second);
-    if (!verify(r, r->second, p->oracle, in->decided)) {
-        tell_image(r, &in->film, p, pick, in->after);
-        if (in->outer)
-            tell_image(r, &r->film, in->outer, in->outer_pick, " (first)");
-        return !r->stop_at_failure;
-    }
-    return true;
-}
-
-/* All points of the inner film, or every so many. */
-static uint64_t verify_inner(struct inner *in, size_t most)
-{
-    struct crash_limits limits = {4, 3, 1};
-    uint64_t n = 0, failures = in->run->totals->failures;
-    size_t step = in->film.npoints / most + 1;
-    for (size_t i = in->run->count % step; i < in->film.npoints; i += step) {
-        n +=
-            crash_each_pick(&in->film.points[i], &limits, i, verify_second, in);
-        if (in->run->stop_at_failure && in->run->totals->failures != failures)
-            break;
-    }
-    return n;
-}
-
-static void stop_film(void *arg)
-{
-    crash_film_stop(&((struct inner *)arg)->film);
-}
-
-static void note_decided(struct mega__ctx *ctx, int rank, void *arg)
-{
-    struct inner *in = arg;
-    if (rank != 0 || ctx->recovery.created) /* else the next makes another */
-        return;
-    in->decided = invariants_decided(ctx);
-    untouched_check(ctx, in->before);
-}
-
-static void crash_recovery(struct run *r, const struct crash_point *p,
-                           const struct crash_pick *pick)
-{
-    struct inner in = {.run = r,
-                       .outer = p,
-                       .outer_pick = pick,
-                       .after = ", again inside recovery"};
-    const struct scenario *sc = r->sc;
-    struct world w = {.nranks =
-                          sc->hosts ? sc->nranks : 1 + (r->count % 8 == 7),
-                      .hosts = sc->hosts,
-                      .fn = sc->hosts ? NULL : note_decided,
-                      .end = WORLD_KILL,
-                      .opened = stop_film,
-                      .arg = &in};
-    struct scene promised;
-    memcpy(&promised, p->oracle, sizeof promised);
-    crash_image(&r->film, p, pick, r->image);
-    in.before = untouched_new(r->image);
-    medium_use(r->image);
-    crash_film_start(&in.film, r->image, &promised, sizeof promised);
-    CHECK(world_run(&w) == MEGA_OK, "open: %s", w.message);
-    crash_film_stop(&in.film);
-    untouched_free(&in.before);
-    r->totals->again +=
-        verify_inner(&in, r->budget->second * scenario_effort());
-    crash_film_free(&in.film);
-}
-
-/* ---- Killed, reopened, worked on, then the power fails ---- */
-
-static void kill_and_work(struct run *r, const struct crash_point *p)
-{
-    struct crash_pick pick = {.kind = CRASH_KILL};
-    struct inner in = {.run = r, .after = ", kill, work, power loss"};
-    struct scene *promised = malloc(sizeof *promised);
-    struct world w = {.nranks = r->sc->hosts ? r->sc->nranks : 1,
-                      .hosts = r->sc->hosts,
-                      .fn = scenario_work,
-                      .end = WORLD_KILL,
-                      .arg = promised};
-    memcpy(promised, p->oracle, sizeof *promised);
-    crash_image(&r->film, p, &pick, r->image);
-    medium_use(r->image);
-    crash_film_start(&in.film, r->image, promised, sizeof *promised);
-    CHECK(world_run(&w) == MEGA_OK, "open after the kill: %s", w.message);
-    crash_film_stop(&in.film);
-    r->totals->kills +=
-        verify_inner(&in, r->budget->second * scenario_effort());
-    crash_film_free(&in.film);
-    free(promised);
 }
 
 /* ---- All images of a film ---- */
@@ -255,8 +47,8 @@ static bool verify_first(const struct crash_point *p,
     }
     r->totals->images++;
     crash_image(&r->film, p, pick, r->image);
-    if (!verify(r, r->image, p->oracle, 0)) {
-        tell_image(r, &r->film, p, pick, "");
+    if (!scenario_verify(r, r->image, p->oracle, 0)) {
+        scenario_tell(r, &r->film, p, pick, "");
         return !r->stop_at_failure;
     }
     return true;
@@ -282,8 +74,8 @@ static void verify_film(struct run *r, size_t most_points)
         crash_each_pick(p, &limits, i, verify_first, r);
         if (!r->stop_at_failure || (r->totals->failures == 0 && !r->briefly))
             if (i / stride % step == 0) {
-                crash_recovery(r, p, &all_lost);
-                kill_and_work(r, p);
+                scenario_crash_recovery(r, p, &all_lost);
+                scenario_kill_and_work(r, p);
             }
         free(all_lost.choice);
         if (r->stop_at_failure && r->totals->failures > 0)
@@ -355,7 +147,7 @@ static void make_film(struct filming *f, struct medium *m)
 {
     const struct scenario *sc = f->run->sc;
     struct world w = {.nranks = sc->nranks, .hosts = sc->hosts, .arg = f};
-    set_sizes(sc->home_size, sc->home_max);
+    scenario_sizes(sc->home_size, sc->home_max);
     net_delay_seed(f->run->seed);
     m->how = sc->how ? sc->how : MEGA__HOW_FLUSH;
     m->device = sc->device;

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* scenario_image.c - one image of a scenario: scenario.h, scenario_run.h. */
+#include "scenario_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "invariants.h"
+#include "report.h"
+#include "scenario_work.h"
+#include "untouched.h"
+#include "world.h"
+
+struct verification {
+    const struct scenario *sc;
+    const struct scene *promised;
+    uint64_t seed;
+    uint64_t decided; /* by a recovery that was cut off; 0: by none */
+};
+
+static void verify_job(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct verification *v = arg;
+    if (rank == 0) {
+        invariants_of_recovery(ctx);
+        CHECK(!v->decided || v->decided == invariants_decided(ctx),
+              "recovery done again has decided otherwise");
+        invariants_of_format(ctx);
+        if (v->sc->verify)
+            v->sc->verify(ctx, v->promised);
+        if (!v->sc->foreign_chunks)
+            oracle_verify(ctx, &v->promised->o);
+        scenario_library_check(ctx);
+        oracle_exhaust(ctx, &v->promised->o, v->seed);
+        invariants_of_format(ctx);
+        scenario_library_check(ctx);
+    }
+    world_barrier(ctx);
+}
+
+void scenario_sizes(const char *size, const char *max)
+{
+    world_set("HOME_SIZE", size ? size : "3M");
+    world_set("HOME_MAX", max ? max : "3M");
+}
+
+bool scenario_verify(struct run *r, struct medium *image,
+                     const struct scene *promised, uint64_t decided)
+{
+    struct verification v = {r->sc, promised, r->count, decided};
+    struct world w = {
+        .nranks = 1 + (r->count % 8 == 7), .fn = verify_job, .arg = &v};
+    uint64_t before = report_failures();
+    r->count++;
+    invariants_of_image(image, promised->epoch);
+    medium_use(image);
+    /* What the scenario grew counts as it is: the heap must be exhaustible. */
+    scenario_sizes(NULL, NULL);
+    if (r->sc->hosts)
+        scenario_over_hosts(r->sc, image, r->count);
+    mega_status_t st = world_run(&w);
+    scenario_sizes(r->sc->home_size, r->sc->home_max);
+    CHECK(st == MEGA_OK, "open after the crash: %d %s", st, w.message);
+    return report_failures() == before;
+}
+
+void scenario_tell(struct run *r, const struct crash_film *film,
+                   const struct crash_point *p, const struct crash_pick *pick,
+                   const char *after)
+{
+    char text[2000];
+    r->totals->failures++;
+    if (r->stop_at_failure || r->totals->failures > 10)
+        return;
+    crash_describe(film, p, pick, text, sizeof text);
+    fprintf(stderr, "  ^ %s%s, seed %llu, %s\n", r->sc->name, after,
+            (unsigned long long)r->seed, text);
+}
+
+/* ---- Crashed once more, inside recovery ---- */
+
+struct inner {
+    struct run *run;
+    struct crash_film film;
+    const struct crash_point *outer; /* NULL: of a kill */
+    const struct crash_pick *outer_pick;
+    const char *after;
+    uint64_t decided; /* by the recovery, when it was through; 0: no matter */
+    struct untouched *before;
+};
+
+static bool verify_second(const struct crash_point *p,
+                          const struct crash_pick *pick, void *arg)
+{
+    struct inner *in = arg;
+    struct run *r = in->run;
+    crash_image(&in->film, p, pick, r->second);
+    if (!scenario_verify(r, r->second, p->oracle, in->decided)) {
+        scenario_tell(r, &in->film, p, pick, in->after);
+        if (in->outer)
+            scenario_tell(r, &r->film, in->outer, in->outer_pick, " (first)");
+        return !r->stop_at_failure;
+    }
+    return true;
+}
+
+/* All points of the inner film, or every so many. */
+static uint64_t verify_inner(struct inner *in, size_t most)
+{
+    struct crash_limits limits = {4, 3, 1};
+    uint64_t n = 0, failures = in->run->totals->failures;
+    size_t step = in->film.npoints / most + 1;
+    for (size_t i = in->run->count % step; i < in->film.npoints; i += step) {
+        n +=
+            crash_each_pick(&in->film.points[i], &limits, i, verify_second, in);
+        if (in->run->stop_at_failure && in->run->totals->failures != failures)
+            break;
+    }
+    return n;
+}
+
+static void stop_film(void *arg)
+{
+    crash_film_stop(&((struct inner *)arg)->film);
+}
+
+static void note_decided(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct inner *in = arg;
+    if (rank != 0 || ctx->recovery.created) /* else the next makes another */
+        return;
+    in->decided = invariants_decided(ctx);
+    untouched_check(ctx, in->before);
+}
+
+void scenario_crash_recovery(struct run *r, const struct crash_point *p,
+                             const struct crash_pick *pick)
+{
+    struct inner in = {.run = r,
+                       .outer = p,
+                       .outer_pick = pick,
+                       .after = ", again inside recovery"};
+    const struct scenario *sc = r->sc;
+    struct world w = {.nranks =
+                          sc->hosts ? sc->nranks : 1 + (r->count % 8 == 7),
+                      .hosts = sc->hosts,
+                      .fn = sc->hosts ? NULL : note_decided,
+                      .end = WORLD_KILL,
+                      .opened = stop_film,
+                      .arg = &in};
+    struct scene promised;
+    memcpy(&promised, p->oracle, sizeof promised);
+    crash_image(&r->film, p, pick, r->image);
+    in.before = untouched_new(r->image);
+    medium_use(r->image);
+    crash_film_start(&in.film, r->image, &promised, sizeof promised);
+    CHECK(world_run(&w) == MEGA_OK, "open: %s", w.message);
+    crash_film_stop(&in.film);
+    untouched_free(&in.before);
+    r->totals->again +=
+        verify_inner(&in, r->budget->second * scenario_effort());
+    crash_film_free(&in.film);
+}
+
+/* ---- Killed, reopened, worked on, then the power fails ---- */
+
+void scenario_kill_and_work(struct run *r, const struct crash_point *p)
+{
+    struct crash_pick pick = {.kind = CRASH_KILL};
+    struct inner in = {.run = r, .after = ", kill, work, power loss"};
+    struct scene *promised = malloc(sizeof *promised);
+    struct world w = {.nranks = r->sc->hosts ? r->sc->nranks : 1,
+                      .hosts = r->sc->hosts,
+                      .fn = scenario_work,
+                      .end = WORLD_KILL,
+                      .arg = promised};
+    memcpy(promised, p->oracle, sizeof *promised);
+    crash_image(&r->film, p, &pick, r->image);
+    medium_use(r->image);
+    crash_film_start(&in.film, r->image, promised, sizeof *promised);
+    CHECK(world_run(&w) == MEGA_OK, "open after the kill: %s", w.message);
+    crash_film_stop(&in.film);
+    r->totals->kills +=
+        verify_inner(&in, r->budget->second * scenario_effort());
+    crash_film_free(&in.film);
+    free(promised);
+}

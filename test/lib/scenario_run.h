@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* scenario_run.h - a run of a scenario, shared by scenario.c, which films it
+ * and chooses images, and scenario_image.c, which looks at one. */
+#ifndef TEST_SCENARIO_RUN_H
+#define TEST_SCENARIO_RUN_H
+
+#include "scenario.h"
+#include "seen.h"
+
+/* How much is looked at (scenario.c). */
+struct budget {
+    uint64_t exhaustive;    /* all images of a point, if no more than these */
+    uint64_t few;           /* the same, where all was looked at already */
+    uint64_t sampled, torn; /* of a point that has more; times the effort */
+    size_t inside;          /* points with a crash in recovery, and a kill */
+    uint64_t second;        /* points of each of these; times the effort */
+};
+
+struct run { /* of one scenario */
+    const struct scenario *sc;
+    const struct budget *budget;
+    struct scenario_totals *totals;
+    struct scene *scene;
+    uint64_t count, seed; /* seed: other in each film of the scenario */
+    struct crash_film film;
+    struct medium *image, *second; /* scratch */
+    struct seen seen;
+    const struct scenario_excuse *excuses; /* of what is dropped */
+    const char *kind, *why;                /* its kind; why it is harmless */
+    uint64_t number;
+    char dropped[128];
+    uint64_t exhaustive;           /* all subsets of a point, up to so many */
+    bool stop_at_failure, briefly; /* a few images of each point */
+};
+
+/* The sizes of homes; NULL: those of world.h. */
+void scenario_sizes(const char *size, const char *max);
+
+/* Opens the image, by one rank or two; false: something was not so. decided:
+ * by a recovery that was cut off; 0: by none. */
+bool scenario_verify(struct run *r, struct medium *image,
+                     const struct scene *promised, uint64_t decided);
+
+/* What was not so was so of this image. */
+void scenario_tell(struct run *r, const struct crash_film *film,
+                   const struct crash_point *p, const struct crash_pick *pick,
+                   const char *after);
+
+/* Crashed once more, inside recovery. */
+void scenario_crash_recovery(struct run *r, const struct crash_point *p,
+                             const struct crash_pick *pick);
+
+/* Killed, reopened, worked on, then the power fails. */
+void scenario_kill_and_work(struct run *r, const struct crash_point *p);
+
+#endif
