@@ -154,6 +154,8 @@ static void on_point(struct medium *m, const char *what, const void *addr,
         medium_evict(m, &film->evict_seed);
     if (film->of_drop && !m->dropped[0])
         return;
+    if (film->only && film->only != p.number)
+        return;
     if (addr)
         medium_describe(m, addr, where, sizeof where);
     snprintf(p.what, sizeof p.what, "%s %.90s %zu", what, where, len);
@@ -178,9 +180,11 @@ void crash_film_start(struct crash_film *film, struct medium *m,
 {
     uint64_t evict_seed = film->evict_seed;
     bool of_drop = film->of_drop;
+    unsigned only = film->only;
     memset(film, 0, sizeof *film);
     film->evict_seed = evict_seed;
     film->of_drop = of_drop;
+    film->only = only;
     film->medium = m;
     film->base = medium_new();
     film->oracle = oracle;
@@ -198,6 +202,8 @@ void crash_film_stop(struct crash_film *film)
     struct medium *m = film->medium;
     medium_lock(m);
     if (m->on_point) {
+        if (film->only && film->npoints == 0)
+            film->only = film->seen;
         on_point(m, "stop", NULL, 0, film);
         m->on_point = NULL;
         m->on_point_arg = NULL;
@@ -403,6 +409,18 @@ uint64_t crash_each_pick(const struct crash_point *p,
     }
     free(pick.choice);
     return done;
+}
+
+void crash_any_pick(const struct crash_point *p, uint64_t seed,
+                    struct crash_pick *pick)
+{
+    uint64_t kind = seed % 4;
+    seed |= 1;
+    *pick = (struct crash_pick){.kind = CRASH_SUBSET, .choice = pick->choice};
+    choose(p, pick, kind, false, &seed); /* 0: all lost, 1: all kept */
+    pick->seed = medium_random(&seed);
+    if (kind == 3 && tearable(p))
+        pick->kind = CRASH_TORN;
 }
 
 void crash_describe(const struct crash_film *film, const struct crash_point *p,

@@ -58,6 +58,8 @@ struct crash_film {
     size_t npoints, room;
     bool of_drop;  /* only what follows when the medium has dropped something */
     unsigned seen; /* points met, also those equal to the last */
+    unsigned only; /* not 0: record the point of this number alone; where there
+                    * are not so many, the last */
     uint64_t evict_seed; /* not 0: dirty lines arrive by themselves, too */
 };
 
@@ -102,6 +104,11 @@ typedef bool (*crash_pick_fn)(const struct crash_point *p,
 uint64_t crash_each_pick(const struct crash_point *p,
                          const struct crash_limits *limits, uint64_t seed,
                          crash_pick_fn fn, void *arg);
+
+/* A pick by lot: all lost, all kept, any subset, torn lines, each as likely.
+ * Fills choice, which has room for ndirty. */
+void crash_any_pick(const struct crash_point *p, uint64_t seed,
+                    struct crash_pick *pick);
 
 /* The lines of a pick, in words. */
 void crash_describe(const struct crash_film *film, const struct crash_point *p,

@@ -3,8 +3,10 @@
  * scenario.h - a piece of work, crashed at each of its points. Every image is
  * opened, checked against the invariants of the format and of recovery, the
  * library's own check and what was promised; then the heap is exhausted.
- * Besides, for some images: crashed once more inside recovery; and killed,
- * reopened, worked on, and only then without power.
+ * Besides, its recovery is crashed once more, at a point and to an image of
+ * that chosen by lot: of some images of a point, with more effort than 1 of
+ * each. At some points the recovery is crashed at many of its own; and the job
+ * is killed, reopened, worked on, and only then without power.
  *
  * A scenario over hosts is filmed, crashed again inside recovery, and worked on
  * after a kill by ranks on these hosts, over net_delay. An image is verified by
@@ -60,6 +62,9 @@ struct scenario {
 struct scenario_totals {
     uint64_t points, sampled; /* sampled: too many images for all */
     uint64_t images, repeated, again, kills, failures;
+    uint64_t inside;          /* images whose recovery was crashed once more */
+    uint64_t inside_at[8];    /* at these points of it, a bit each */
+    unsigned inside_most;     /* points that a recovery had */
     uint64_t flushes, drains; /* calls that the film saw */
     uint64_t seed;
 };

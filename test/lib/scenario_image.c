@@ -134,13 +134,11 @@ static void note_decided(struct mega__ctx *ctx, int rank, void *arg)
     untouched_check(ctx, in->before);
 }
 
-void scenario_crash_recovery(struct run *r, const struct crash_point *p,
-                             const struct crash_pick *pick)
+/* The image is opened, and that is filmed. */
+static void film_recovery(struct inner *in, const struct crash_point *p,
+                          const struct crash_pick *pick, struct scene *promised)
 {
-    struct inner in = {.run = r,
-                       .outer = p,
-                       .outer_pick = pick,
-                       .after = ", again inside recovery"};
+    struct run *r = in->run;
     const struct scenario *sc = r->sc;
     struct world w = {.nranks =
                           sc->hosts ? sc->nranks : 1 + (r->count % 8 == 7),
@@ -148,16 +146,49 @@ void scenario_crash_recovery(struct run *r, const struct crash_point *p,
                       .fn = sc->hosts ? NULL : note_decided,
                       .end = WORLD_KILL,
                       .opened = stop_film,
-                      .arg = &in};
-    struct scene promised;
-    memcpy(&promised, p->oracle, sizeof promised);
+                      .arg = in};
+    in->outer = p;
+    in->outer_pick = pick;
+    in->after = ", again inside recovery";
+    memcpy(promised, p->oracle, sizeof *promised);
     crash_image(&r->film, p, pick, r->image);
-    in.before = untouched_new(r->image);
+    in->before = untouched_new(r->image);
     medium_use(r->image);
-    crash_film_start(&in.film, r->image, &promised, sizeof promised);
+    crash_film_start(&in->film, r->image, promised, sizeof *promised);
     CHECK(world_run(&w) == MEGA_OK, "open: %s", w.message);
-    crash_film_stop(&in.film);
-    untouched_free(&in.before);
+    crash_film_stop(&in->film);
+    untouched_free(&in->before);
+}
+
+/* Which point: any of those that the last recovery had. */
+void scenario_crash_inside(struct run *r, const struct crash_point *p,
+                           const struct crash_pick *pick)
+{
+    struct inner in = {.run = r};
+    struct scene promised;
+    struct crash_pick second = {.choice = NULL};
+    unsigned most = r->inside > 2 ? r->inside - 2 : 1;
+    in.film.only = 1 + (unsigned)((medium_random(&r->lot) >> 32) % most);
+    film_recovery(&in, p, pick, &promised);
+    r->inside = in.film.seen;
+    r->totals->inside++;
+    const struct crash_point *at = &in.film.points[0];
+    r->totals->inside_at[at->number / 64 % 8] |= UINT64_C(1) << at->number % 64;
+    if (in.film.seen > r->totals->inside_most)
+        r->totals->inside_most = in.film.seen;
+    second.choice = calloc(at->ndirty + 1, 1);
+    crash_any_pick(at, medium_random(&r->lot) >> 16, &second);
+    verify_second(at, &second, &in);
+    free(second.choice);
+    crash_film_free(&in.film);
+}
+
+void scenario_crash_recovery(struct run *r, const struct crash_point *p,
+                             const struct crash_pick *pick)
+{
+    struct inner in = {.run = r};
+    struct scene promised;
+    film_recovery(&in, p, pick, &promised);
     r->totals->again +=
         verify_inner(&in, r->budget->second * scenario_effort());
     crash_film_free(&in.film);

@@ -14,6 +14,8 @@ struct budget {
     uint64_t sampled, torn; /* of a point that has more; times the effort */
     size_t inside;          /* points with a crash in recovery, and a kill */
     uint64_t second;        /* points of each of these; times the effort */
+    uint64_t crashed;       /* so many images of a point, in recovery; with more
+                             * effort than 1: all */
 };
 
 struct run { /* of one scenario */
@@ -22,6 +24,9 @@ struct run { /* of one scenario */
     struct scenario_totals *totals;
     struct scene *scene;
     uint64_t count, seed; /* seed: other in each film of the scenario */
+    uint64_t lot;         /* of what is done inside recovery */
+    uint64_t picks;       /* of this point, at most */
+    unsigned inside;      /* points of the last recovery that was crashed */
     struct crash_film film;
     struct medium *image, *second; /* scratch */
     struct seen seen;
@@ -46,7 +51,11 @@ void scenario_tell(struct run *r, const struct crash_film *film,
                    const struct crash_point *p, const struct crash_pick *pick,
                    const char *after);
 
-/* Crashed once more, inside recovery. */
+/* Crashed once more, inside recovery: at one point of it, to one image. */
+void scenario_crash_inside(struct run *r, const struct crash_point *p,
+                           const struct crash_pick *pick);
+
+/* The same, at many points. */
 void scenario_crash_recovery(struct run *r, const struct crash_point *p,
                              const struct crash_pick *pick);
 
