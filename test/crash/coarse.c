@@ -2,6 +2,7 @@
 /* coarse.c - runs, regions and roots crashed at every step. */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent.h"
@@ -76,6 +77,8 @@ static void know(struct scene *s, enum known k)
 static void region_life(struct mega__ctx *ctx, int rank, struct scene *s)
 {
     struct mega_region *r = NULL;
+    unsigned i = 0;
+    s->hands_off = true;
     if (rank == 0)
         know(s, MAYBE);
     world_barrier(ctx);
@@ -85,23 +88,38 @@ static void region_life(struct mega__ctx *ctx, int rank, struct scene *s)
         know(s, EXISTS);
     world_barrier(ctx);
     if (rank == 0) { /* a chunk of the region */
-        mega_gptr_t p;
-        CHECK(ops_alloc(ctx, r->id, 0, 64, &p) == MEGA_OK, "alloc: %s",
-              mega__errmsg_buffer());
-        CHECK(ops_persist(ctx, p, 64) == MEGA_OK, "persist");
+        mega_gptr_t p = mega_null();
+        OK(ops_alloc(ctx, r->id, 0, 64, &p));
+        i = oracle_add(&s->o, p, 64, 70);
+        ops_fill(ctx, p, 64, 70);
+        step_keep(ctx, s, i);
         know(s, GROWING);
     }
     world_barrier(ctx);
     CHECK(mega__region_grow(r, EXTENT) == MEGA_OK, "grow: %s",
           mega__errmsg_buffer());
-    if (rank == 0)
+    if (rank == 0) {
         know(s, ENDING);
+        oracle_set(&s->o, i, FATE_MAYBE);
+    }
     world_barrier(ctx);
     CHECK(mega__region_destroy(&r) == MEGA_OK, "destroy: %s",
           mega__errmsg_buffer());
-    if (rank == 0)
+    if (rank == 0) {
         know(s, GONE);
+        oracle_set(&s->o, i, FATE_FREE);
+    }
     world_barrier(ctx);
+}
+
+static bool is_live(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    struct oracle_live *live;
+    size_t n = oracle_walk(ctx, &live), i = 0;
+    while (i < n && live[i].p.v != p.v)
+        i++;
+    free(live);
+    return i < n;
 }
 
 /* The region is there, of one size on all homes, zeroed; or it is not. Only
@@ -116,6 +134,10 @@ static void verify_region(struct mega__ctx *ctx, const struct scene *s)
     CHECK(there || known == NEVER || known == MAYBE || known == ENDING ||
               known == GONE,
           "the region is lost");
+    /* With the region goes what is in it, and not before. */
+    CHECK(known != ENDING || s->o.n > 1 ||
+              is_live(ctx, s->o.chunks[0].p) == there,
+          "the region is %sthere, its chunk is not so", there ? "" : "not ");
     if (!there)
         return;
     const struct mega__region_record *rec = &ctx->homes[0].block->regions[line];
@@ -134,9 +156,6 @@ static void verify_region(struct mega__ctx *ctx, const struct scene *s)
               (unsigned long long)sum, (unsigned long long)bytes);
     }
 }
-
-/* Chunks of the region are none of the oracle's: only the format, the library
- * and verify_region judge. */
 
 /* ---- Roots ---- */
 
@@ -172,6 +191,5 @@ SCENARIO_TEST(crash, F11_runs, .nranks = 1, .act = runs)
 SCENARIO_TEST(crash, F9_run_over_slab, .nranks = 1, .setup = fill_and_free,
               .act = run_over_slab, .film = FILM_JOB, .unclean = true)
 SCENARIO_TEST(crash, F8_region_create_grow_destroy, .nranks = 2,
-              .act = region_life, .verify = verify_region,
-              .foreign_chunks = true)
+              .act = region_life, .verify = verify_region)
 SCENARIO_TEST(crash, roots_set_replace_remove, .nranks = 1, .act = roots)

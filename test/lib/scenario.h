@@ -42,6 +42,9 @@ struct scenario {
     bool device;                      /* the medium is one: medium.h */
     void (*setup)(struct mega__ctx *ctx, int rank, struct scene *s);
     void (*act)(struct mega__ctx *ctx, int rank, struct scene *s);
+    /* Adds to the oracle, as MAYBE, what the image says of a chunk that no call
+     * had told of yet; by rank 0, first of all. NULL: nothing. */
+    void (*learn)(struct mega__ctx *ctx, struct scene *s);
     /* Beyond the oracle; by rank 0, before the heap is exhausted. NULL: none */
     void (*verify)(struct mega__ctx *ctx, const struct scene *s);
     enum {
@@ -56,7 +59,6 @@ struct scenario {
     /* Look at every so many points only, from one on that the seed chooses; 0:
      * at all. With more effort than 1, too. */
     unsigned thin;
-    bool foreign_chunks; /* the oracle does not know all live chunks */
 };
 
 struct scenario_totals {

@@ -14,7 +14,7 @@
 
 struct verification {
     const struct scenario *sc;
-    const struct scene *promised;
+    struct scene promised;
     uint64_t seed;
     uint64_t decided; /* by a recovery that was cut off; 0: by none */
 };
@@ -23,16 +23,18 @@ static void verify_job(struct mega__ctx *ctx, int rank, void *arg)
 {
     struct verification *v = arg;
     if (rank == 0) {
+        struct scene *s = &v->promised;
+        if (v->sc->learn)
+            v->sc->learn(ctx, s);
         invariants_of_recovery(ctx);
         CHECK(!v->decided || v->decided == invariants_decided(ctx),
               "recovery done again has decided otherwise");
         invariants_of_format(ctx);
         if (v->sc->verify)
-            v->sc->verify(ctx, v->promised);
-        if (!v->sc->foreign_chunks)
-            oracle_verify(ctx, &v->promised->o);
+            v->sc->verify(ctx, s);
+        oracle_verify(ctx, &s->o);
         scenario_library_check(ctx);
-        oracle_exhaust(ctx, &v->promised->o, v->seed);
+        oracle_exhaust(ctx, &s->o, v->seed);
         invariants_of_format(ctx);
         scenario_library_check(ctx);
     }
@@ -48,7 +50,7 @@ void scenario_sizes(const char *size, const char *max)
 bool scenario_verify(struct run *r, struct medium *image,
                      const struct scene *promised, uint64_t decided)
 {
-    struct verification v = {r->sc, promised, r->count, decided};
+    struct verification v = {r->sc, *promised, r->count, decided};
     struct world w = {
         .nranks = 1 + (r->count % 8 == 7), .fn = verify_job, .arg = &v};
     uint64_t before = report_failures();
