@@ -81,12 +81,17 @@ static unsigned char byte_of(uint64_t tag, size_t i)
     return (unsigned char)(x >> 8 * (i % 7 + 1));
 }
 
+void ops_bytes(unsigned char *at, size_t n, uint64_t tag)
+{
+    for (size_t i = 0; i < n; i++)
+        at[i] = byte_of(tag, i);
+}
+
 void ops_fill(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag)
 {
     bool far = mega__rma_is_remote(ctx, p);
     unsigned char *at = far ? malloc(n) : ops_at(ctx, p);
-    for (size_t i = 0; i < n; i++)
-        at[i] = byte_of(tag, i);
+    ops_bytes(at, n, tag);
     if (!far)
         return;
     OK(mega__rma_put(ctx, p, at, n)); /* it arrives when it likes */

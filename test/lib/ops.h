@@ -31,7 +31,10 @@ void *ops_at(struct mega__ctx *ctx, mega_gptr_t p);
 mega_gptr_t ops_load(struct mega__ctx *ctx, mega_gptr_t slot);
 void ops_store(struct mega__ctx *ctx, mega_gptr_t slot, mega_gptr_t p);
 
-/* Bytes that tell the chunk they belong to. */
+/* Bytes that tell the chunk they belong to; into memory of the caller. */
+void ops_bytes(unsigned char *at, size_t n, uint64_t tag);
+
+/* The same into p. */
 void ops_fill(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag);
 /* p is mapped here. */
 bool ops_filled(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag);
