@@ -26,6 +26,7 @@
 #include "rma.h"
 #include "roll.h"
 #include "span.h"
+#include "turns.h"
 
 struct put { /* or an atomic */
     pthread_t thread;
@@ -359,6 +360,7 @@ struct mega__net_counts mega__net_counts(struct mega__net *net)
 mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
                             size_t n)
 {
+    turns_step();
     const char *from = target(net, p, n);
     mega_status_t st = reach(net);
     if (st || !from)
@@ -378,6 +380,7 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
                             size_t size, mega_gptr_t p, uint64_t value,
                             uint64_t compare, uint64_t *old_p)
 {
+    turns_step();
     char *at = target(net, p, size);
     mega_status_t st = reach(net);
     if (st || !at)
@@ -393,6 +396,7 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
 mega_status_t mega__net_durable(struct mega__net *net,
                                 const struct mega__part *parts, size_t nparts)
 {
+    turns_step();
     struct mega__ctx *there = server_of(net, mega__gptr_home(parts[0].p));
     mega_status_t st = reach(net);
     if (st || !there)

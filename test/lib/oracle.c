@@ -16,6 +16,11 @@
 
 /* ---- Promises ---- */
 
+static bool over(const struct oracle_chunk *c, mega_gptr_t p, uint64_t size)
+{
+    return p.v < c->p.v + c->size && c->p.v < p.v + size;
+}
+
 unsigned oracle_add(struct oracle *o, mega_gptr_t p, uint64_t size,
                     uint64_t tag)
 {
@@ -24,6 +29,11 @@ unsigned oracle_add(struct oracle *o, mega_gptr_t p, uint64_t size,
     unsigned i = o->n++;
     if (i >= ORACLE_MAX)
         abort();
+    for (unsigned k = 0; k < i; k++)
+        CHECK(o->chunks[k].fate != FATE_LIVE || !over(&o->chunks[k], p, size),
+              "chunk %llx of %llu bytes is handed out over %llx, which lives",
+              (unsigned long long)p.v, (unsigned long long)size,
+              (unsigned long long)o->chunks[k].p.v);
     o->chunks[i] = (struct oracle_chunk){
         .p = p, .size = size, .tag = tag, .fate = FATE_MAYBE};
     medium_unlock(m);

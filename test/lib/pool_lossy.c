@@ -15,6 +15,7 @@
 #include "crc.h"
 #include "log.h"
 #include "medium.h"
+#include "turns.h"
 
 struct mega__pool {
     struct medium *medium;
@@ -98,6 +99,7 @@ void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
     struct medium *m = medium_in_use();
     if (how == MEGA__HOW_NONE || len == 0)
         return;
+    turns_step();
     medium_lock(m);
     struct medium_file *file = medium_find_addr(m, addr);
     uint64_t off = file ? (uint64_t)((const char *)addr - file->cpu) : 0;
@@ -144,6 +146,7 @@ mega_status_t mega__pool_drain(struct mega__flusher *f)
     struct medium *m = medium_in_use();
     if (!f->unfenced)
         return MEGA_OK;
+    turns_step();
     medium_lock(m);
     point(m, "drain", NULL, 0);
     uint64_t number = m->drains++;

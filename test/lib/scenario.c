@@ -206,7 +206,9 @@ static void film_and_verify(struct run *r, uint64_t drop_flush,
     r->film.of_drop = r->kind != NULL; /* the rest was looked at without it */
     r->image = medium_new();
     r->second = medium_new();
+    world_set("ATOMICS", r->sc->atomics);
     make_film(&f, m);
+    world_set("ATOMICS", NULL);
     memcpy(r->dropped, m->dropped, sizeof r->dropped);
     r->why = excuse(r);
     if (!r->why || scenario_effort() > 1) {
@@ -230,10 +232,15 @@ void scenario_run(const struct scenario *sc, struct scenario_totals *totals)
     memset(totals, 0, sizeof *totals);
     struct run r = run_of(sc, totals);
     r.seed = totals->seed = scenario_seed();
-    r.exhaustive = r.budget->exhaustive;
+    const uint64_t few = r.budget->few * scenario_effort();
+    r.exhaustive = sc->films > 1 ? few : r.budget->exhaustive;
     film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 0, r.budget->inside);
-    r.exhaustive = r.budget->few * scenario_effort();
+    r.exhaustive = few;
     struct scenario_totals first = *totals;
+    for (uint64_t i = 1; i < sc->films * scenario_effort(); i++) {
+        r.seed++;
+        film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 0, 1);
+    }
     for (uint64_t e = 0; e < scenario_effort(); e++) {
         r.seed++;
         film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 77 + 2 * e,

@@ -39,7 +39,11 @@ struct scenario {
     const char *home_size, *home_max; /* NULL: those of world.h */
     uint64_t capacity;                /* of the medium; 0: endless */
     enum mega__how how;               /* 0: HOW_FLUSH */
-    bool device;                      /* the medium is one: medium.h */
+    const char *atomics;              /* "nic": see turns.h; NULL: cpu */
+    /* So many, each of another seed; times the effort. 0: one. Of several none
+     * is looked at as closely as of one: scenario.c, few. */
+    unsigned films;
+    bool device; /* the medium is one: medium.h */
     void (*setup)(struct mega__ctx *ctx, int rank, struct scene *s);
     void (*act)(struct mega__ctx *ctx, int rank, struct scene *s);
     /* Adds to the oracle, as MAYBE, what the image says of a chunk that no call

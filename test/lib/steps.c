@@ -9,15 +9,18 @@
 #include "ops.h"
 #include "report.h"
 #include "roll.h"
+#include "turns.h"
 
 unsigned step_take(struct mega__ctx *ctx, struct scene *s, int home,
                    size_t size, uint64_t tag)
 {
     mega_gptr_t p = mega_null();
     struct medium *m = medium_in_use();
-    /* No point of another rank between the two. A far mark nobody sees until
-     * this thread sends it; and the server may have to work for a far chunk. */
-    bool here = home < 0 || mega__home_at(ctx, (uint32_t)home)->local;
+    /* No point of another rank between the two; by turns there is none. A far
+     * mark nobody sees until this thread sends it; and the server may have to
+     * work for a far chunk. */
+    bool here = !turns_mine() &&
+                (home < 0 || mega__home_at(ctx, (uint32_t)home)->local);
     if (here)
         medium_lock(m);
     mega_status_t st = ops_alloc(ctx, OPS_DEFAULT, home, size, &p);

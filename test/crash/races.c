@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * races.c - several ranks at one home: claims, adoptions, releases and runs
+ * that meet, crashed at every flush and drain of any of them. The ranks take
+ * turns (turns.h), which a seed chooses at each step, so a film shows one way
+ * in which they meet, and can be made again; each scenario has several.
+ */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "arena.h"
+#include "log.h"
+#include "roll.h"
+#include "test/lib/ops.h"
+#include "test/lib/report.h"
+#include "test/lib/scenario.h"
+#include "test/lib/steps.h"
+#include "test/lib/turns.h"
+#include "test/lib/world.h"
+
+#define FAR 1    /* over hosts: the home of rank 1, on which all work */
+#define MOST 128 /* chunks of a scenario */
+
+static const int host_of[] = {0, 1, 2};
+
+/* ---- What the ranks do by turns ---- */
+
+/* How often they met: the last one says so. */
+static void count(struct mega__ctx *ctx, struct scene *s)
+{
+    const mega_counters_t *c = &mega__arena(ctx)->count;
+    medium_lock(medium_in_use());
+    s->v[0] += c->claims;
+    s->v[1] += c->adoptions;
+    s->v[2] += c->claim_cas;
+    if (++s->v[3] == (uint64_t)ctx->place.nranks)
+        report_note("a film of seed %llu: %llu claims and %llu adoptions, by "
+                    "%llu swaps",
+                    (unsigned long long)s->seed, (unsigned long long)s->v[0],
+                    (unsigned long long)s->v[1], (unsigned long long)s->v[2]);
+    medium_unlock(medium_in_use());
+}
+
+typedef void race_fn(struct mega__ctx *ctx, int rank, struct scene *s,
+                     int home);
+
+static void by_turns(race_fn *fn, struct mega__ctx *ctx, int rank,
+                     struct scene *s)
+{
+    if (rank == 0)
+        turns_start((unsigned)ctx->place.nranks, s->seed);
+    world_barrier(ctx);
+    turns_enter((unsigned)rank);
+    fn(ctx, rank, s, ctx->place.nhosts > 1 ? FAR : 0);
+    turns_leave();
+    count(ctx, s);
+}
+
+/* The number of a new chunk, MAYBE; or MOST, if the home is full. */
+static unsigned take(struct mega__ctx *ctx, struct scene *s, int home,
+                     size_t size, uint64_t tag)
+{
+    mega_gptr_t p = mega_null();
+    if (s->o.n >= MOST)
+        return MOST;
+    mega_status_t st = ops_alloc(ctx, OPS_DEFAULT, home, size, &p);
+    if (st == MEGA_ERR_HOME_FULL)
+        return MOST;
+    CHECK(st == MEGA_OK, "alloc of %zu: %d %s", size, st,
+          mega__errmsg_buffer());
+    if (st)
+        abort(); /* nothing that follows would make sense */
+    unsigned i = oracle_add(&s->o, p, size, tag);
+    if (tag)
+        ops_fill(ctx, p, size, tag);
+    return i;
+}
+
+/* Chunk i is durably free, unless its place is another's by now. */
+static void is_free(struct scene *s, unsigned i)
+{
+    bool newest = true;
+    for (unsigned k = i + 1; k < s->o.n; k++)
+        newest &= s->o.chunks[k].p.v != s->o.chunks[i].p.v;
+    if (newest)
+        oracle_set(&s->o, i, FATE_FREE);
+}
+
+/* ---- Claim and claim ---- */
+
+static void claim_all(struct mega__ctx *ctx, int rank, struct scene *s,
+                      int home)
+{
+    static const size_t sizes[] = {32, 1000, 32768, 20000};
+    for (unsigned k = 0; k < 4; k++) {
+        unsigned i = take(ctx, s, home, sizes[(k + (unsigned)rank) % 4],
+                          100 + 10 * (uint64_t)rank + k);
+        if (i < MOST) /* the last ones find no extent */
+            step_keep(ctx, s, i);
+    }
+}
+
+static void claims(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    by_turns(claim_all, ctx, rank, s);
+}
+
+/* ---- Claim and release ---- */
+
+/* Until the home is full; all freed again, so each finds slabs of the others'
+ * that are empty, and claims what others have just released. */
+static void fill_and_free(struct mega__ctx *ctx, int rank, struct scene *s,
+                          int home)
+{
+    static const size_t sizes[] = {32768, 20000, 8192};
+    unsigned mine[16];
+    for (unsigned turn = 0; turn < 3; turn++) {
+        unsigned n = 0, i;
+        size_t size = sizes[(turn + (unsigned)rank) % 3];
+        while (n < 13 && (i = take(ctx, s, home, size, 0)) < MOST)
+            mine[n++] = i;
+        if (n > 0)
+            step_keep(ctx, s, mine[n - 1]);
+        for (unsigned k = 0; k + turn / 2 < n; k++)
+            step_drop(ctx, s, mine[k]);
+        step_drain(ctx);
+        for (unsigned k = 0; k + turn / 2 < n; k++)
+            is_free(s, mine[k]);
+        mega__arena_trim(mega__arena(ctx), mega__home_at(ctx, (uint32_t)home));
+    }
+}
+
+static void releases(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    by_turns(fill_and_free, ctx, rank, s);
+}
+
+/* ---- Adopt and adopt ---- */
+
+/* A thread fills the home and ends: slabs with room, without an owner. */
+static void *fill_and_end(void *arg)
+{
+    struct mega__ctx *ctx = ((void **)arg)[0];
+    struct scene *s = ((void **)arg)[1];
+    const int home = ctx->place.nhosts > 1 ? FAR : 0;
+    unsigned n = 0, i;
+    while ((i = take(ctx, s, home, 20000, 0)) < MOST)
+        n++;
+    for (unsigned k = 0; k < n; k += 4)
+        step_drop(ctx, s, k);
+    for (unsigned k = 0; k < n; k++)
+        if (k % 4)
+            s->o.chunks[k].fate = FATE_LIVE; /* when all is drained */
+    step_drain(ctx);
+    for (unsigned k = 0; k < n; k += 4)
+        s->o.chunks[k].fate = FATE_FREE;
+    return NULL;
+}
+
+static void unowned_slabs(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    pthread_t thread;
+    s->hands_off = true;
+    if (rank != (ctx->place.nhosts > 1 ? FAR : 0))
+        return;
+    pthread_create(&thread, NULL, fill_and_end, (void *[]){ctx, s});
+    pthread_join(thread, NULL);
+}
+
+/* Some of what was there is freed meanwhile, in slabs that change hands. */
+static void adopt_all(struct mega__ctx *ctx, int rank, struct scene *s,
+                      int home)
+{
+    for (unsigned k = 0; k < 4; k++) {
+        unsigned i = take(ctx, s, home, 20000, 300 + 10 * (uint64_t)rank + k);
+        if (i < MOST)
+            step_keep(ctx, s, i);
+        i = 1 + 4 * (3 * k + (unsigned)rank);
+        if (i < s->o.n && s->o.chunks[i].tag == 0)
+            step_drop(ctx, s, i);
+    }
+    step_drain(ctx);
+}
+
+static void adoptions(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    by_turns(adopt_all, ctx, rank, s);
+}
+
+/* ---- Runs and slabs ---- */
+
+static void runs_and_slabs(struct mega__ctx *ctx, int rank, struct scene *s,
+                           int home)
+{
+    for (unsigned k = 0; k < 4; k++) {
+        size_t size = (rank + (int)k) % 3 == 2
+                          ? 32768
+                          : (2 + k % 2) * (size_t)MEGA__EXTENT - 100;
+        unsigned i = take(ctx, s, home, size, 0);
+        if (i == MOST)
+            continue;
+        if (k > 0)
+            step_keep(ctx, s, i);
+        if (k == 3)
+            continue;
+        step_drop(ctx, s, i);
+        step_drain(ctx);
+        is_free(s, i);
+    }
+}
+
+static void runs(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    by_turns(runs_and_slabs, ctx, rank, s);
+}
+
+/* ---- Anything ---- */
+
+static unsigned any_live(const struct scene *s, uint64_t r)
+{
+    for (unsigned k = 0; k < s->o.n; k++)
+        if (s->o.chunks[(r + k) % s->o.n].fate == FATE_LIVE)
+            return (unsigned)((r + k) % s->o.n);
+    return MOST;
+}
+
+static void anything(struct mega__ctx *ctx, int rank, struct scene *s, int home)
+{
+    static const size_t sizes[] = {48, 600, 20000, 32768};
+    uint64_t seed = s->seed * 7919 + 2 * (uint64_t)rank + 1;
+    for (unsigned k = 0; k < 14; k++) {
+        uint64_t r = medium_random(&seed) >> 20;
+        bool more = r % 8 < 5;
+        unsigned i = more ? take(ctx, s, home, sizes[r >> 12 & 3], r | 1)
+                          : any_live(s, r >> 8); /* whoever made it */
+        if (i == MOST)
+            continue;
+        if (!more)
+            step_drop(ctx, s, i);
+        else if (r % 8 < 4)
+            step_keep(ctx, s, i);
+        if (r % 8 >= 6) {
+            step_drain(ctx);
+            is_free(s, i);
+        }
+    }
+}
+
+static void random_work(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    by_turns(anything, ctx, rank, s);
+}
+
+#define FILMS .nranks = 3, .films = 3
+#define CARD(work) FILMS, .act = work, .atomics = "nic"
+#define HOSTS(work) FILMS, .act = work, .hosts = host_of
+
+SCENARIO_TEST(races, claims, CARD(claims), .thin = 16)
+SCENARIO_TEST(races, claims_over_hosts, HOSTS(claims), .thin = 8)
+SCENARIO_TEST(races, releases, CARD(releases), .thin = 40)
+SCENARIO_TEST(races, releases_over_hosts, HOSTS(releases), .thin = 24)
+SCENARIO_TEST(races, adoptions, CARD(adoptions), .setup = unowned_slabs,
+              .thin = 16)
+SCENARIO_TEST(races, adoptions_over_hosts, HOSTS(adoptions),
+              .setup = unowned_slabs, .thin = 8)
+SCENARIO_TEST(races, runs_and_slabs, CARD(runs), .thin = 16)
+SCENARIO_TEST(races, random_work, CARD(random_work), .thin = 24)
+SCENARIO_TEST(races, random_work_by_the_processor, FILMS, .act = random_work,
+              .thin = 32)
+SCENARIO_TEST(races, random_work_over_hosts, HOSTS(random_work), .thin = 16)
