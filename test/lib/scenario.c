@@ -61,7 +61,7 @@ static bool verify_first(const struct crash_point *p,
 static void verify_film(struct run *r, size_t most_points)
 {
     uint64_t more = r->kind && !r->why ? MUTANT : 1;
-    uint64_t times = scenario_effort() * more;
+    uint64_t times = (r->sc->films > 1 ? 1 : scenario_effort()) * more;
     struct crash_limits limits = {r->exhaustive * more,
                                   r->budget->sampled * times,
                                   r->budget->torn * times};
@@ -232,12 +232,13 @@ void scenario_run(const struct scenario *sc, struct scenario_totals *totals)
     memset(totals, 0, sizeof *totals);
     struct run r = run_of(sc, totals);
     r.seed = totals->seed = scenario_seed();
-    const uint64_t few = r.budget->few * scenario_effort();
+    const uint64_t few =
+        r.budget->few * (sc->films > 1 ? 1 : scenario_effort());
     r.exhaustive = sc->films > 1 ? few : r.budget->exhaustive;
     film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 0, r.budget->inside);
     r.exhaustive = few;
     struct scenario_totals first = *totals;
-    for (uint64_t i = 1; i < sc->films * scenario_effort(); i++) {
+    for (uint64_t i = 1; i < sc->films; i++) {
         r.seed++;
         film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 0, 1);
     }

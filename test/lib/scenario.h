@@ -40,8 +40,8 @@ struct scenario {
     uint64_t capacity;                /* of the medium; 0: endless */
     enum mega__how how;               /* 0: HOW_FLUSH */
     const char *atomics;              /* "nic": see turns.h; NULL: cpu */
-    /* So many, each of another seed; times the effort. 0: one. Of several none
-     * is looked at as closely as of one: scenario.c, few. */
+    /* So many, each of another seed; 0: one. Of several none is looked at as
+     * closely as of one, whatever the effort. */
     unsigned films;
     bool device; /* the medium is one: medium.h */
     void (*setup)(struct mega__ctx *ctx, int rank, struct scene *s);
