@@ -72,6 +72,9 @@ extern "C" {
  *  a home's file is missing; MISMATCH, DAMAGED: a file is not this space's or
  *  broken; nothing is written to the others. MEDIUM_FULL, IO: the system's
  *  reason is in the message. All ranks return the same success or failure.
+ *  TIMEOUT: a rank has not come within MEGALLOC_START_TIMEOUT, for it computes,
+ *  or is stopped; if MPI was not started, the process ends: MPI_Init does not
+ *  return. TIMEOUT, PEER: a rank that had come is stopped or lost.
  *  With MEGALLOC_OPEN=degraded homes may be absent and the space is read-only:
  *  what would change it gives UNSUPPORTED, what needs an absent home ABSENT. */
 mega_status_t mega_init(void) MEGA_MUST_CHECK;

@@ -21,10 +21,18 @@ struct mega__boot_place {
     int host_rank, host_nranks; /* among the ranks of this host */
 };
 
+struct mega__boot_limits {
+    uint64_t answer_s; /* a rank that is there is silent for so long: lost */
+    uint64_t start_s;  /* for ranks that have not come */
+};
+
 /* Joins the job. comm: an MPI_Comm *, or NULL for all processes, starting MPI
- * if nobody has. host: ranks that give different names are on different hosts,
- * also if they share memory. ERRORS: STATE - MPI is finalised; THREAD; IO. */
-mega_status_t mega__boot_start(void *comm, const char *host,
+ * if nobody has. host: ranks are on one host if they give the same text; shown:
+ * its name, for people. Till mega__boot_watch is called ranks look after each
+ * other by MPI, if they are in collectives.
+ * ERRORS: STATE - MPI is finalised; THREAD; IO; TIMEOUT. */
+mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
+                               const struct mega__boot_limits *limits,
                                struct mega__boot **boot_p);
 void mega__boot_stop(struct mega__boot **boot_p);
 
@@ -48,8 +56,7 @@ mega_status_t mega__boot_firsts_allgather(struct mega__boot *boot,
 
 /* While a collective waits for others, fn(arg) is called every few seconds by
  * the thread that waits, from the first so many seconds on. A status ends the
- * collective with it, and all that come later at once. fn NULL: no more. The
- * seconds of the last call also bound the end of MPI, if we have to end it. */
+ * collective with it, and all that come later at once. fn NULL: no more. */
 void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
                       mega_status_t (*fn)(void *), void *arg);
 

@@ -1,54 +1,34 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * boot_mpi.c - start-up and collectives by MPI. MPI is used here only, never
- * on the data path. If nobody has started MPI we do, and end it at exit
- * (boot_mpi_end.c); an attribute on MPI_COMM_SELF, whose delete callback MPI
- * calls at the start of MPI_Finalize (MPI-4.0, 11.2.4), closes a space that the
- * program left open.
+ * boot_mpi.c - start-up and collectives by MPI. MPI is used in boot_mpi*.c
+ * only, never on the data path. If nobody has started MPI we do, and end it at
+ * exit (boot_mpi_ends.c); an attribute on MPI_COMM_SELF, whose delete callback
+ * MPI calls at the start of MPI_Finalize (MPI-4.0, 11.2.4), closes a space that
+ * the program left open.
  *
  * MPI waits for ever for a process that is stopped, or behind a link that is
  * cut. So collectives are begun and then tested, and who waits looks after the
- * others now and then (watch). What is given up stays behind in MPI, which
- * then cannot be ended.
+ * others now and then (watch): at first by signs of life over MPI. What is
+ * given up stays behind in MPI, which then cannot be ended.
  */
-#include "boot.h"
+#include "boot_mpi.h"
 
 #include <limits.h>
-#include <mpi.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "boot_mpi_end.h"
-#include "log.h"
+#include "boot_mpi_ends.h"
 #include "rest.h"
 
-#define HOST_NAME 256
-
-struct mega__boot {
-    MPI_Comm comm; /* a duplicate: our messages meet nobody's */
-    MPI_Comm host;
-    MPI_Comm firsts; /* of the hosts; NULL on other ranks */
-    struct mega__boot_place place;
-    bool main_thread_only;
-    bool mpi_ends; /* inside the callback: the attribute is going */
-    void (*at_end)(void *);
-    void *at_end_arg;
-    mega_status_t (*watch)(void *);
-    void *watch_arg;
-    uint64_t watch_ns;
-    _Atomic int given_up; /* what the watch said; its sentence is there first */
-    char given_up_text[MEGA__ERRMSG_MAX];
-};
+#define LOOKS 10 /* per second, at the start */
+#define SECOND_NS UINT64_C(1000000000)
+#define BYE_NS (2 * SECOND_NS)
 
 static int end_keyval = MPI_KEYVAL_INVALID; /* of the process: MPI has one */
-static pid_t started_by; /* whose MPI it is to end; not of its children */
 static bool spaces_closed = true;
-static uint64_t end_seconds; /* what a watch has allowed last; 0: no watch */
-static bool end_tells;       /* of its host's ranks this one does */
 
-static mega_status_t mpi_status(int rc, const char *what)
+mega_status_t mega__boot_mpi_status(int rc, const char *what)
 {
     char text[MPI_MAX_ERROR_STRING] = "";
     int len = 0;
@@ -60,28 +40,9 @@ static mega_status_t mpi_status(int rc, const char *what)
 
 /* ---- Start and end ---- */
 
-/* A program that fails calls exit() in one rank only: ending MPI would then
- * wait for the others for ever. So we end it only after mega_finalize. */
-static void end_mpi(void)
+bool mega__boot_mpi_spaces_closed(void)
 {
-    int ended = 1;
-    if (getpid() != started_by)
-        return;
-    MPI_Finalized(&ended);
-    if (!ended && spaces_closed)
-        mega__boot_mpi_end(end_seconds, end_tells);
-}
-
-static mega_status_t start_mpi(void)
-{
-    int provided, rc;
-    rc = MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided);
-    if (rc != MPI_SUCCESS)
-        return mpi_status(rc, "MPI_Init_thread");
-    started_by = getpid();
-    if (atexit(end_mpi) != 0)
-        return mega__fail(MEGA_ERR_NOMEM, "atexit: no memory");
-    return MEGA_OK;
+    return spaces_closed;
 }
 
 static int on_mpi_end(MPI_Comm comm, int keyval, void *value, void *extra)
@@ -121,73 +82,86 @@ static mega_status_t check_threads(struct mega__boot *boot)
     return MEGA_OK;
 }
 
-static void free_comms(struct mega__boot *boot)
+/* A second, for ranks that have not called mega_init. They may have much to do
+ * before, and nothing of ours runs there: nobody can tell whether they work. */
+static mega_status_t wait_for_late(void *arg)
 {
-    if (boot->firsts != MPI_COMM_NULL)
-        MPI_Comm_free(&boot->firsts);
-    if (boot->host != MPI_COMM_NULL)
-        MPI_Comm_free(&boot->host);
-    MPI_Comm_free(&boot->comm);
+    struct mega__boot *boot = arg;
+    int rank;
+    MPI_Comm_rank(boot->comm, &rank);
+    boot->late++;
+    if (boot->late == boot->limits.answer_s && rank <= 1) /* if 0 is late */
+        mega__boot_mpi_tell_late(&boot->limits);
+    return boot->late < boot->limits.start_s
+               ? MEGA_OK
+               : mega__boot_mpi_too_late(&boot->limits);
 }
 
-/* Hosts are numbered in the order of their lowest rank, which is their first:
- * so is the communicator of the firsts. */
-static mega_status_t number_hosts(struct mega__boot *boot)
+static mega_status_t look_for_next(void *arg)
 {
-    struct mega__boot_place *p = &boot->place;
-    int at[2] = {0, 0};
-    int rc = MPI_Comm_split(boot->comm, p->host_rank == 0 ? 0 : MPI_UNDEFINED,
-                            0, &boot->firsts);
-    if (rc == MPI_SUCCESS && boot->firsts != MPI_COMM_NULL) {
-        MPI_Comm_set_errhandler(boot->firsts, MPI_ERRORS_RETURN);
-        MPI_Comm_rank(boot->firsts, &at[0]);
-        MPI_Comm_size(boot->firsts, &at[1]);
+    return mega__life_look(arg);
+}
+
+static void watch_by(struct mega__boot *boot, uint64_t ns,
+                     mega_status_t (*fn)(void *), void *arg)
+{
+    boot->watch = fn;
+    boot->watch_arg = arg;
+    boot->watch_ns = ns;
+}
+
+/* All ranks have come, from where on none may be silent. */
+static mega_status_t meet(struct mega__boot *boot, MPI_Comm from,
+                          const char *shown)
+{
+    MPI_Request request;
+    boot->comm = from; /* of which wait_for_late asks for the rank */
+    watch_by(boot, SECOND_NS, wait_for_late, boot);
+    MPI_Comm met;
+    mega_status_t st =
+        mega__boot_mpi_complete(boot, MPI_Comm_idup(from, &met, &request), 1,
+                                &request, "MPI_Comm_idup");
+    boot->comm = st ? MPI_COMM_NULL : met;
+    if (st)
+        return st;
+    MPI_Comm_set_errhandler(boot->comm, MPI_ERRORS_RETURN);
+    mega__life_begin(&boot->life, boot->comm, MEGA__TAG_LIFE, shown,
+                     (unsigned)boot->limits.answer_s, LOOKS);
+    watch_by(boot, SECOND_NS / LOOKS, look_for_next, &boot->life);
+    return MEGA_OK;
+}
+
+/* The signs of life are all received: true, unless a rank has left otherwise
+ * than we. */
+static bool end_life(struct mega__boot *boot)
+{
+    const uint64_t began = mega__rest_now();
+    if (boot->watch == look_for_next)
+        mega__life_leave(&boot->life);
+    while (!mega__life_is_over(&boot->life)) {
+        uint64_t waited = mega__rest_now() - began;
+        if (waited > BYE_NS)
+            return false;
+        mega__rest(waited);
     }
-    if (rc == MPI_SUCCESS)
-        rc = MPI_Bcast(at, 2, MPI_INT, 0, boot->host);
-    p->host = at[0];
-    p->nhosts = at[1];
-    return mpi_status(rc, "numbering the hosts");
+    return true;
 }
 
-/* The lowest of the ranks that share memory with this one and go by the same
- * name of a host. */
-static int first_of_same_name(MPI_Comm shared, const char *name)
+/* The first communicator of all processes is kept for the end of MPI. */
+static void free_boot(struct mega__boot *boot, bool mpi_works)
 {
-    char mine[HOST_NAME] = "";
-    int n, rank, first = 0;
-    MPI_Comm_size(shared, &n);
-    MPI_Comm_rank(shared, &rank);
-    char(*all)[HOST_NAME] = calloc((size_t)n, sizeof *all);
-    strncpy(mine, name, sizeof mine - 1);
-    if (!all || MPI_Allgather(mine, HOST_NAME, MPI_CHAR, all, HOST_NAME,
-                              MPI_CHAR, shared) != MPI_SUCCESS) {
-        free(all);
-        return rank;
-    }
-    while (first < rank && memcmp(all[first], mine, sizeof mine) != 0)
-        first++;
-    free(all);
-    return first;
+    const bool closed = mpi_works && !boot->given_up;
+    if (closed && boot->comm != MPI_COMM_NULL && end_life(boot) &&
+        !mega__boot_mpi_keep(boot))
+        MPI_Comm_free(&boot->comm);
+    spaces_closed = !boot->given_up;
+    free(boot->host_ranks);
+    free(boot->firsts);
+    free(boot);
 }
 
-/* A host is what shares memory, and a name: so one machine can stand for
- * several. */
-static mega_status_t split_by_host(struct mega__boot *boot, const char *name)
-{
-    MPI_Comm shared;
-    int rc = MPI_Comm_split_type(boot->comm, MPI_COMM_TYPE_SHARED, 0,
-                                 MPI_INFO_NULL, &shared);
-    if (rc != MPI_SUCCESS)
-        return mpi_status(rc, "MPI_Comm_split_type");
-    MPI_Comm_set_errhandler(shared, MPI_ERRORS_RETURN);
-    rc = MPI_Comm_split(shared, first_of_same_name(shared, name), 0,
-                        &boot->host);
-    MPI_Comm_free(&shared);
-    return mpi_status(rc, "MPI_Comm_split");
-}
-
-mega_status_t mega__boot_start(void *comm, const char *host,
+mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
+                               const struct mega__boot_limits *limits,
                                struct mega__boot **boot_p)
 {
     int started = 0, ended = 0;
@@ -197,41 +171,27 @@ mega_status_t mega__boot_start(void *comm, const char *host,
         return mega__fail(MEGA_ERR_STATE,
                           "MPI_Finalize was called: no space can be opened "
                           "in this process any more");
-    mega_status_t st = started ? MEGA_OK : start_mpi();
+    mega_status_t st = started ? MEGA_OK : mega__boot_mpi_begin(limits);
     if (st)
         return st;
     struct mega__boot *boot = calloc(1, sizeof *boot);
     if (!boot)
         return mega__fail(MEGA_ERR_NOMEM, "no memory to start");
-    boot->host = boot->firsts = MPI_COMM_NULL;
-    MPI_Comm from = comm ? *(MPI_Comm *)comm : MPI_COMM_WORLD;
-    st = check_threads(boot);
-    if (st)
-        goto err_free;
-    st = mpi_status(MPI_Comm_dup(from, &boot->comm), "MPI_Comm_dup");
-    if (st)
-        goto err_free;
-    MPI_Comm_set_errhandler(boot->comm, MPI_ERRORS_RETURN);
-    st = split_by_host(boot, host);
-    if (st)
-        goto err_comms;
-    MPI_Comm_set_errhandler(boot->host, MPI_ERRORS_RETURN);
-    MPI_Comm_rank(boot->host, &boot->place.host_rank);
-    MPI_Comm_size(boot->host, &boot->place.host_nranks);
-    MPI_Comm_rank(boot->comm, &boot->place.rank);
-    MPI_Comm_size(boot->comm, &boot->place.nranks);
-    st = number_hosts(boot);
-    if (st)
-        goto err_comms;
+    boot->comm = MPI_COMM_NULL;
+    boot->limits = *limits;
+    boot->world = !comm;
     spaces_closed = false;
+    st = check_threads(boot);
+    if (!st)
+        st = meet(boot, comm ? *(MPI_Comm *)comm : MPI_COMM_WORLD, shown);
+    if (!st)
+        st = mega__boot_mpi_hosts(boot, host);
+    if (st) {
+        free_boot(boot, true);
+        return st;
+    }
     *boot_p = boot;
     return MEGA_OK;
-
-err_comms:
-    free_comms(boot);
-err_free:
-    free(boot);
-    return st;
 }
 
 void mega__boot_stop(struct mega__boot **boot_p)
@@ -248,14 +208,12 @@ void mega__boot_stop(struct mega__boot **boot_p)
         int found = 0;
         if (end_keyval != MPI_KEYVAL_INVALID && !boot->mpi_ends)
             MPI_Comm_get_attr(MPI_COMM_SELF, end_keyval, &set, &found);
-        if (found && set == boot)
+        if (found && set == boot) {
             MPI_Comm_delete_attr(MPI_COMM_SELF, end_keyval);
-        if (!boot->given_up) {
-            free_comms(boot);
+            boot->mpi_ends = false;
         }
     }
-    spaces_closed = !boot->given_up;
-    free(boot);
+    free_boot(boot, !ended);
 }
 
 /* ---- Collectives ---- */
@@ -273,11 +231,9 @@ void *mega__boot_comm(struct mega__boot *boot)
 void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
                       mega_status_t (*fn)(void *), void *arg)
 {
-    boot->watch = fn;
-    boot->watch_arg = arg;
-    boot->watch_ns = seconds * 1000000000u;
-    end_seconds = seconds;
-    end_tells = boot->place.host_rank == 0;
+    if (boot->watch == look_for_next)
+        mega__life_leave(&boot->life);
+    watch_by(boot, seconds * SECOND_NS, fn, arg);
 }
 
 static mega_status_t look_after_others(struct mega__boot *boot)
@@ -295,7 +251,7 @@ mega_status_t mega__boot_given_up(const struct mega__boot *boot)
     return st ? mega__fail(st, "%s", boot->given_up_text) : MEGA_OK;
 }
 
-static mega_status_t may_call(const struct mega__boot *boot)
+mega_status_t mega__boot_mpi_may_call(const struct mega__boot *boot)
 {
     int main_thread = 1;
     if (boot->given_up)
@@ -312,11 +268,10 @@ static mega_status_t may_call(const struct mega__boot *boot)
 
 #define TESTS 64 /* before the clock is read */
 
-/* Waits for the end of what has begun with rc. */
-static mega_status_t complete(struct mega__boot *boot, int rc,
-                              MPI_Request *request, const char *what)
+static mega_status_t complete_one(struct mega__boot *boot, MPI_Request *request,
+                                  const char *what)
 {
-    int done = 0;
+    int done = 0, rc = MPI_SUCCESS;
     uint64_t began = 0, next = 0, t = 0;
     for (unsigned tests = 1; rc == MPI_SUCCESS; tests++) {
         rc = MPI_Test(request, &done, MPI_STATUS_IGNORE);
@@ -336,97 +291,55 @@ static mega_status_t complete(struct mega__boot *boot, int rc,
         if (boot->watch || mega__rest_is_long(t - began))
             mega__rest(t - began); /* else MPI does, if it is told to */
     }
-    return mpi_status(rc, what);
+    return mega__boot_mpi_status(rc, what);
 }
 
-static mega_status_t barrier(struct mega__boot *boot, MPI_Comm comm)
+mega_status_t mega__boot_mpi_complete(struct mega__boot *boot, int rc,
+                                      int count, MPI_Request *requests,
+                                      const char *what)
 {
-    MPI_Request request;
-    mega_status_t st = may_call(boot);
-    return st ? st
-              : complete(boot, MPI_Ibarrier(comm, &request), &request,
-                         "MPI_Ibarrier");
+    mega_status_t st = mega__boot_mpi_status(rc, what);
+    for (int i = 0; !st && i < count; i++)
+        st = complete_one(boot, &requests[i], what);
+    return st;
 }
 
 mega_status_t mega__boot_barrier(struct mega__boot *boot)
 {
-    return barrier(boot, boot->comm);
-}
-
-mega_status_t mega__boot_host_barrier(struct mega__boot *boot)
-{
-    return barrier(boot, boot->host);
+    MPI_Request request;
+    mega_status_t st = mega__boot_mpi_may_call(boot);
+    return st ? st
+              : mega__boot_mpi_complete(boot,
+                                        MPI_Ibarrier(boot->comm, &request), 1,
+                                        &request, "MPI_Ibarrier");
 }
 
 /* MPI counts in int: long buffers go in pieces. */
-static mega_status_t bcast(struct mega__boot *boot, MPI_Comm comm, void *buf,
-                           size_t n, int root)
+mega_status_t mega__boot_bcast(struct mega__boot *boot, void *buf, size_t n,
+                               int root)
 {
-    mega_status_t st = may_call(boot);
+    mega_status_t st = mega__boot_mpi_may_call(boot);
     for (size_t at = 0; !st && at < n;) {
         MPI_Request request;
         size_t piece = n - at < INT_MAX ? n - at : (size_t)INT_MAX;
-        st = complete(boot,
-                      MPI_Ibcast((char *)buf + at, (int)piece, MPI_BYTE, root,
-                                 comm, &request),
-                      &request, "MPI_Ibcast");
+        st = mega__boot_mpi_complete(boot,
+                                     MPI_Ibcast((char *)buf + at, (int)piece,
+                                                MPI_BYTE, root, boot->comm,
+                                                &request),
+                                     1, &request, "MPI_Ibcast");
         at += piece;
     }
     return st;
 }
 
-mega_status_t mega__boot_bcast(struct mega__boot *boot, void *buf, size_t n,
-                               int root)
-{
-    return bcast(boot, boot->comm, buf, n, root);
-}
-
-mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
-                                    size_t n)
-{
-    return bcast(boot, boot->host, buf, n, 0);
-}
-
 mega_status_t mega__boot_least(struct mega__boot *boot, int value, int *least_p)
 {
     MPI_Request request;
-    mega_status_t st = may_call(boot);
+    mega_status_t st = mega__boot_mpi_may_call(boot);
     return st ? st
-              : complete(boot,
-                         MPI_Iallreduce(&value, least_p, 1, MPI_INT, MPI_MIN,
-                                        boot->comm, &request),
-                         &request, "MPI_Iallreduce");
-}
-
-static mega_status_t too_big(size_t n)
-{
-    return n > INT_MAX ? mega__fail(MEGA_ERR_TOO_BIG,
-                                    "cannot gather %zu bytes at once", n)
-                       : MEGA_OK;
-}
-
-mega_status_t mega__boot_host_gather(struct mega__boot *boot, const void *in,
-                                     size_t n, void *out)
-{
-    MPI_Request request;
-    mega_status_t st = may_call(boot);
-    st = st ? st : too_big(n);
-    return st ? st
-              : complete(boot,
-                         MPI_Igather(in, (int)n, MPI_BYTE, out, (int)n,
-                                     MPI_BYTE, 0, boot->host, &request),
-                         &request, "MPI_Igather");
-}
-
-mega_status_t mega__boot_firsts_allgather(struct mega__boot *boot,
-                                          const void *in, size_t n, void *out)
-{
-    MPI_Request request;
-    mega_status_t st = may_call(boot);
-    st = st ? st : too_big(n);
-    return st ? st
-              : complete(boot,
-                         MPI_Iallgather(in, (int)n, MPI_BYTE, out, (int)n,
-                                        MPI_BYTE, boot->firsts, &request),
-                         &request, "MPI_Iallgather");
+              : mega__boot_mpi_complete(boot,
+                                        MPI_Iallreduce(&value, least_p, 1,
+                                                       MPI_INT, MPI_MIN,
+                                                       boot->comm, &request),
+                                        1, &request, "MPI_Iallreduce");
 }

@@ -46,6 +46,7 @@ struct def {
 #define words_home_size NULL
 #define words_home_max NULL
 #define words_timeout NULL
+#define words_start_timeout NULL
 
 static const struct def defs[] = {
 #define CONF(field, name, kind, def, help)                                     \
@@ -110,6 +111,7 @@ static int parse_word(const char *words, const char *text, uint64_t *value_p)
 static mega_status_t parse(const struct def *d, const char *text,
                            struct mega__conf_var *var)
 {
+    uint64_t seconds;
     switch (d->kind) {
     case PATH:
         if (strlen(text) >= sizeof var->v.text)
@@ -126,9 +128,11 @@ static mega_status_t parse(const struct def *d, const char *text,
                                  "number with K, M, G or T, such as 256M",
                           d->name, text);
     case SECONDS:
-        if (parse_size(text, &var->v.number) == 0 && var->v.number > 0 &&
-            var->v.number < 1000000 && strpbrk(text, "KMGTkmgtBb") == NULL)
+        if (parse_size(text, &seconds) == 0 && seconds > 0 &&
+            seconds < 1000000 && strpbrk(text, "KMGTkmgtBb") == NULL) {
+            var->v.number = seconds; /* what is refused is waited for, too */
             return MEGA_OK;
+        }
         return mega__fail(MEGA_ERR_CONF,
                           PREFIX "%s=%.80s: not a number of seconds from 1 to "
                                  "999999",

@@ -22,6 +22,8 @@ CONF(durability, "DURABILITY", ENUM, "auto",
      "(survives kill -9 only); auto: what the medium needs")
 CONF(timeout, "TIMEOUT", SECONDS, "30",
      "how long to wait for an answer before a call fails")
+CONF(start_timeout, "START_TIMEOUT", SECONDS, "600",
+     "how long mega_init waits for ranks that have not called it")
 CONF(atomics, "ATOMICS", ENUM, "cpu",
      "cpu: the processor's, on homes of this host; nic: all go through UCX, "
      "which leaves them to a network card that can do them")

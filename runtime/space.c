@@ -22,6 +22,7 @@
 #include "deal.h"
 #include "degraded.h"
 #include "home.h"
+#include "host.h"
 #include "lockfile.h"
 #include "log.h"
 #include "net.h"
@@ -170,12 +171,11 @@ static void notice(struct mega__ctx *ctx)
 static mega_status_t begin_watch(struct mega__ctx *ctx)
 {
     mega_status_t st = mega__watch_open(ctx);
-    if (st || !ctx->net) /* of this host the launcher knows */
-        return st;
-    st = mega__boot_agree(ctx->boot, mega__watch_link(ctx));
-    if (!st)
+    if (!st && ctx->net)
+        st = mega__boot_agree(ctx->boot, mega__watch_link(ctx));
+    if (!st) /* of one host the launcher knows */
         mega__boot_watch(ctx->boot, mega__conf_patience(&ctx->conf),
-                         mega__watch_look_around, ctx);
+                         ctx->net ? mega__watch_look_around : NULL, ctx);
     return st;
 }
 
@@ -261,8 +261,12 @@ mega_status_t mega__space_open(void *comm, struct mega__ctx **ctx_p)
     if (!ctx)
         return mega__fail(MEGA_ERR_NOMEM, "no memory to open the space");
     mega_status_t conf = mega__conf_read(&ctx->conf);
-    mega_status_t st =
-        mega__boot_start(comm, ctx->conf.host.v.text, &ctx->boot);
+    const struct mega__boot_limits limits = {ctx->conf.timeout.v.number,
+                                             ctx->conf.start_timeout.v.number};
+    char host[MEGA__HOST_TEXT], shown[64];
+    mega__host_text(&ctx->conf, host);
+    mega__conf_host(&ctx->conf, shown, sizeof shown);
+    mega_status_t st = mega__boot_start(comm, host, shown, &limits, &ctx->boot);
     if (!st) {
         ctx->place = mega__boot_place(ctx->boot);
         st = open_steps(ctx, conf);

@@ -92,6 +92,29 @@ for who in "rank 1" "not every rank"; do
     [[ $output == *"$who has"*" to the end of the job"* ]] || status="mute: $who"
 done
 passed "a rank has long to do after mega_finalize: it is named and waited for"
+program=$build/test/cluster/late
+for agreement in 0 1 2 5; do # from 2 or so on UCX tells
+    new_space
+    output=$(MEGALLOC_TIMEOUT=3 lab run -n 3 "$program" in $agreement 2>&1 </dev/null)
+    status=$?
+    told "a rank is stopped in mega_init, before agreement $agreement" \
+        "rank 1 on host h2" "on node h2"
+done
+output=$(MEGALLOC_START_TIMEOUT=9 lab run -n 3 "$program" before stop 2>&1 </dev/null)
+status=$?
+told "a rank is stopped before mega_init" "not every rank has called mega_init"
+output=$(MEGALLOC_TIMEOUT=3 lab run -n 3 "$program" after stop 2>&1 </dev/null)
+status=$?
+told "a rank is stopped after mega_finalize" "rank 1 on host h2"
+for when in before after; do
+    output=$(MEGALLOC_TIMEOUT=4 lab run -n 3 "$program" $when 60 2>&1 </dev/null &
+        sleep 2
+        lab cut 2
+        wait $!)
+    status=$?
+    told "a link is cut for good $when the space is open" "h2"
+    lab heal 2
+done
 program=$textindex_program
 
 hit lab kill 2

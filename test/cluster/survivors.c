@@ -180,7 +180,7 @@ static void leave(int argc, char **argv)
         sleep(2 * patience + 3);
         say(argv[0], "came");
     } else if (rank == VICTIM - 1) {
-        be_stopped(patience + 1);
+        be_stopped(patience - 1);
     }
 }
 

@@ -243,10 +243,11 @@ struct boot_team *boot_team_of(struct mega__boot *boot)
 
 /* ---- boot.h ---- */
 
-mega_status_t mega__boot_start(void *comm, const char *host,
+mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
+                               const struct mega__boot_limits *limits,
                                struct mega__boot **boot_p)
 {
-    (void)host; /* the team says who is where */
+    (void)host, (void)shown, (void)limits; /* the team says who is where */
     struct mega__boot *boot = comm;
     if (!boot) { /* "all processes": this one alone */
         struct boot_team *alone = boot_team_new(1, NULL);
@@ -358,8 +359,8 @@ static void *run_rank(void *arg)
 {
     struct team_rank *r = arg;
     struct mega__boot *boot = NULL;
-    CHECK(mega__boot_start(boot_team_comm(r->team, r->rank), "", &boot) ==
-              MEGA_OK,
+    CHECK(mega__boot_start(boot_team_comm(r->team, r->rank), "", "", NULL,
+                           &boot) == MEGA_OK,
           "start");
     r->fn(boot, r->rank, r->arg);
     mega__boot_stop(&boot);

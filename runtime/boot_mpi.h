@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* boot_mpi.h - what the files of boot_mpi*.c share. */
+#ifndef MEGA__BOOT_MPI_H
+#define MEGA__BOOT_MPI_H
+
+#include <mpi.h>
+
+#include "boot.h"
+#include "boot_mpi_life.h"
+#include "log.h"
+
+enum mega__boot_tag { /* of messages on comm */
+                      MEGA__TAG_HOST,
+                      MEGA__TAG_FIRSTS,
+                      MEGA__TAG_LIFE,
+                      MEGA__TAG_END
+};
+
+struct mega__boot {
+    MPI_Comm comm; /* a duplicate: our messages meet nobody's */
+    struct mega__boot_place place;
+    int *host_ranks; /* of this host; the first is that of host_rank 0 */
+    int *firsts;     /* of the hosts; NULL on other ranks */
+    struct mega__boot_limits limits;
+    struct mega__life life; /* till somebody else looks after the others */
+    unsigned late;          /* seconds that others are late to mega_init */
+    bool world;             /* comm is of all processes */
+    bool main_thread_only;
+    bool mpi_ends; /* inside the callback: the attribute is going */
+    void (*at_end)(void *);
+    void *at_end_arg;
+    mega_status_t (*watch)(void *);
+    void *watch_arg;
+    uint64_t watch_ns;
+    _Atomic int given_up; /* what the watch said; its sentence is there first */
+    char given_up_text[MEGA__ERRMSG_MAX];
+};
+
+mega_status_t mega__boot_mpi_status(int rc, const char *what);
+
+/* Waits for the end of what has begun with rc. */
+mega_status_t mega__boot_mpi_complete(struct mega__boot *boot, int rc,
+                                      int count, MPI_Request *requests,
+                                      const char *what);
+
+/* A collective may be called, by this thread. */
+mega_status_t mega__boot_mpi_may_call(const struct mega__boot *boot);
+
+/* Sets place, host_ranks and firsts. Collective. host: as mega__boot_start. */
+mega_status_t mega__boot_mpi_hosts(struct mega__boot *boot, const char *host);
+
+#endif

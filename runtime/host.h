@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* host.h - what a host is. */
+#ifndef MEGA__HOST_H
+#define MEGA__HOST_H
+
+#include "conf.h"
+
+#define MEGA__HOST_TEXT 1024
+
+/* Ranks whose texts are the same share what the ranks of a host share. */
+void mega__host_text(const struct mega__conf *conf, char text[MEGA__HOST_TEXT]);
+
+#endif

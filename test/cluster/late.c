@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * late.c - rank program: rank 1 is late, or stops, before mega_init, in it, or
+ * after mega_finalize. What the others are told is for late.sh.
+ */
+#include <mpi.h>
+#include <signal.h>
+
+#include "rank.h"
+
+enum { VICTIM = 1 };
+
+static int rank_of_mpi(void)
+{
+    int rank;
+    PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    return rank;
+}
+
+/* ---- In mega_init: at the n-th agreement of all ranks, or before ---- */
+
+static int stop_at = -1; /* agreements still to come; 0: when hosts are found */
+
+int MPI_Iallgather(const void *in, int n, MPI_Datatype type, void *out, int m,
+                   MPI_Datatype out_type, MPI_Comm comm, MPI_Request *request)
+{
+    if (stop_at == 0 && rank_of_mpi() == VICTIM)
+        raise(SIGSTOP);
+    return PMPI_Iallgather(in, n, type, out, m, out_type, comm, request);
+}
+
+int MPI_Iallreduce(const void *in, void *out, int n, MPI_Datatype type,
+                   MPI_Op op, MPI_Comm comm, MPI_Request *request)
+{
+    if (stop_at > 0 && --stop_at == 0 && rank_of_mpi() == VICTIM)
+        raise(SIGSTOP);
+    return PMPI_Iallreduce(in, out, n, type, op, comm, request);
+}
+
+static void init(void)
+{
+    const mega_status_t st = mega_init();
+    if (!st)
+        return;
+    HOLDS(st == MEGA_ERR_TIMEOUT || st == MEGA_ERR_PEER);
+    printf("told: rank %d: %s\n", rank_of_mpi(), mega_errmsg());
+    fflush(stdout);
+    sleep(2); /* the others are told, too, before the launcher ends them */
+    _exit(75);
+}
+
+/* in AGREEMENT */
+static void in(int argc, char **argv)
+{
+    HOLDS(argc == 1);
+    stop_at = atoi(argv[0]);
+    init();
+    MUST(mega_finalize());
+}
+
+/* ---- Before, after ---- */
+
+/* The number of the environment: nobody has started MPI. */
+static int is_victim(void)
+{
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    rank = rank ? rank : getenv("PMI_RANK");
+    return rank && atoi(rank) == VICTIM;
+}
+
+/* Stops, or works for so many seconds. */
+static void be_late(const char *how)
+{
+    if (!is_victim())
+        return;
+    if (strcmp(how, "stop") == 0)
+        raise(SIGSTOP);
+    else
+        sleep((unsigned)atoi(how));
+}
+
+/* before HOW; before HOW mpi: all have called MPI_Init. */
+static void before(int argc, char **argv)
+{
+    if (argc == 2)
+        MPI_Init(NULL, NULL);
+    be_late(argv[0]);
+    init();
+    MUST(mega_finalize());
+    if (argc == 2)
+        MPI_Finalize();
+}
+
+/* after HOW */
+static void after(int argc, char **argv)
+{
+    HOLDS(argc == 1);
+    init();
+    MUST(mega_finalize());
+    be_late(argv[0]);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct rank_case cases[] = {
+        {"before", before}, {"in", in}, {"after", after}, {NULL, NULL}};
+    return rank_main(cases, argc, argv);
+}

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# late.sh - a rank is late, or stopped, before mega_init, in it, or after
+# mega_finalize: the others wait for it as long as it may work, and no longer.
+# hosts.sh does so over hosts.
+. "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
+patience=30
+export MEGALLOC_TIMEOUT=1 MEGALLOC_START_TIMEOUT=3
+not_all="not every rank has called mega_init"
+silent="rank 1 on host $(hostname) has given no sign of life for 1 s"
+
+for by in "" mpi; do # who has called MPI_Init
+    new_space
+    job 3 late before stop $by
+    refused "stopped before mega_init${by:+, after MPI_Init}" "$not_all within 3 s"
+    job 3 late before 2 $by
+    tap_empty "late to mega_init${by:+, after MPI_Init}: named, waited for" \
+        "$( ((status == 0)) && [[ $output == *"$not_all, for 1 s"* ]] ||
+            echo "status $status: $output")"
+done
+for agreement in 0 1; do # the next ones are watched over several hosts only
+    new_space
+    job 3 late in $agreement
+    refused "stopped in mega_init, before agreement $agreement" "$silent"
+    tap_try "and all others are told" test "$(grep -c '^told: ' <<<"$output")" = 2
+done
+new_space
+job 3 late after stop
+refused "stopped after mega_finalize" "$silent"
+job 3 late after 3
+tap_empty "long at work after mega_finalize: named, waited for" \
+    "$( ((status == 0)) && [[ $output == *"rank 1 has not come to the end"* ]] ||
+        echo "status $status: $output")"
+tap_end
