@@ -16,22 +16,58 @@
 #include <sys/random.h>
 
 #include "age.h"
+#include "host.h"
 #include "log.h"
 #include "roll.h"
+#include "view.h"
 
 /* ---- Who sees what ---- */
 
-/* The ranks of this host take turns in serving what it sees. */
+/* The ranks of this host take turns in serving what it sees; list NULL: what
+ * they are to make. */
 static void attribute(struct mega__ctx *ctx, struct mega__sighting *mine,
-                      const uint32_t *list, size_t n, const int *ranks)
+                      const struct mega__seen *list, size_t n, const int *ranks)
 {
+    const uint64_t kernel = mega__host_kernel();
     for (size_t i = 0; i < n; i++) {
+        const int server = ranks[i % (size_t)ctx->place.host_nranks];
         mine[i] = (struct mega__sighting){
-            .home = list[i],
+            .home = list ? list[i].home : (uint32_t)server,
             .host = ctx->place.host,
-            .server = ranks[i % (size_t)ctx->place.host_nranks]};
+            .server = server,
+            .file = list && list[i].file ? list[i].file ^ kernel : 0};
         mega__conf_host(&ctx->conf, mine[i].name, sizeof mine[i].name);
     }
+}
+
+/* Hosts that are on one machine may see one file: the first that can open it
+ * has the home. Two files of one home stay, to be refused. */
+static mega_status_t once_each(struct mega__sighting *seen, size_t *n_p)
+{
+    enum { NOBODY = -1 };
+    size_t kept = 0;
+    uint32_t *first = calloc(MEGA__HOMES_MAX, sizeof *first); /* 1.. */
+    if (!first)
+        return mega__fail(MEGA_ERR_NOMEM, "no memory to list homes");
+    for (size_t i = 0; i < *n_p; i++) {
+        if (seen[i].home >= MEGA__HOMES_MAX)
+            continue;
+        uint32_t *at = &first[seen[i].home];
+        struct mega__sighting *other = *at ? &seen[*at - 1] : NULL;
+        if (other && (!seen[i].file || seen[i].file == other->file)) {
+            seen[i].host = NOBODY;
+            continue;
+        }
+        if (other && !other->file)
+            other->host = NOBODY;
+        *at = (uint32_t)i + 1;
+    }
+    for (size_t i = 0; i < *n_p; i++)
+        if (seen[i].host != NOBODY)
+            seen[kept++] = seen[i];
+    *n_p = kept;
+    free(first);
+    return MEGA_OK;
 }
 
 /* What the hosts see of the space, or, make: the homes that they are to make,
@@ -41,7 +77,7 @@ static mega_status_t sight(struct mega__ctx *ctx, bool make,
 {
     const size_t nranks = (size_t)ctx->place.host_nranks;
     const bool first = ctx->place.host_rank == 0;
-    uint32_t *list = NULL;
+    struct mega__seen *list = NULL;
     struct mega__sighting *mine = NULL;
     int *ranks = calloc(nranks, sizeof *ranks);
     size_t n = 0, bytes = 0;
@@ -50,7 +86,7 @@ static mega_status_t sight(struct mega__ctx *ctx, bool make,
         ranks ? MEGA_OK
               : mega__fail(MEGA_ERR_NOMEM, "no memory for %zu ranks", nranks);
     if (!st && first && !make)
-        st = mega__home_find(ctx, &list, &n);
+        st = mega__view_find(&ctx->conf, &list, &n);
     n = first && make ? nranks : n;
     if (!st && !(mine = calloc(n + 1, sizeof *mine)))
         st = mega__fail(MEGA_ERR_NOMEM, "no memory for %zu homes", n);
@@ -59,7 +95,7 @@ static mega_status_t sight(struct mega__ctx *ctx, bool make,
         st = mega__boot_host_gather(ctx->boot, &ctx->place.rank, sizeof(int),
                                     ranks);
     if (!st)
-        attribute(ctx, mine, make ? (const uint32_t *)ranks : list, n, ranks);
+        attribute(ctx, mine, make ? NULL : list, n, ranks);
     if (!st)
         st = mega__boot_gather(ctx->boot, mine, n * sizeof *mine, &all, &bytes);
     free(list);
@@ -67,7 +103,10 @@ static mega_status_t sight(struct mega__ctx *ctx, bool make,
     free(ranks);
     *seen_p = all;
     *n_p = bytes / sizeof(struct mega__sighting);
-    return st;
+    return st || make || ctx->place.nhosts == 1
+               ? st
+               : mega__boot_agree(ctx->boot,
+                                  all ? once_each(all, n_p) : MEGA_OK);
 }
 
 /* ---- Opening ---- */

@@ -11,11 +11,9 @@
  */
 #include "home.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "age.h"
 #include "crc.h"
@@ -24,6 +22,7 @@
 #include "log.h"
 #include "seg.h"
 #include "span.h"
+#include "view.h"
 
 #define LOCK_PATIENCE 3 /* seconds */
 
@@ -40,36 +39,12 @@ static mega_status_t lock_path(struct mega__ctx *ctx, uint32_t home,
     return st;
 }
 
-static mega_status_t make_dir(struct mega__ctx *ctx, uint32_t home)
-{
-    char dir[MEGA__PATH];
-    mega_status_t st = mega__conf_dir(&ctx->conf, home, dir, sizeof dir);
-    if (st)
-        return st;
-    for (char *slash = dir + 1;; slash++) { /* mkdir -p */
-        slash += strcspn(slash, "/");
-        char kept = *slash;
-        *slash = '\0';
-        if (mkdir(dir, 0700) == 0)
-            st = mega__pool_sync_name(dir);
-        else if (errno != EEXIST)
-            st = mega__fail(MEGA_ERR_IO,
-                            "make directory %s: %s: set MEGALLOC_DIR to a "
-                            "place that you may write",
-                            dir, strerror(errno));
-        if (st)
-            return st;
-        *slash = kept;
-        if (!kept)
-            return MEGA_OK;
-    }
-}
-
 mega_status_t mega__home_lock(struct mega__ctx *ctx, struct mega__home *home,
                               bool make)
 {
     char path[MEGA__PATH];
-    mega_status_t st = make ? make_dir(ctx, home->no) : MEGA_OK;
+    mega_status_t st =
+        make ? mega__view_make_dir(&ctx->conf, home->no) : MEGA_OK;
     if (!st)
         st = lock_path(ctx, home->no, path);
     if (!st)

@@ -5,9 +5,8 @@
 
 #include "roll.h"
 #include "types.h"
+#include "view.h"
 #include "whereabouts.h"
-
-#define MEGA__PATH 4200
 
 /* What the ranks compare at open. */
 struct mega__summary {
@@ -24,11 +23,6 @@ struct mega__summary {
 mega_status_t mega__home_path(struct mega__ctx *ctx, uint32_t home,
                               uint32_t pool, const char *suffix,
                               char path[MEGA__PATH]);
-
-/* Finds the homes whose first pool file this host sees: *list_p, to be freed,
- * holds *n_p numbers, rising. */
-mega_status_t mega__home_find(struct mega__ctx *ctx, uint32_t **list_p,
-                              size_t *n_p);
 
 /* ---- By the server ---- */
 

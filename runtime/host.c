@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * host.c - what a host is: ranks that run on one kernel, see each other's
- * processes, for so they share memory (seg.c), and go by the same names. It is
- * found out, not asked for: the launcher may know less.
+ * processes, for so they share memory (seg.c), see the same files of the space
+ * (view.c), and go by the same names. It is found out, not asked for: the
+ * launcher may know less. Who is not of the host that serves a home goes over
+ * UCX, however near it is.
  */
 #include "host.h"
 
@@ -12,7 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Differs from boot to boot, and from kernel to kernel. */
+#include "view.h"
+
 static void boot_id(char *text, size_t size)
 {
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -23,14 +26,25 @@ static void boot_id(char *text, size_t size)
         close(fd);
 }
 
+uint64_t mega__host_kernel(void)
+{
+    char id[64];
+    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    boot_id(id, sizeof id);
+    for (const char *c = id; *c; c++)
+        h = (h ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    return h;
+}
+
 void mega__host_text(const struct mega__conf *conf, char text[MEGA__HOST_TEXT])
 {
-    char boot[64], name[256] = "";
+    char name[256] = "";
     struct stat pids = {0};
-    boot_id(boot, sizeof boot);
     gethostname(name, sizeof name - 1);
     if (stat("/proc/self/ns/pid", &pids) != 0)
         pids.st_ino = 0;
-    snprintf(text, MEGA__HOST_TEXT, "%s|%s|%s|%llu", conf->host.v.text, name,
-             boot, (unsigned long long)pids.st_ino);
+    snprintf(text, MEGA__HOST_TEXT, "%s|%s|%llx|%llx|%llx", conf->host.v.text,
+             name, (unsigned long long)mega__host_kernel(),
+             (unsigned long long)pids.st_ino,
+             (unsigned long long)mega__view_number(conf));
 }

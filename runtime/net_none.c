@@ -22,7 +22,8 @@ mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
         return MEGA_OK;
     return mega__fail(MEGA_ERR_UNSUPPORTED,
                       "the ranks are on %d hosts and this build has no "
-                      "transport between hosts: run all on one",
+                      "transport between hosts: run all on one, where they see "
+                      "the same files and each other",
                       ctx->place.nhosts);
 }
 

@@ -125,6 +125,10 @@ mega_status_t mega__pool_rename(const char *from, const char *to);
 /* Removes a file; absent is fine. ERRORS: IO. */
 mega_status_t mega__pool_unlink(const char *path);
 
+/* Which file of this kernel a path names; never 0 but: the process may not
+ * read it, or, write, write it. */
+uint64_t mega__pool_number(const char *path, bool write);
+
 /* The bytes that the medium of a file has left; UINT64_MAX: it does not say. */
 uint64_t mega__pool_left(const char *path);
 

@@ -8,6 +8,7 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -60,6 +61,17 @@ mega_status_t mega__pool_unlink(const char *path)
     if (unlink(path) != 0 && errno != ENOENT)
         return mega__fail(MEGA_ERR_IO, "remove %s: %s", path, strerror(errno));
     return MEGA_OK;
+}
+
+uint64_t mega__pool_number(const char *path, bool write)
+{
+    const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+    struct stat sb;
+    if (faccessat(AT_FDCWD, path, write ? R_OK | W_OK : R_OK, AT_EACCESS) ||
+        stat(path, &sb) != 0)
+        return 0;
+    uint64_t number = (sb.st_ino * odd ^ sb.st_dev) * odd;
+    return number ? number : 1;
 }
 
 uint64_t mega__pool_left(const char *path)

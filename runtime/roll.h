@@ -30,6 +30,7 @@ struct mega__sighting { /* of a home, by a host */
     uint32_t home;
     int32_t host, server;
     char name[60]; /* of the host */
+    uint64_t file; /* which, of all kernels; 0: it cannot be opened there */
 };
 
 /* Sets the homes of ctx and its roll. nhomes, seen: as host_rank 0 of each host

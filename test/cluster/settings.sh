@@ -101,17 +101,50 @@ esac
 
 # ---- The directory ----
 
-new_space
-if unshare -pf --mount-proc true 2>/dev/null; then
-    # Of Open MPI the shared memory does not work there either.
+# Ranks of one machine that do not see the same go over UCX.
+
+# second RANKS WORD... -- PROGRAM ARGUMENT...: rank 1 is run by these words.
+second() {
+    local ranks=$1 wrap=()
+    shift
+    while [[ $1 != -- ]]; do
+        wrap+=("$1")
+        shift
+    done
+    shift
     output=$(OMPI_MCA_btl=tcp,self "${bounded[@]}" "$patience" "${launch[@]}" \
-        -n 2 unshare -pf --mount-proc "$programs/life" open 2>&1)
+        -n "$ranks" bash -c '
+        words=$1
+        shift
+        [ "${OMPI_COMM_WORLD_RANK-$PMI_RANK}" = 1 ] || shift "$words"
+        exec "$@"' bash ${#wrap[@]} "${wrap[@]}" "$programs/$1" "${@:2}" 2>&1)
     status=$?
-    refused "ranks of one host that do not see each other" \
-        "MEGALLOC_HOST of their own"
+}
+
+# apart NAME WORD...: rank 1 uses all homes, which others serve.
+apart() {
+    local name=$1
+    shift
+    new_space
+    passes "$name: two homes" 2 life open
+    [[ $1 != setpriv ]] || chown 65534 "$MEGALLOC_DIR"/home-*
+    second 3 "$@" -- moves
+    tap_empty "$name: it uses them over UCX" \
+        "$( ((status == 0)) || echo "status $status: $output")"
+}
+
+if ! built_with_ucx; then
+    tap_skip "ranks of one machine that are apart" "this build is without UCX"
+elif ! unshare -pfm --mount-proc true 2>/dev/null; then
+    tap_skip "ranks of one machine that are apart" "no namespaces here"
 else
-    tap_skip "ranks of one host that do not see each other" \
-        "no namespaces of processes here"
+    apart "a rank does not see the others' processes" \
+        unshare -pf --mount-proc --kill-child
+    apart "a rank does not see the homes" unshare -m sh -c \
+        'mount -t tmpfs tmpfs "$MEGALLOC_DIR" && exec "$@"' sh
+    apart "a rank may not read the homes" \
+        setpriv --bounding-set -dac_override,-dac_read_search \
+        --inh-caps -dac_override,-dac_read_search
 fi
 
 # Rank 1 sees a copy, on a file system of its own, with the same inode number.
@@ -140,7 +173,7 @@ if unshare -m true 2>/dev/null; then
         mount --move "$other" "$MEGALLOC_DIR"
         exec "$@"' "$programs/life" 2>&1)
     status=$?
-    refused "$copied" "is not the file that its server has open"
+    refused "$copied" "home 0 lies on two hosts"
     umount "$MEGALLOC_DIR"
 else
     tap_skip "$copied" "no namespaces of mounts here"
