@@ -4,15 +4,10 @@
 # three hosts of a lab, the ranks dealt to the hosts in turn; homes lie in the
 # memory of each host. One lab for all.
 #
-# Not here, though there on one host: large (no host has 18 GiB of memory),
-# damage and tool_* (they look at files), settings (its words do not depend on
-# hosts), medium and textindex_* (faults.sh), degraded (faults.sh, and by names
-# of one host), net_ends where ranks are lost (faults.sh), jobs of fewer ranks
-# than hosts (a home whose host has no rank is absent).
+# What is not here, and why: test/README.md.
 #   HOSTS="2 3"   with how many
 #   HOSTS_SEED=N  of all that is random
-#   LONG_TESTS=1  each crash point, not seven; and what writes most or is killed
-#                 over three hosts, too
+#   LONG_TESTS=1  each crash point, not four
 #   POINTS="NAME..."  jobs killed at these crash points, and nothing else
 . "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
 lab() {
@@ -33,7 +28,7 @@ fi
 ((status == 0)) || { tap_fail "three hosts" "$output"; tap_end; }
 export MEGALLOC_DIR=/run/megalloc/space
 old_mpich() {
-    grep -q "^built_mpi='mpich'" "$MEGA_BUILDDIR/launchers/megarun" &&
+    built_with_mpich &&
         mpichversion | grep -qE '^MPICH Version:[[:space:]]*(3|4\.[01])\.'
 }
 fault='cluster/[a-z_]*\.[ch]:' # where a rank has found one
@@ -135,9 +130,9 @@ points() {
     tap_try "$on: the list of points is read" test ${#list[@]} -ge 20
     if [[ ${POINTS-} ]]; then
         read -ra list <<<"$POINTS"
-    elif [[ ! ${LONG_TESTS-} ]]; then # three of those that only hosts have
-        mapfile -t list < <(printf '%s\n' "${list[@]}" | grep '^far_' | head -3
-            printf '%s\n' "${list[@]}" | grep -v '^far_' | head -4)
+    elif [[ ! ${LONG_TESTS-} ]]; then # two of those that only hosts have
+        mapfile -t list < <(printf '%s\n' "${list[@]}" | grep '^far_' | head -2
+            printf '%s\n' "${list[@]}" | grep -v '^far_' | head -2)
     fi
     echo "# points: ${list[*]}"
     rm -f "$scratch"/faults.* "$scratch"/missed.*
@@ -150,6 +145,88 @@ points() {
     tap_empty "$on, killed at points: sound, whole and nothing twice" \
         "$(cat "$scratch"/faults.*)"
     tap_empty "$on: each point was come to" "$(cat "$scratch"/missed.* 2>/dev/null)"
+}
+
+# ---- Files, of a home of the last host ----
+
+dir_of() { # HOST
+    echo "/proc/${holders[$1 - 1]}/root$MEGALLOC_DIR"
+}
+
+# spoilt NAME TEXT...: all ranks are told; then the file is what it was.
+spoilt() {
+    local name=$1
+    shift
+    job $hosts life look $hosts $hosts
+    refused "$on: home $last $name: refused" "home" "$@"
+    rm -f "$(dir_of $hosts)/home-$last.0.pool"
+    cp "$scratch/whole" "$(dir_of $hosts)/home-$last.0.pool"
+}
+
+damaged() {
+    local last=$((hosts - 1)) file
+    new_space
+    passes "$on: a space that is damaged" $hosts life make
+    file=$(dir_of $hosts)/home-$last.0.pool
+    cp "$file" "$scratch/whole"
+    rm "$file"
+    spoilt "is missing" "home $last of $hosts is missing"
+    cp "$(dir_of 1)/home-0.0.pool" "$file"
+    spoilt "is another one" "home-$last.0.pool"
+    head -c 1M /dev/urandom >"$file"
+    spoilt "is rubbish" "home-$last.0.pool" "restore the file"
+    truncate -s 9M "$file"
+    spoilt "is cut short" "home-$last.0.pool"
+    cp "$scratch/whole" "$(dir_of 1)/home-$last.0.pool"
+    spoilt "lies on two hosts" "home $last lies on two hosts, h1 and h$hosts"
+    rm "$(dir_of 1)/home-$last.0.pool"
+    passes "$on: the right files again" $hosts life look $hosts $hosts
+    cp "$scratch/whole" "$file" # as it was before that job
+    spoilt "is an older copy" "home $last is an older copy"
+}
+
+tools() { # all files of the space, carried to one host
+    local tool=$MEGA_BUILDDIR/apps/tool/megalloc end host
+    for end in "" kill; do
+        new_space
+        job $hosts tool_space $end
+        grep '^leak ' <<<"$output" | sort >"$scratch/leaks"
+        rm -rf "$scratch/files"
+        mkdir "$scratch/files"
+        for ((host = 1; host <= hosts; host++)); do
+            cp "$(dir_of $host)"/*.pool "$scratch/files/"
+        done
+        tap_try "$on${end:+, killed}: megalloc check finds them sound" \
+            "$tool" check "$scratch/files"
+    done
+    tap_empty "$on: megalloc leaks finds what leaks" "$(
+        "$tool" leaks "$scratch/files" 2>&1 |
+            grep -oE '0x[0-9a-f]{16}' | sort -u |
+            diff - <(grep -oE '0x[0-9a-f]{16}' "$scratch/leaks" | sort -u))"
+}
+
+# only_last SETTING RANKS PROGRAM ARGUMENT...: it is set on the last host only.
+only_last() {
+    output=$("${bounded[@]}" "$patience" "${launch[@]}" -n "$2" sh -c '
+        [ "$(hostname)" != "$1" ] || export "MEGALLOC_$2"
+        shift 2
+        exec "$@"' sh "h$hosts" "$1" "$programs/$3" "${@:4}" 2>&1)
+    status=$?
+}
+
+settings() {
+    local domain=0 word
+    new_space
+    only_last HOME_SIZE=lots $hosts life open
+    refused "$on: nonsense on one of them" "MEGALLOC_HOME_SIZE=lots"
+    only_last ATOMICS=nic $hosts life open
+    refused "$on: atomics of two kinds" "MEGALLOC_ATOMICS is not the same"
+    for word in process power-msync power; do
+        new_space
+        MEGALLOC_CHECK=yes MEGALLOC_DURABILITY=$word \
+            passes "$on: DURABILITY=$word" $hosts life domain $domain
+        domain=$((domain + 1))
+    done
 }
 
 # ---- All of them ----
@@ -180,7 +257,7 @@ for hosts in ${HOSTS:-2 3}; do
     new_space
     steps "$on" $hosts moves
     new_space
-    MEGALLOC_ATOMICS=nic steps "$on, all atomics by UCX" $((hosts + 2)) moves
+    MEGALLOC_ATOMICS=nic steps "$on, all atomics by UCX" $((hosts + 1)) moves
 
     new_space
     steps "$on" $((2 * hosts)) net
@@ -197,7 +274,10 @@ for hosts in ${HOSTS:-2 3}; do
     new_space
     ((hosts > 2)) || steps "$on" $hosts net_fuzz attack $RANDOM
 
-    ((hosts == 2)) || [[ ${LONG_TESTS-} ]] || continue
+    damaged
+    tools
+    settings
+
     room=$((8 * hosts))M # all ranks take large chunks of one home at once
     export MEGALLOC_HOME_SIZE=$room MEGALLOC_HOME_MAX=$room
     new_space

@@ -7,6 +7,10 @@ tap_count=0
 # "${bounded[@]}" SECONDS COMMAND...: what hangs is ended, and told with stacks.
 bounded=(bash "$(cd "${BASH_SOURCE[0]%/*}" && pwd)/bounded.sh")
 
+built_with_mpich() {
+    grep -q "^built_mpi='mpich'" "${MEGA_BUILDDIR:?}/launchers/megarun"
+}
+
 # tap_ok NAME: the check NAME has passed.
 tap_ok() {
     tap_count=$((tap_count + 1))
