@@ -70,12 +70,11 @@ extern "C" {
  *  Reads MEGALLOC_* (see megalloc(7)). MEGA_ERR_CONF: a value is unreadable;
  *  BUSY: another job maps the space, the message names its processes; ABSENT:
  *  a home's file is missing; MISMATCH, DAMAGED: a file is not this space's or
- *  broken; nothing is written to the others. MEDIUM_FULL, IO: the system's
- *  reason is in the message. All ranks return the same success or failure.
- *  TIMEOUT: a rank has not come within MEGALLOC_START_TIMEOUT, for it computes,
- *  or is stopped; if MPI was not started, the process ends: MPI_Init does not
- *  return. TIMEOUT, PEER: a rank that had come is stopped or lost.
- *  With MEGALLOC_OPEN=degraded homes may be absent and the space is read-only:
+ *  broken; nothing is written to the others; MEDIUM_FULL, IO: the system's
+ *  reason is in the message; TIMEOUT: a rank is not here within
+ *  MEGALLOC_START_TIMEOUT (if MPI was not started the process ends: MPI_Init
+ *  does not return); or, and PEER, one is stopped or lost. All ranks return
+ *  the same. MEGALLOC_OPEN=degraded: homes may be absent, it is read-only:
  *  what would change it gives UNSUPPORTED, what needs an absent home ABSENT. */
 mega_status_t mega_init(void) MEGA_MUST_CHECK;
 
@@ -447,8 +446,7 @@ typedef enum mega_cmp {
 /** Waits until the 8 bytes at p compare so with value. timeout_ms < 0: for
  *  ever; then PEER, TIMEOUT: a rank of the job, which is on several hosts, is
  *  lost or stopped. TIMEOUT: else, after timeout_ms. Yields the processor, and
- *  after 10 ms sleeps in between: a hundredth of what it has waited, at most
- *  1 ms. PEER: the server of p is lost. */
+ *  sleeps, after 10 ms, for 1 ms at most. PEER: the server of p is lost. */
 mega_status_t mega_wait_until(mega_gptr_t p, mega_cmp_t cmp, uint64_t value,
                               int timeout_ms) MEGA_MUST_CHECK;
 

@@ -304,6 +304,22 @@ mega_status_t mega__boot_mpi_complete(struct mega__boot *boot, int rc,
     return st;
 }
 
+void *mega__boot_mpi_lend(const void *from, size_t n)
+{
+    void *lent = malloc(n ? n : 1);
+    if (!lent)
+        (void)mega__fail(MEGA_ERR_NOMEM, "no memory to send %zu bytes", n);
+    else if (from && n)
+        memcpy(lent, from, n);
+    return lent;
+}
+
+void mega__boot_mpi_take_back(void *lent, mega_status_t st)
+{
+    if (!st)
+        free(lent);
+}
+
 mega_status_t mega__boot_barrier(struct mega__boot *boot)
 {
     MPI_Request request;
@@ -319,16 +335,23 @@ mega_status_t mega__boot_bcast(struct mega__boot *boot, void *buf, size_t n,
                                int root)
 {
     mega_status_t st = mega__boot_mpi_may_call(boot);
+    if (st)
+        return st;
+    char *lent = mega__boot_mpi_lend(buf, n);
+    if (!lent)
+        return MEGA_ERR_NOMEM;
     for (size_t at = 0; !st && at < n;) {
         MPI_Request request;
         size_t piece = n - at < INT_MAX ? n - at : (size_t)INT_MAX;
         st = mega__boot_mpi_complete(boot,
-                                     MPI_Ibcast((char *)buf + at, (int)piece,
-                                                MPI_BYTE, root, boot->comm,
-                                                &request),
+                                     MPI_Ibcast(lent + at, (int)piece, MPI_BYTE,
+                                                root, boot->comm, &request),
                                      1, &request, "MPI_Ibcast");
         at += piece;
     }
+    if (!st && n)
+        memcpy(buf, lent, n);
+    mega__boot_mpi_take_back(lent, st);
     return st;
 }
 
@@ -336,10 +359,18 @@ mega_status_t mega__boot_least(struct mega__boot *boot, int value, int *least_p)
 {
     MPI_Request request;
     mega_status_t st = mega__boot_mpi_may_call(boot);
-    return st ? st
-              : mega__boot_mpi_complete(boot,
-                                        MPI_Iallreduce(&value, least_p, 1,
-                                                       MPI_INT, MPI_MIN,
-                                                       boot->comm, &request),
-                                        1, &request, "MPI_Iallreduce");
+    if (st)
+        return st;
+    const int both[2] = {value, value}; /* what goes in, what comes out */
+    int *lent = mega__boot_mpi_lend(both, sizeof both);
+    if (!lent)
+        return MEGA_ERR_NOMEM;
+    st = mega__boot_mpi_complete(boot,
+                                 MPI_Iallreduce(&lent[0], &lent[1], 1, MPI_INT,
+                                                MPI_MIN, boot->comm, &request),
+                                 1, &request, "MPI_Iallreduce");
+    if (!st)
+        *least_p = lent[1];
+    mega__boot_mpi_take_back(lent, st);
+    return st;
 }

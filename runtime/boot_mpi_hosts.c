@@ -84,19 +84,21 @@ static mega_status_t keep_firsts(struct mega__boot *boot, const int *firsts)
 mega_status_t mega__boot_mpi_hosts(struct mega__boot *boot, const char *host)
 {
     struct mega__boot_place *p = &boot->place;
-    const uint64_t mine = hash(host);
     MPI_Request request;
     MPI_Comm_rank(boot->comm, &p->rank);
     MPI_Comm_size(boot->comm, &p->nranks);
-    uint64_t *all = calloc((size_t)p->nranks, sizeof *all);
+    uint64_t *all = calloc((size_t)p->nranks + 1, sizeof *all); /* and mine */
     struct seat *seats = calloc((size_t)p->nranks, sizeof *seats);
     int *firsts = calloc((size_t)p->nranks, sizeof *firsts);
+    if (all)
+        all[p->nranks] = hash(host);
     mega_status_t st = mega__boot_mpi_complete(
         boot,
-        all ? MPI_Iallgather(&mine, 1, MPI_UINT64_T, all, 1, MPI_UINT64_T,
-                             boot->comm, &request)
+        all ? MPI_Iallgather(&all[p->nranks], 1, MPI_UINT64_T, all, 1,
+                             MPI_UINT64_T, boot->comm, &request)
             : MPI_ERR_NO_MEM,
         1, &request, "MPI_Iallgather");
+    const mega_status_t gathered = st;
     if (!st && (!seats || !firsts))
         st = mega__fail(MEGA_ERR_NOMEM, "no memory for %d ranks", p->nranks);
     for (int i = 0; !st && i < p->nranks; i++)
@@ -109,8 +111,7 @@ mega_status_t mega__boot_mpi_hosts(struct mega__boot *boot, const char *host)
         st = keep_firsts(boot, firsts);
     free(firsts);
     free(seats);
-    if (!boot->given_up) /* else MPI has it */
-        free(all);
+    mega__boot_mpi_take_back(all, gathered);
     return st;
 }
 
@@ -175,14 +176,22 @@ mega_status_t mega__boot_host_gather(struct mega__boot *boot, const void *in,
     st = st ? st : too_big(n);
     if (st)
         return st;
-    if (boot->place.host_rank != 0)
-        return one(boot,
-                   MPI_Isend(in, (int)n, MPI_BYTE, boot->host_ranks[0],
-                             MEGA__TAG_HOST, boot->comm, &request),
-                   &request);
-    if (n > 0)
-        memmove(out, in, n);
-    return with_others(boot, from_one, out, n);
+    const bool first = boot->place.host_rank == 0;
+    const size_t all = first ? n * (size_t)boot->place.host_nranks : n;
+    char *lent = mega__boot_mpi_lend(first ? NULL : in, all);
+    if (!lent)
+        return MEGA_ERR_NOMEM;
+    if (first && n > 0)
+        memcpy(lent, in, n);
+    st = first ? with_others(boot, from_one, lent, n)
+               : one(boot,
+                     MPI_Isend(lent, (int)n, MPI_BYTE, boot->host_ranks[0],
+                               MEGA__TAG_HOST, boot->comm, &request),
+                     &request);
+    if (!st && first && n > 0)
+        memcpy(out, lent, all);
+    mega__boot_mpi_take_back(lent, st);
+    return st;
 }
 
 /* MPI counts in int: long buffers go in pieces. */
@@ -191,8 +200,13 @@ mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
 {
     MPI_Request request;
     mega_status_t st = mega__boot_mpi_may_call(boot);
+    if (st)
+        return st;
+    char *lent = mega__boot_mpi_lend(buf, n);
+    if (!lent)
+        return MEGA_ERR_NOMEM;
     for (size_t at = 0, piece; !st && at < n; at += piece) {
-        char *from = (char *)buf + at;
+        char *from = lent + at;
         piece = n - at < INT_MAX ? n - at : (size_t)INT_MAX;
         if (boot->place.host_rank == 0)
             st = with_others(boot, to_one, from, piece);
@@ -202,6 +216,9 @@ mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
                                MEGA__TAG_HOST, boot->comm, &request),
                      &request);
     }
+    if (!st && n)
+        memcpy(buf, lent, n);
+    mega__boot_mpi_take_back(lent, st);
     return st;
 }
 
@@ -258,7 +275,6 @@ mega_status_t mega__boot_firsts_allgather(struct mega__boot *boot,
     MPI_Type_free(&block);
     for (size_t i = 0; !st && i < nhosts; i++)
         memcpy((char *)out + (me + i) % nhosts * n, blocks + i * n, n);
-    if (!boot->given_up) /* else MPI has them */
-        free(blocks);
+    mega__boot_mpi_take_back(blocks, st);
     return st;
 }

@@ -100,6 +100,10 @@ for agreement in 0 1 2 5; do # from 2 or so on UCX tells
     told "a rank is stopped in mega_init, before agreement $agreement" \
         "rank 1 on host h2" "on node h2"
 done
+new_space
+output=$(MEGALLOC_TIMEOUT=3 lab run -n 2 "$program" given 6 2>&1 </dev/null)
+status=$?
+told "a collective that is given up writes to nothing later" "unharmed: rank 0"
 output=$(MEGALLOC_START_TIMEOUT=9 lab run -n 3 "$program" before stop 2>&1 </dev/null)
 status=$?
 told "a rank is stopped before mega_init" "not every rank has called mega_init"

@@ -58,6 +58,52 @@ static void in(int argc, char **argv)
     MUST(mega_finalize());
 }
 
+/* ---- In mega_commit, which the others give up ---- */
+
+enum { PAINT = 0x5a, PAINTED = 1 << 16 };
+
+/* What MPI still has of the call it may write to while it is called. */
+static __attribute__((noinline)) void see_unharmed(unsigned seconds)
+{
+    volatile unsigned char stack[PAINTED];
+    memset((void *)stack, PAINT, sizeof stack);
+    for (unsigned i = 0; i < 1000 * seconds; i++) {
+        int any;
+        PMPI_Iprobe(MPI_ANY_SOURCE, 77, MPI_COMM_WORLD, &any,
+                    MPI_STATUS_IGNORE);
+        usleep(1000);
+        for (size_t k = 0; k < sizeof stack; k++)
+            HOLDS(stack[k] == PAINT);
+    }
+}
+
+/* given SECONDS: so long the victim is stopped */
+static void given(int argc, char **argv)
+{
+    const unsigned seconds = argc == 1 ? (unsigned)atoi(argv[0]) : 0;
+    HOLDS(seconds > 0);
+    MPI_Init(NULL, NULL);
+    MUST(mega_init());
+    MUST(mega_barrier());
+    if (rank_of_mpi() == VICTIM) {
+        const pid_t child = fork();
+        if (child == 0) {
+            sleep(seconds);
+            kill(getppid(), SIGCONT);
+            _exit(0);
+        }
+        raise(SIGSTOP);
+        HOLDS(mega_commit() != MEGA_OK || child > 0);
+        sleep(60); /* till the launcher ends it */
+    }
+    const mega_status_t st = mega_commit();
+    HOLDS(st == MEGA_ERR_TIMEOUT || st == MEGA_ERR_PEER);
+    see_unharmed(seconds);
+    printf("unharmed: rank %d\n", rank_of_mpi());
+    fflush(stdout);
+    _exit(75);
+}
+
 /* ---- Before, after ---- */
 
 /* The number of the environment: nobody has started MPI. */
@@ -103,6 +149,8 @@ static void after(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
-        {"before", before}, {"in", in}, {"after", after}, {NULL, NULL}};
+        {"before", before}, {"in", in},   {"given", given},
+        {"after", after},   {NULL, NULL},
+    };
     return rank_main(cases, argc, argv);
 }
