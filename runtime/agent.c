@@ -184,26 +184,39 @@ typedef bool answer_fn(struct mega__agent *agent, struct mega__request *req);
 
 /* ---- Mail of this host ---- */
 
-/* Who asks may take it back until it is SERVING. */
+static uint32_t mail_at(enum mega__mail_state state, int host_rank)
+{
+    return (uint32_t)state + MEGA__MAIL_STEP * (uint32_t)host_rank;
+}
+
+/* False: it was not so any more. */
+static bool change(struct mega__mail *mail, uint32_t from, uint32_t to)
+{
+    return atomic_compare_exchange_strong(&mail->state, &from, to);
+}
+
+/* A copy is answered: who asks may take the mail back meanwhile. */
 static void answer_mail(struct mega__agent *agent, struct mega__mail *mail,
                         answer_fn *answer)
 {
-    const uint32_t to = 2 * (uint32_t)agent->ctx->place.host_rank;
-    uint32_t state = MEGA__MAIL_POSTED + to;
-    if (atomic_load_explicit(&mail->state, memory_order_relaxed) != state)
+    const int me = agent->ctx->place.host_rank;
+    const uint32_t posted = mail_at(MEGA__MAIL_POSTED, me);
+    const uint32_t serving = mail_at(MEGA__MAIL_SERVING, me);
+    const uint32_t copying = mail_at(MEGA__MAIL_COPYING, me);
+    if (atomic_load_explicit(&mail->state, memory_order_relaxed) != posted ||
+        !change(mail, posted, copying))
         return;
-    /* acquire pairs with the release in post_and_wait */
-    if (!atomic_compare_exchange_strong_explicit(
-            &mail->state, &state, MEGA__MAIL_SERVING + to, memory_order_acquire,
-            memory_order_relaxed))
-        return;
-    const bool answered = answer(agent, &mail->req);
-    /* release pairs with the acquire in await_answer */
-    atomic_store_explicit(&mail->state,
-                          answered ? MEGA__MAIL_DONE : MEGA__MAIL_POSTED + to,
-                          memory_order_release);
-    if (answered)
+    struct mega__request req = mail->req;
+    atomic_store(&mail->state, serving);
+    if (!answer(agent, &req)) {
+        (void)change(mail, serving, posted);
+    } else if (change(mail, serving, copying)) {
+        mail->req = req;
+        /* release pairs with the acquire in await_answer */
+        atomic_store_explicit(&mail->state, MEGA__MAIL_DONE,
+                              memory_order_release);
         futex_wake(&mail->state);
+    }
 }
 
 /* ---- Posts of other hosts ---- */
@@ -394,16 +407,16 @@ void mega__agent_count(const struct mega__agent *agent, mega_counters_t *sum)
 
 /* ---- Asking ---- */
 
-/* Takes the mail back, which is then not served. One that its server has begun
- * with stays: an answer that comes late must not be taken for that of the next
- * request. */
+/* Takes the mail back, which is then served by nobody, or in vain. One that is
+ * being copied stays: an answer that comes late must not be taken for that of
+ * the next request. */
 static mega_status_t give_up(struct mega__ctx *ctx, struct mega__mail *mail,
-                             uint32_t posted)
+                             uint32_t state)
 {
     const uint32_t no = mail->req.home;
-    if (posted % 2 == MEGA__MAIL_POSTED % 2)
-        (void)atomic_compare_exchange_strong(&mail->state, &posted,
-                                             MEGA__MAIL_EMPTY);
+    if ((state - MEGA__MAIL_POSTED) % MEGA__MAIL_STEP !=
+        MEGA__MAIL_COPYING - MEGA__MAIL_POSTED)
+        (void)change(mail, state, MEGA__MAIL_EMPTY);
     return mega__fail(
         MEGA_ERR_TIMEOUT,
         "rank %d, which serves home %u, has not answered for %llu "
@@ -422,7 +435,7 @@ static mega_status_t await_answer(struct mega__ctx *ctx,
     uint32_t state, seen = 0;
     while ((state = atomic_load_explicit(&mail->state, memory_order_acquire)) >=
            MEGA__MAIL_POSTED) {
-        const uint32_t to = (state - MEGA__MAIL_POSTED) / 2;
+        const uint32_t to = (state - MEGA__MAIL_POSTED) / MEGA__MAIL_STEP;
         const uint32_t pulse = mega__watch_pulse(ctx, to);
         const int64_t now = mega__watch_now_ms();
         if (pulse != seen && atomic_load_explicit(&ctx->seg->ranks[to].growing,
@@ -446,7 +459,7 @@ static mega_status_t post_and_wait(struct mega__ctx *ctx,
         return st;
     mail->req = *req;
     const int to = home->seg->server_host_rank;
-    atomic_store_explicit(&mail->state, MEGA__MAIL_POSTED + 2 * (uint32_t)to,
+    atomic_store_explicit(&mail->state, mail_at(MEGA__MAIL_POSTED, to),
                           memory_order_release);
     ring(ctx->seg, to);
     st = await_answer(ctx, mail);

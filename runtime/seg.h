@@ -34,15 +34,17 @@ struct mega__seg_home {
     _Atomic uint32_t intent_taken[MEGA__INTENTS_MAX];
 };
 
-/* POSTED + 2r: for the agent of host rank r, SERVING + 2r: it is at work on the
- * request, which is its own until it says DONE, or POSTED again. One word, for
- * the agents of others look at it too, and must not see the next one's
- * addressee. */
+/* POSTED + r steps: for the agent of host rank r. That is COPYING while it
+ * takes the request or brings the answer, and SERVING in between. Who asks may
+ * take the mail back, but not while it is copied. One word, for the agents of
+ * others look at it too and must not see the next one's addressee. */
 enum mega__mail_state {
     MEGA__MAIL_EMPTY,
     MEGA__MAIL_DONE,
     MEGA__MAIL_POSTED,
-    MEGA__MAIL_SERVING
+    MEGA__MAIL_SERVING,
+    MEGA__MAIL_COPYING,
+    MEGA__MAIL_STEP = MEGA__MAIL_COPYING - MEGA__MAIL_POSTED + 1
 };
 
 #define MEGA__REQUEST_TEXT 512

@@ -159,12 +159,20 @@ static void names_rank_1(mega_status_t st)
           "%d: %s", st, mega__errmsg_buffer());
 }
 
+/* arg: MEGA__MAIL_POSTED, or SERVING, as if it was stopped at work. */
 static void stop_rank_1(struct mega__ctx *ctx, int rank, void *arg)
 {
-    (void)arg;
+    const enum mega__mail_state state = *(enum mega__mail_state *)arg;
+    struct mega__mail *mail = &ctx->seg->ranks[0].mail;
     if (rank == 1)
         mega__agent_halt(ctx->agent);
     world_barrier(ctx);
+    if (rank == 1 && state != MEGA__MAIL_POSTED) {
+        const uint32_t one = MEGA__MAIL_STEP;
+        while (atomic_load(&mail->state) != MEGA__MAIL_POSTED + one)
+            usleep(1000);
+        atomic_store(&mail->state, state + one);
+    }
     if (rank == 0) {
         names_rank_1(ask(ctx, 1));
         CHECK(ask(ctx, 2) == MEGA_OK, "%s", mega__errmsg_buffer());
@@ -175,18 +183,22 @@ static void stop_rank_1(struct mega__ctx *ctx, int rank, void *arg)
 
 Test(agent, who_has_waited_in_vain_may_ask_others)
 {
-    struct world w = {.nranks = 3, .fn = stop_rank_1, .end = WORLD_KILL};
+    enum mega__mail_state state = MEGA__MAIL_POSTED;
+    struct world w = {
+        .nranks = 3, .fn = stop_rank_1, .arg = &state, .end = WORLD_KILL};
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+    state = MEGA__MAIL_SERVING;
     cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
 }
 
-/* As of a server that is stopped while it is at work on the request. */
+/* As of a server that is stopped while it takes the request. */
 static void stop_serving(struct mega__ctx *ctx, int rank, void *arg)
 {
     struct mega__mail *mail = &ctx->seg->ranks[0].mail;
     (void)arg;
     if (rank == 0) {
         mail->req.home = 1;
-        atomic_store(&mail->state, MEGA__MAIL_SERVING + 2 * 1);
+        atomic_store(&mail->state, MEGA__MAIL_COPYING + MEGA__MAIL_STEP * 1);
         names_rank_1(ask(ctx, 0));
         atomic_store(&mail->state, MEGA__MAIL_DONE); /* it goes on */
         CHECK(ask(ctx, 0) == MEGA_OK, "%s", mega__errmsg_buffer());
