@@ -128,6 +128,8 @@ mega_status_t mega__home_create(struct mega__ctx *ctx, struct mega__home *home)
                        offsetof(struct mega__home_block, next_region) /
                            MEGA__LINE,
                    "one flush for both");
+    /* Born lies in the line, too, and of the other homes is durable before home
+     * 0's is stored (deal.c): only home 0 hangs on this one. */
     home->block->npools = mega__seal(1);
     mega__home_write(home, f, &home->block->next_region,
                      MEGA__REGION_DEFAULT + 1);

@@ -49,6 +49,8 @@ static bool tell(struct mega__ctx *ctx, const struct mega__home *home,
     return stored;
 }
 
+/* Nothing is decided by these words: one that was lost costs a name in a
+ * message, until the next open writes it. */
 mega_status_t mega__where_write(struct mega__ctx *ctx)
 {
     bool stored = false;

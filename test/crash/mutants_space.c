@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * mutants_space.c - the flushes and drains of the space itself, dropped: made,
- * grown, committed, ended, opened after a kill. Not shown: the order of births
- * between homes.
+ * grown, committed, ended, opened after a kill. The order of births between
+ * homes: mutants_far.c.
  */
 #include <stdlib.h>
 #include <string.h>

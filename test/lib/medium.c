@@ -66,6 +66,7 @@ struct medium *medium_new(void)
     m->how = MEGA__HOW_FLUSH;
     m->fill = MEGA__MARK_LIVE; /* the worst: every mark says LIVE */
     m->drop_flush = m->drop_drain = m->fail_drain = MEDIUM_NEVER;
+    m->drop_of = -1;
     return m;
 }
 

@@ -31,6 +31,7 @@
 #define MEDIUM_ROOT_OFF UINT64_C(4096)
 #define MEDIUM_POOL_LEAST (MEDIUM_DATA + (UINT64_C(1) << 20))
 #define MEDIUM_NEVER UINT64_MAX
+#define MEDIUM_HOSTS 4
 
 struct medium_file {
     char *name;
@@ -75,9 +76,11 @@ struct medium {
     void *on_point_arg;
     uint64_t flushes, drains;        /* calls so far */
     uint64_t drop_flush, drop_drain; /* this call has no effect; or NEVER */
-    char dropped[128];               /* what that call was for */
-    uint64_t fail_drain;             /* this call reports IO; or NEVER */
-    bool fail_map; /* who does not serve a file cannot map it: IO */
+    uint64_t flushes_of[MEDIUM_HOSTS], drains_of[MEDIUM_HOSTS];
+    int drop_of;         /* drop_* count the calls of this host; -1: all */
+    char dropped[128];   /* what that call was for */
+    uint64_t fail_drain; /* this call reports IO; or NEVER */
+    bool fail_map;       /* who does not serve a file cannot map it: IO */
 };
 
 struct medium *medium_new(void);

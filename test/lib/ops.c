@@ -100,7 +100,11 @@ void ops_fill(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag)
 
 bool ops_filled(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag)
 {
-    const unsigned char *at = ops_at(ctx, p);
+    const struct mega__span *span = mega__span_range(ctx, p, n);
+    if (!span)
+        return false;
+    const unsigned char *at =
+        (const unsigned char *)span->base + mega_offset(p);
     for (size_t i = 0; i < n; i++)
         if (at[i] != byte_of(tag, i))
             return false;

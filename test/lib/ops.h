@@ -36,7 +36,7 @@ void ops_bytes(unsigned char *at, size_t n, uint64_t tag);
 
 /* The same into p. */
 void ops_fill(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag);
-/* p is mapped here. */
+/* False, too: p names no memory here. */
 bool ops_filled(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag);
 
 /* The slot of a root, made if need be. Null: CHECKed. */

@@ -86,6 +86,17 @@ static void describe_flush(struct medium *m, const struct medium_file *file,
     snprintf(m->dropped + used, sizeof m->dropped - used, ", as on the medium");
 }
 
+/* Call number of all. Counts those of this thread's host. */
+static bool is_dropped(const struct medium *m, uint64_t number,
+                       uint64_t of[MEDIUM_HOSTS], uint64_t drop)
+{
+    const int host = medium_host();
+    const uint64_t own = of[host % MEDIUM_HOSTS]++;
+    if (m->drop_of < 0)
+        return number == drop;
+    return m->drop_of == host && own == drop;
+}
+
 static void flush_outside(const void *addr, size_t len)
 {
     fprintf(stderr, "pool_lossy: flush of %zu bytes at %p, in no file\n", len,
@@ -111,7 +122,7 @@ void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
     if (!f->unfenced) /* a new flusher at the address of an old one */
         forget_owner(m, f);
     f->unfenced = true;
-    bool dropped = m->flushes++ == m->drop_flush;
+    bool dropped = is_dropped(m, m->flushes++, m->flushes_of, m->drop_flush);
     if (dropped)
         describe_flush(m, file, addr, off, end);
     for (; off < end; off += MEGA__LINE) {
@@ -152,7 +163,7 @@ mega_status_t mega__pool_drain(struct mega__flusher *f)
     uint64_t number = m->drains++;
     mega__count(&f->fences, 1);
     f->unfenced = false;
-    if (number == m->drop_drain) {
+    if (is_dropped(m, number, m->drains_of, m->drop_drain)) {
         f->unfenced = true; /* its lines wait for the next */
         describe_pending(m, f);
     } else {
@@ -391,7 +402,7 @@ mega_status_t mega__pool_sync(struct mega__pool *pool)
     struct medium *m = pool->medium;
     medium_lock(m);
     point(m, "sync", NULL, 0);
-    if (m->drains++ == m->drop_drain)
+    if (is_dropped(m, m->drains++, m->drains_of, m->drop_drain))
         snprintf(m->dropped, sizeof m->dropped, "sync of %.100s",
                  strrchr(pool->file->name, '/'));
     else if (!m->device)

@@ -3,6 +3,7 @@
  * images at points that have more than can be tried. */
 #include "scenario_run.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,8 @@ static const struct budget more_hosts = {4, 2, 1, 1, 1, 2, 1};
 static const struct budget one_host = {4096, 64, 24, 4, 8, 8, 8};
 static const struct budget more_hosts = {12, 4, 2, 1, 2, 2, 4};
 #endif
+/* By hosts: a torn line of one home decides, where the others are not born. */
+static const struct budget births = {16, 4, 2, 4, 1, 2, 4};
 
 /* Times as many, where one must tell what is dropped: the first ends it. */
 #define MUTANT 4
@@ -28,8 +31,8 @@ static const struct budget more_hosts = {12, 4, 2, 1, 2, 2, 4};
 static struct run run_of(const struct scenario *sc,
                          struct scenario_totals *totals)
 {
-    struct run r = {.sc = sc, .totals = totals};
-    r.budget = sc->hosts ? &more_hosts : &one_host;
+    struct run r = {.sc = sc, .totals = totals, .drop_of = -1};
+    r.budget = sc->by_host ? &births : sc->hosts ? &more_hosts : &one_host;
     r.scene = calloc(1, sizeof *r.scene);
     return r;
 }
@@ -95,19 +98,33 @@ static void verify_film(struct run *r, size_t most_points)
 struct filming {
     struct run *run;
     uint64_t drop_flush, drop_drain; /* within the film; or MEDIUM_NEVER */
+    int drop_of;                     /* of this host's; -1: of all */
 };
+
+/* What came after, of numbers that count up. */
+static void subtract(uint64_t *from, const uint64_t *now)
+{
+    for (unsigned h = 0; h < MEDIUM_HOSTS; h++)
+        from[h] = now[h] - from[h];
+}
 
 static void start_film(struct filming *f)
 {
     struct medium *m = medium_in_use();
     struct scene *s = f->run->scene;
     m->dropped[0] = '\0';
+    struct scenario_totals *t = f->run->totals;
+    const int of = f->drop_of;
+    m->drop_of = of;
     if (f->drop_flush != MEDIUM_NEVER)
-        m->drop_flush = m->flushes + f->drop_flush;
+        m->drop_flush =
+            f->drop_flush + (of < 0 ? m->flushes : m->flushes_of[of]);
     if (f->drop_drain != MEDIUM_NEVER)
-        m->drop_drain = m->drains + f->drop_drain;
-    f->run->totals->flushes = m->flushes;
-    f->run->totals->drains = m->drains;
+        m->drop_drain = f->drop_drain + (of < 0 ? m->drains : m->drains_of[of]);
+    t->flushes = m->flushes;
+    t->drains = m->drains;
+    memcpy(t->flushes_of, m->flushes_of, sizeof t->flushes_of);
+    memcpy(t->drains_of, m->drains_of, sizeof t->drains_of);
     crash_film_start(&f->run->film, m, s, sizeof *s);
 }
 
@@ -117,6 +134,8 @@ static void end_film(struct filming *f)
     crash_film_stop(&f->run->film);
     f->run->totals->flushes = m->flushes - f->run->totals->flushes;
     f->run->totals->drains = m->drains - f->run->totals->drains;
+    subtract(f->run->totals->flushes_of, m->flushes_of);
+    subtract(f->run->totals->drains_of, m->drains_of);
     m->drop_flush = m->drop_drain = MEDIUM_NEVER;
 }
 
@@ -196,7 +215,7 @@ static void film_and_verify(struct run *r, uint64_t drop_flush,
                             uint64_t drop_drain, uint64_t evict_seed,
                             size_t inner_points)
 {
-    struct filming f = {r, drop_flush, drop_drain};
+    struct filming f = {r, drop_flush, drop_drain, r->drop_of};
     struct medium *m = world_begin();
     memset(r->scene, 0, sizeof *r->scene);
     r->scene->seed = r->seed;
@@ -256,14 +275,16 @@ void scenario_run(const struct scenario *sc, struct scenario_totals *totals)
 
 /* 1: no image tells, and nothing explains it; or an image tells what is called
  * harmless. */
-static unsigned mutate_one(const struct scenario *sc, uint64_t number,
+static unsigned mutate_one(const struct scenario *sc, int of, uint64_t number,
                            const char *kind, const struct scenario_excuse *e)
 {
+    char whose[24] = "";
     bool flush = strcmp(kind, "flush") == 0;
     struct scenario_totals totals = {0};
     struct run r = run_of(sc, &totals);
     r.excuses = e;
     r.kind = kind;
+    r.drop_of = of;
     r.number = number;
     r.stop_at_failure = true;
     r.exhaustive = r.budget->few;
@@ -271,8 +292,10 @@ static unsigned mutate_one(const struct scenario *sc, uint64_t number,
                     flush ? MEDIUM_NEVER : number, 0, 4);
     free(r.scene);
     bool told = totals.failures > 0;
-    report_note("%s: without %s %llu (%s): %s%s%.160s", sc->name, kind,
-                (unsigned long long)number, r.dropped,
+    if (of >= 0)
+        snprintf(whose, sizeof whose, " of host %d", of);
+    report_note("%s: without %s %llu%s (%s): %s%s%.160s", sc->name, kind,
+                (unsigned long long)number, whose, r.dropped,
                 r.why  ? "harmless: "
                 : told ? ""
                        : "NOT TOLD",
@@ -298,10 +321,16 @@ unsigned scenario_mutate(const struct scenario *sc,
     if (totals.failures)
         return 0;
     report_quiet(1);
-    for (uint64_t k = 0; k < totals.flushes; k++)
-        unexplained += mutate_one(sc, k, "flush", excuses);
-    for (uint64_t k = 0; k < totals.drains; k++)
-        unexplained += mutate_one(sc, k, "drain", excuses);
+    const int first = sc->by_host ? 0 : -1,
+              end = sc->by_host ? MEDIUM_HOSTS : 0;
+    for (int of = first; of < end; of++) {
+        uint64_t n = of < 0 ? totals.flushes : totals.flushes_of[of];
+        for (uint64_t k = 0; k < n; k++)
+            unexplained += mutate_one(sc, of, k, "flush", excuses);
+        n = of < 0 ? totals.drains : totals.drains_of[of];
+        for (uint64_t k = 0; k < n; k++)
+            unexplained += mutate_one(sc, of, k, "drain", excuses);
+    }
     report_quiet(0);
     return unexplained;
 }

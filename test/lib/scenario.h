@@ -43,6 +43,9 @@ struct scenario {
     /* So many, each of another seed; 0: one. Of several none is looked at as
      * closely as of one, whatever the effort. */
     unsigned films;
+    /* When they are dropped, the calls of each host have numbers of their own:
+     * its ranks' at an open, where those of several come in any order. */
+    bool by_host;
     bool device; /* the medium is one: medium.h */
     void (*setup)(struct mega__ctx *ctx, int rank, struct scene *s);
     void (*act)(struct mega__ctx *ctx, int rank, struct scene *s);
@@ -72,6 +75,7 @@ struct scenario_totals {
     uint64_t inside_at[8];    /* at these points of it, a bit each */
     unsigned inside_most;     /* points that a recovery had */
     uint64_t flushes, drains; /* calls that the film saw */
+    uint64_t flushes_of[MEDIUM_HOSTS], drains_of[MEDIUM_HOSTS]; /* by hosts */
     uint64_t seed;
 };
 

@@ -33,6 +33,7 @@ struct run { /* of one scenario */
     const struct scenario_excuse *excuses; /* of what is dropped */
     const char *kind, *why;                /* its kind; why it is harmless */
     uint64_t number;
+    int drop_of; /* of this host's calls; -1: of all */
     char dropped[128];
     uint64_t exhaustive;           /* all subsets of a point, up to so many */
     bool stop_at_failure, briefly; /* a few images of each point */
