@@ -19,7 +19,7 @@
 static const struct budget one_host = {32, 4, 4, 1, 2, 3, 2};
 static const struct budget more_hosts = {4, 2, 1, 1, 1, 2, 1};
 #else
-static const struct budget one_host = {4096, 64, 24, 4, 8, 8, 8};
+static const struct budget one_host = {4096, 64, 24, 4, 8, 8, 4};
 static const struct budget more_hosts = {12, 4, 2, 1, 2, 2, 4};
 #endif
 /* By hosts: a torn line of one home decides, where the others are not born. */
@@ -261,7 +261,8 @@ void scenario_run(const struct scenario *sc, struct scenario_totals *totals)
         r.seed++;
         film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 0, 1);
     }
-    for (uint64_t e = 0; e < scenario_effort(); e++) {
+    const uint64_t evictions = sc->films > 1 ? 1 : scenario_effort();
+    for (uint64_t e = 0; e < evictions; e++) {
         r.seed++;
         film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 77 + 2 * e,
                         sc->hosts ? 1 : 2);
