@@ -227,7 +227,7 @@ void invariants_of_recovery(struct mega__ctx *ctx)
             (const void *)(file->cpu + MEDIUM_ROOT_OFF);
         const struct mega__pool_root *kept =
             (const void *)(file->media + MEDIUM_ROOT_OFF);
-        if (seen->ident.pool == 0)
+        if (seen->ident.pool == 0 || strstr(file->name, ".new"))
             continue;
         check_age(ctx, &seen->age, file->name, "as seen");
         check_age(ctx, &kept->age, file->name, "on the medium");

@@ -153,6 +153,32 @@ uint64_t medium_range(const struct medium_file *file, int i, uint64_t *begin_p)
     return end > *begin_p ? end : *begin_p;
 }
 
+/* A growth is the work of a thread that is not told on which host it is. */
+static int host_of(const struct medium *m, const char *name)
+{
+    const char *base = strrchr(name, '/');
+    const char *dot = strchr(base ? base : name, '.');
+    for (size_t i = 0; dot && i < m->nfiles; i++)
+        if (strncmp(m->files[i]->name, name, (size_t)(dot - name) + 1) == 0)
+            return m->files[i]->host;
+    return this_host;
+}
+
+void medium_point(struct medium *m, const char *what, const void *addr,
+                  size_t len)
+{
+    if (m->on_point)
+        m->on_point(m, what, addr, len, m->on_point_arg);
+}
+
+uint64_t medium_bytes(const struct medium *m)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < m->nfiles; i++)
+        sum += m->files[i]->size;
+    return sum;
+}
+
 struct medium_file *medium_add(struct medium *m, const char *name,
                                uint64_t size)
 {
@@ -160,7 +186,7 @@ struct medium_file *medium_add(struct medium *m, const char *name,
     file->name = strdup(name);
     file->size = file->made = size;
     file->ino = m->next_ino++;
-    file->host = this_host;
+    file->host = host_of(m, name);
     file->cpu = map_bytes(size);
     file->media = map_bytes(size);
     file->seq = (uint32_t *)(void *)map_bytes(size / MEGA__LINE * 4);

@@ -100,6 +100,13 @@ void medium_unlock(struct medium *m);
 struct medium_file *medium_find(struct medium *m, const char *name);
 struct medium_file *medium_find_addr(struct medium *m, const void *addr);
 
+/* Something happens, at addr if it is a flush: on_point is told. */
+void medium_point(struct medium *m, const char *what, const void *addr,
+                  size_t len);
+
+/* Of all files. */
+uint64_t medium_bytes(const struct medium *m);
+
 /* A new file of size bytes, both images filled. */
 struct medium_file *medium_add(struct medium *m, const char *name,
                                uint64_t size);

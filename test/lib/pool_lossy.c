@@ -4,9 +4,9 @@
  * real medium: what was not flushed and drained is lost or torn, in the worst
  * way; what libpmemobj does by itself (make a file, give it a root, allocate
  * the object of a span) is one step that a crash cannot split. Paths are
- * names only, in no directory. Locks: the medium's mutex.
+ * names only, in no directory. Locks: the medium's mutex. pool_lossy_files.c
+ * has the files by name.
  */
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,13 +22,6 @@ struct mega__pool {
     struct medium_file *file;
     bool server, view;
 };
-
-static void point(struct medium *m, const char *what, const void *addr,
-                  size_t len)
-{
-    if (m->on_point)
-        m->on_point(m, what, addr, len, m->on_point_arg);
-}
 
 /* ---- Flush and drain ---- */
 
@@ -118,7 +111,7 @@ void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
         flush_outside(addr, len);
     uint64_t end = off + len;
     off &= ~(uint64_t)(MEGA__LINE - 1);
-    point(m, "flush", addr, len);
+    medium_point(m, "flush", addr, len);
     if (!f->unfenced) /* a new flusher at the address of an old one */
         forget_owner(m, f);
     f->unfenced = true;
@@ -159,7 +152,7 @@ mega_status_t mega__pool_drain(struct mega__flusher *f)
         return MEGA_OK;
     turns_step();
     medium_lock(m);
-    point(m, "drain", NULL, 0);
+    medium_point(m, "drain", NULL, 0);
     uint64_t number = m->drains++;
     mega__count(&f->fences, 1);
     f->unfenced = false;
@@ -172,7 +165,7 @@ mega_status_t mega__pool_drain(struct mega__flusher *f)
                 settle(&m->pending[i]);
         forget_owner(m, f);
     }
-    point(m, "drained", NULL, 0);
+    medium_point(m, "drained", NULL, 0);
     medium_unlock(m);
     if (number == m->fail_drain)
         return mega__fail(MEGA_ERR_IO, "msync: the test says so");
@@ -180,14 +173,6 @@ mega_status_t mega__pool_drain(struct mega__flusher *f)
 }
 
 /* ---- Create, open, map, close ---- */
-
-static uint64_t bytes_in_use(const struct medium *m)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < m->nfiles; i++)
-        sum += m->files[i]->size;
-    return sum;
-}
 
 static struct mega__pool *new_pool(struct medium *m, struct medium_file *file,
                                    bool server)
@@ -216,26 +201,26 @@ mega_status_t mega__pool_create(const char *path, uint64_t size,
     struct mega__pool_root root;
     mega_status_t st = MEGA_OK;
     medium_lock(m);
-    point(m, "create", NULL, 0);
+    medium_point(m, "create", NULL, 0);
     size &= ~(uint64_t)4095;
     if (size < MEDIUM_POOL_LEAST)
         st = mega__fail(MEGA_ERR_TOO_BIG, "a pool of %llu bytes is too small",
                         (unsigned long long)size);
     else if (medium_find(m, path))
         st = mega__fail(MEGA_ERR_EXISTS, "create %s: exists already", path);
-    else if (size > m->capacity || bytes_in_use(m) > m->capacity - size)
+    else if (size > m->capacity || medium_bytes(m) > m->capacity - size)
         st = mega__fail(MEGA_ERR_MEDIUM_FULL, "create %s: no space left", path);
     if (!st) {
         struct medium_file *file = medium_add(m, path, size);
         memset(&root, 0, sizeof root);
         write_both(file, MEDIUM_ROOT_OFF, &root, sizeof root);
-        point(m, "created", NULL, 0);
+        medium_point(m, "created", NULL, 0);
         root.ident = *ident;
         root.ident.self = MEDIUM_ROOT_OFF;
         root.ident.crc = mega__crc(&root.ident, sizeof root.ident - 4);
         write_both(file, MEDIUM_ROOT_OFF, &root, sizeof root);
         *pool_p = new_pool(m, file, true);
-        point(m, "identified", NULL, 0);
+        medium_point(m, "identified", NULL, 0);
     }
     medium_unlock(m);
     return st;
@@ -374,9 +359,9 @@ mega_status_t mega__pool_add_span(struct mega__pool *pool, unsigned slot,
         return mega__fail(MEGA_ERR_MEDIUM_FULL, "%s has no room for a span",
                           pool->file->name);
     medium_lock(pool->medium);
-    point(pool->medium, "add span", NULL, 0);
+    medium_point(pool->medium, "add span", NULL, 0);
     set_oid(pool, slot, MEDIUM_DATA);
-    point(pool->medium, "added span", NULL, 0);
+    medium_point(pool->medium, "added span", NULL, 0);
     medium_unlock(pool->medium);
     *base_p = MEDIUM_DATA;
     *size_p = room;
@@ -401,102 +386,13 @@ mega_status_t mega__pool_sync(struct mega__pool *pool)
 {
     struct medium *m = pool->medium;
     medium_lock(m);
-    point(m, "sync", NULL, 0);
+    medium_point(m, "sync", NULL, 0);
     if (is_dropped(m, m->drains++, m->drains_of, m->drop_drain))
         snprintf(m->dropped, sizeof m->dropped, "sync of %.100s",
                  strrchr(pool->file->name, '/'));
     else if (!m->device)
         medium_each_dirty(m, sync_line, pool);
-    point(m, "synced", NULL, 0);
+    medium_point(m, "synced", NULL, 0);
     medium_unlock(m);
     return MEGA_OK;
-}
-
-/* ---- Files by name ---- */
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-mega_status_t mega__pool_find(const char *pattern,
-                              void (*fn)(const char *path, void *arg),
-                              void *arg)
-{
-    struct medium *m = medium_in_use();
-    size_t n = 0;
-    medium_lock(m);
-    char **names = calloc(m->nfiles + 1, sizeof *names);
-    for (size_t i = 0; i < m->nfiles; i++)
-        if (m->files[i]->host == medium_host() &&
-            fnmatch(pattern, m->files[i]->name, FNM_PATHNAME | FNM_PERIOD) == 0)
-            names[n++] = strdup(m->files[i]->name);
-    medium_unlock(m);
-    qsort(names, n, sizeof *names, by_name);
-    for (size_t i = 0; i < n; i++) {
-        fn(names[i], arg);
-        free(names[i]);
-    }
-    free(names);
-    return MEGA_OK;
-}
-
-/* Names are durable here, and directories are real. */
-mega_status_t mega__pool_sync_name(const char *path)
-{
-    (void)path;
-    return MEGA_OK;
-}
-
-mega_status_t mega__pool_rename(const char *from, const char *to)
-{
-    struct medium *m = medium_in_use();
-    mega_status_t st = MEGA_OK;
-    medium_lock(m);
-    point(m, "rename", NULL, 0);
-    struct medium_file *file = medium_find(m, from);
-    struct medium_file *old = medium_find(m, to);
-    if (!file) {
-        st = mega__fail(MEGA_ERR_IO, "rename %s: no such file", from);
-    } else {
-        if (old)
-            medium_remove(m, old);
-        free(file->name);
-        file->name = strdup(to);
-        point(m, "renamed", NULL, 0);
-    }
-    medium_unlock(m);
-    return st;
-}
-
-mega_status_t mega__pool_unlink(const char *path)
-{
-    struct medium *m = medium_in_use();
-    medium_lock(m);
-    struct medium_file *file = medium_find(m, path);
-    if (file) {
-        point(m, "unlink", NULL, 0);
-        medium_remove(m, file);
-        point(m, "unlinked", NULL, 0);
-    }
-    medium_unlock(m);
-    return MEGA_OK;
-}
-
-/* Each is seen by one host. */
-uint64_t mega__pool_number(const char *path, bool write)
-{
-    (void)path, (void)write;
-    return 1;
-}
-
-uint64_t mega__pool_left(const char *path)
-{
-    struct medium *m = medium_in_use();
-    (void)path;
-    medium_lock(m);
-    uint64_t used = bytes_in_use(m);
-    uint64_t left = used < m->capacity ? m->capacity - used : 0;
-    medium_unlock(m);
-    return left;
 }
