@@ -5,17 +5,17 @@
 # hosts.sh does so over hosts.
 . "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
 patience=30
-export MEGALLOC_TIMEOUT=1 MEGALLOC_START_TIMEOUT=3
+export MEGALLOC_TIMEOUT=2 MEGALLOC_START_TIMEOUT=4
 not_all="not every rank has called mega_init"
-silent="rank 1 on host $(hostname) has given no sign of life for 1 s"
+silent="rank 1 on host $(hostname) has given no sign of life for 2 s"
 
 for by in "" mpi; do # who has called MPI_Init
     new_space
     job 3 late before stop $by
-    refused "stopped before mega_init${by:+, after MPI_Init}" "$not_all within 3 s"
-    job 3 late before 2 $by
+    refused "stopped before mega_init${by:+, after MPI_Init}" "$not_all within 4 s"
+    job 3 late before 3 $by
     tap_empty "late to mega_init${by:+, after MPI_Init}: named, waited for" \
-        "$( ((status == 0)) && [[ $output == *"$not_all, for 1 s"* ]] ||
+        "$( ((status == 0)) && [[ $output == *"$not_all, for 2 s"* ]] ||
             echo "status $status: $output")"
 done
 for agreement in 0 1; do # the next ones are watched over several hosts only
@@ -27,7 +27,7 @@ done
 new_space
 job 3 late after stop
 refused "stopped after mega_finalize" "$silent"
-job 3 late after 3
+job 3 late after 4
 tap_empty "long at work after mega_finalize: named, waited for" \
     "$( ((status == 0)) && [[ $output == *"rank 1 has not come to the end"* ]] ||
         echo "status $status: $output")"

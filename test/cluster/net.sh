@@ -53,7 +53,9 @@ told() { # NAME TIMES
 }
 
 declare -A flushing=([tcp,self]=power [all]=power-msync)
-for tls in tcp,self all; do
+ways=(tcp,self all)
+! built_with_mpich || ways=(tcp,self) # UCX is the same
+for tls in "${ways[@]}"; do
     export UCX_TLS=$tls
     for ranks in 2 4; do # those of 4 flush for real what they are asked to
         ((ranks == 2)) || export MEGALLOC_DURABILITY=${flushing[$tls]}
@@ -76,8 +78,13 @@ for tls in tcp,self all; do
     each_step "$tls, each has freed what is the other's"
     hosts 2 net_ends by_thread
     each_step "$tls, closed by a thread of its own"
-    MEGALLOC_TIMEOUT=5 lossy 4 net_ends lost 9
-    told "$tls, a rank is killed: the others are told" 2
+    killed="$tls, a rank is killed: the others are told"
+    if built_with_mpich; then
+        tap_skip "$killed" "MPICH's launcher ends them, too, and may be faster"
+    else
+        MEGALLOC_TIMEOUT=5 lossy 4 net_ends lost 9
+        told "$killed" 2
+    fi
     MEGALLOC_TIMEOUT=2 lossy 4 net_ends lost 19
     told "$tls, a rank is stopped: the others are told" 2
 done
@@ -92,7 +99,7 @@ for case in answered card dead no_worker; do
 done
 fuzz_seed=${FUZZ_SEED:-$((EPOCHSECONDS % 32768))}
 echo "# FUZZ_SEED=$fuzz_seed"
-for tls in tcp,self all; do
+for tls in "${ways[@]}"; do
     # it may have homes grow
     MEGALLOC_HOME_MAX=64M UCX_TLS=$tls MEGALLOC_DURABILITY=${flushing[$tls]} \
         hosts 2 net_fuzz attack "$fuzz_seed"

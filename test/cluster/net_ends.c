@@ -148,7 +148,7 @@ static void lost(int argc, char **argv)
     int last = mega_nranks() - 1;
     mega_gptr_t p;
     MUST(mega_get(&v, at(last, 0), 8));
-    MUST(mega_alloc(MEGA_DEFAULT, last, 64, &p)); /* a mark to be sent */
+    MUST(mega_alloc(MEGA_DEFAULT, last, 64, &p));
     if (mega_rank() == last)
         MUST(mega_set64(at(0, 520), pid));
     MUST(mega_barrier());
@@ -167,6 +167,8 @@ static void lost(int argc, char **argv)
         HOLDS(write(1, text, (size_t)len) == len);
         HOLDS(mega_get(&v, at(last, 8), 8) == st); /* and it stays so */
         HOLDS(mega_put(at(last, 8), &v, 8) == st);
+        if (mega_home(p) == last && !mega_ptr(p))
+            MUST(mega_free(p)); /* a mark that has to be sent */
         HOLDS(mega_drain() == st);
         HOLDS(mega_drain() == st);
     } else if (st) {
