@@ -87,10 +87,9 @@ static mega_status_t check_threads(struct mega__boot *boot)
 static mega_status_t wait_for_late(void *arg)
 {
     struct mega__boot *boot = arg;
-    int rank;
-    MPI_Comm_rank(boot->comm, &rank);
     boot->late++;
-    if (boot->late == boot->limits.answer_s && rank <= 1) /* if 0 is late */
+    if (boot->late == boot->limits.answer_s &&
+        boot->place.rank <= 1) /* if 0 is late */
         mega__boot_mpi_tell_late(&boot->limits);
     return boot->late < boot->limits.start_s
                ? MEGA_OK
@@ -115,15 +114,14 @@ static mega_status_t meet(struct mega__boot *boot, MPI_Comm from,
                           const char *shown)
 {
     MPI_Request request;
-    boot->comm = from; /* of which wait_for_late asks for the rank */
+    MPI_Comm_rank(from, &boot->place.rank);
     watch_by(boot, SECOND_NS, wait_for_late, boot);
-    MPI_Comm met;
-    mega_status_t st =
-        mega__boot_mpi_complete(boot, MPI_Comm_idup(from, &met, &request), 1,
-                                &request, "MPI_Comm_idup");
-    boot->comm = st ? MPI_COMM_NULL : met;
+    mega_status_t st = mega__boot_mpi_complete(
+        boot, MPI_Comm_idup(from, &boot->comm, &request), 1, &request,
+        "MPI_Comm_idup");
     if (st)
         return st;
+    boot->met = true;
     MPI_Comm_set_errhandler(boot->comm, MPI_ERRORS_RETURN);
     mega__life_begin(&boot->life, boot->comm, MEGA__TAG_LIFE, shown,
                      (unsigned)boot->limits.answer_s, LOOKS);
@@ -147,17 +145,20 @@ static bool end_life(struct mega__boot *boot)
     return true;
 }
 
-/* The first communicator of all processes is kept for the end of MPI. */
+/* What MPI may still write to stays: a part of a collective that was given up,
+ * or a sign of life. The first communicator of all processes is kept for the
+ * end of MPI. */
 static void free_boot(struct mega__boot *boot, bool mpi_works)
 {
-    const bool closed = mpi_works && !boot->given_up;
-    if (closed && boot->comm != MPI_COMM_NULL && end_life(boot) &&
-        !mega__boot_mpi_keep(boot))
+    const bool open = boot->met && mpi_works;
+    const bool over = !boot->given_up && (!open || end_life(boot));
+    if (open && over && !mega__boot_mpi_keep(boot))
         MPI_Comm_free(&boot->comm);
     spaces_closed = !boot->given_up;
     free(boot->host_ranks);
     free(boot->firsts);
-    free(boot);
+    if (over)
+        free(boot);
 }
 
 mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
@@ -177,7 +178,6 @@ mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
     struct mega__boot *boot = calloc(1, sizeof *boot);
     if (!boot)
         return mega__fail(MEGA_ERR_NOMEM, "no memory to start");
-    boot->comm = MPI_COMM_NULL;
     boot->limits = *limits;
     boot->world = !comm;
     spaces_closed = false;

@@ -24,7 +24,8 @@ struct mega__boot {
     struct mega__boot_limits limits;
     struct mega__life life; /* till somebody else looks after the others */
     unsigned late;          /* seconds that others are late to mega_init */
-    bool world;             /* comm is of all processes */
+    bool met;               /* all have come: there is comm */
+    bool world;             /* it is of all processes */
     bool main_thread_only;
     bool mpi_ends; /* inside the callback: the attribute is going */
     void (*at_end)(void *);
