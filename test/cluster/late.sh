@@ -13,7 +13,7 @@ for by in "" mpi; do # who has called MPI_Init
     new_space
     job 3 late before stop $by
     refused "stopped before mega_init${by:+, after MPI_Init}" "$not_all within 4 s"
-    job 3 late before 3 $by
+    MEGALLOC_START_TIMEOUT=60 job 3 late before 3 $by
     tap_empty "late to mega_init${by:+, after MPI_Init}: named, waited for" \
         "$( ((status == 0)) && [[ $output == *"$not_all, for 2 s"* ]] ||
             echo "status $status: $output")"
