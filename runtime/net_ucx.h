@@ -166,6 +166,15 @@ mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
 /* What the link is broken for, as a status with its sentence. */
 mega_status_t mega__ucx_broken(const struct mega__link *link);
 
+/* The peer did not answer in time: the link is broken, which it says. */
+mega_status_t mega__ucx_too_late(struct mega__link *link);
+
+/* What would set *done is not to touch anything of the caller's any more. */
+void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
+                       const bool *done);
+
+/* ---- net_ucx_wait.c ---- */
+
 /* One operation that the caller waits for. */
 struct mega__wait {
     bool done;
@@ -185,13 +194,6 @@ mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
 mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
                                ucs_status_ptr_t request,
                                struct mega__wait *wait);
-
-/* The peer did not answer in time: the link is broken, which it says. */
-mega_status_t mega__ucx_too_late(struct mega__link *link);
-
-/* What would set *done is not to touch anything of the caller's any more. */
-void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
-                       const bool *done);
 
 /* ---- net_ucx_call.c ---- */
 

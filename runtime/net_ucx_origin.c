@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * net_ucx_origin.c - origins of threads, their links, waiting, failures.
+ * net_ucx_origin.c - origins of threads, their links, failures.
  *
- * Happy path: a thread finds its origin in its arena, locks it, and makes
- * progress until its operation is done. What can fail: the peer. Where UCX
- * tells (TCP, NICs), the link is closed by force, which ends all that is
- * under way on it. Where it does not (shared memory), or in vain, the origin
- * is never touched again: so no late answer writes into a buffer that its
- * caller has back. A broken link stays broken.
+ * Happy path: a thread finds its origin in its arena, locks it, and waits for
+ * its operation (net_ucx_wait.c). What can fail: the peer. Where UCX tells
+ * (TCP, NICs), the link is closed by force, which ends all that is under way on
+ * it. Where it does not (shared memory), or in vain, the origin is never
+ * touched again: so no late answer writes into a buffer that its caller has
+ * back. A broken link stays broken.
  */
-#include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +19,6 @@
 #include "log.h"
 #include "net_ucx.h"
 
-#define SPINS 8              /* rounds before the processor is given away */
-#define YIELD_NS 2000000u    /* and this long before sleeping */
-#define NAP_MS 5             /* a sleep, at most */
 #define FORCE_NS 2000000000u /* for a closed link to end what it has */
 #define CLOSE_NS 5000000000u /* for the peer to hear of the end */
 
@@ -305,78 +300,6 @@ void mega__ucx_force_close(ucp_ep_h *ep_p)
     *ep_p = NULL;
 }
 
-/* ---- Waiting ---- */
-
-void mega__ucx_on_done(void *request, ucs_status_t status, void *arg)
-{
-    struct mega__wait *wait = arg;
-    wait->status = status;
-    wait->done = true;
-    ucp_request_free(request);
-}
-
-ucp_request_param_t mega__ucx_waited_for(struct mega__wait *wait)
-{
-    return (ucp_request_param_t){.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
-                                                 UCP_OP_ATTR_FIELD_USER_DATA,
-                                 .cb.send = mega__ucx_on_done,
-                                 .user_data = wait};
-}
-
-struct pace {
-    unsigned idle;
-    uint64_t began, idle_from, now; /* ns; 0: not yet looked */
-};
-
-/* Nothing happened: spins, then gives the processor away, then sleeps until
- * UCX has something, or a while. The lock is free meanwhile. */
-static void rest(struct mega__origin *o, struct pace *pace)
-{
-    bool nap = false;
-    if (++pace->idle < SPINS)
-        return;
-    pace->now = mega__rest_now();
-    if (!pace->began)
-        pace->began = pace->now;
-    if (!pace->idle_from)
-        pace->idle_from = pace->now;
-    if (pace->now - pace->idle_from > YIELD_NS)
-        nap = ucp_worker_arm(o->worker) == UCS_OK;
-    pthread_mutex_unlock(&o->mutex);
-    if (nap) {
-        struct pollfd fd = {.fd = o->event_fd, .events = POLLIN};
-        poll(&fd, 1, NAP_MS);
-    } else {
-        sched_yield();
-    }
-    pthread_mutex_lock(&o->mutex);
-}
-
-mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
-                              const bool *done, uint64_t seconds)
-{
-    struct pace pace = {0};
-    while (!*done) {
-        if (o->dead)
-            return late(link);
-        if (ucp_worker_progress(o->worker) > 0) {
-            pace.idle = 0;
-            pace.idle_from = 0;
-            continue;
-        }
-        if (link->broken != UCS_OK && !link->ep)
-            return mega__ucx_broken(link);
-        if (link->broken != UCS_OK) {
-            mega__ucx_force_close(&link->ep);
-            continue;
-        }
-        rest(o, &pace);
-        if (pace.began && pace.now - pace.began > seconds * 1000000000u)
-            return MEGA_ERR_TIMEOUT;
-    }
-    return MEGA_OK;
-}
-
 static void die(struct mega__origin *o, struct mega__link *link)
 {
     o->dead = true;
@@ -399,27 +322,6 @@ void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
             sched_yield();
     if (!*done && !o->dead)
         die(o, link);
-}
-
-mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
-                               ucs_status_ptr_t request,
-                               struct mega__wait *wait)
-{
-    ucs_status_t rc = UCS_PTR_STATUS(request);
-    if (UCS_PTR_IS_PTR(request)) {
-        mega_status_t st = mega__ucx_await(o, link, &wait->done,
-                                           o->net->ctx->conf.timeout.v.number);
-        if (st) {
-            mega__ucx_give_up(o, link, &wait->done);
-            return mega__ucx_broken(link);
-        }
-        rc = wait->status;
-    }
-    if (rc == UCS_OK)
-        return MEGA_OK;
-    if (link->broken == UCS_OK)
-        link->broken = rc;
-    return mega__ucx_broken(link);
 }
 
 /* ---- The end ---- */
