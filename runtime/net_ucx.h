@@ -51,6 +51,14 @@ struct mega__call { /* requests of one number, mostly one, and the answer */
     _Alignas(8) char payload[MEGA__WIRE_PAYLOAD_MAX];
 };
 
+/* Operations that nobody waits for are counted in rounds, so that a flush does
+ * not wait for those that others begin meanwhile. One round is open; the one
+ * before is over, or ends before the open one is closed. */
+struct mega__round {
+    struct mega__link *link;
+    unsigned pending;
+};
+
 struct mega__link { /* an origin's way to a rank */
     struct mega__link *next;
     struct mega__origin *origin;
@@ -60,6 +68,10 @@ struct mega__link { /* an origin's way to a rank */
     bool hardware;    /* a put may be complete and not yet in memory */
     unsigned pending; /* operations whose buffers are in use */
     bool quiet;       /* pending == 0 */
+    struct mega__round rounds[2]; /* a round's is its number modulo 2 */
+    uint64_t round;               /* the open one, from 1 */
+    uint64_t wanted;              /* a flush waits for this one */
+    uint64_t over;                /* those up to here have no operation */
     ucs_status_t broken;
     uint64_t stamp;          /* origin->clock of the last operation */
     uint64_t flushed_to;     /* operations up to here are complete */
@@ -79,7 +91,7 @@ struct mega__reach { /* an origin's key of a span */
 struct mega__later {           /* an atomic whose result a flush waits for */
     struct mega__later *next;  /* of those that are free */
     struct mega__later *other; /* of all that there are */
-    struct mega__link *link;
+    struct mega__round *round;
     size_t size;
     uint64_t operand, reply;
     uint64_t *old_p; /* NULL: nobody asks */
@@ -189,6 +201,11 @@ ucp_request_param_t mega__ucx_waited_for(struct mega__wait *wait);
 mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
                               const bool *done, uint64_t seconds);
 
+/* The same until *count is at least that, for MEGALLOC_TIMEOUT. */
+mega_status_t mega__ucx_await_count(struct mega__origin *o,
+                                    struct mega__link *link,
+                                    const uint64_t *count, uint64_t least);
+
 /* Waits for what ucp_*_nbx has returned; afterwards UCX touches neither the
  * wait nor any buffer. */
 mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
@@ -241,6 +258,9 @@ mega_status_t mega__ucx_put(struct mega__origin *o, mega_gptr_t p,
 mega_status_t mega__ucx_get(struct mega__origin *o, void *dst, mega_gptr_t p,
                             size_t n);
 /* ---- net_ucx_flush.c ---- */
+
+/* Ends and closes what rounds it can. */
+void mega__ucx_advance(struct mega__link *link);
 
 /* What a card has put there, for whomever, and was flushed, is in memory: it
  * may be on its way from the card still, but no read overtakes a write. Reads

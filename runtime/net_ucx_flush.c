@@ -9,62 +9,79 @@
 
 #define FLUSH_BATCH 16
 
-static ucs_status_ptr_t begin_flush(struct mega__link *link,
-                                    struct mega__wait *wait)
+struct flush { /* of a link, of what was begun before */
+    struct mega__link *link;
+    uint64_t stamp, round;
+    ucs_status_ptr_t request;
+    struct mega__wait wait;
+};
+
+void mega__ucx_advance(struct mega__link *link)
 {
-    ucp_request_param_t param = mega__ucx_waited_for(wait);
-    *wait = (struct mega__wait){0};
-    if (link->broken != UCS_OK)
-        return UCS_STATUS_PTR(link->broken);
-    if (link->native <= link->flushed_to)
-        return NULL; /* there is nothing */
-    link->origin->counts.messages++;
-    return ucp_ep_flush_nbx(link->ep, &param);
+    while (link->rounds[(link->round - 1) % 2].pending == 0) {
+        link->over = link->round - 1;
+        if (link->wanted < link->round)
+            return;
+        link->round++;
+    }
+}
+
+/* The flush stays where it is until its end. */
+static void begin_flush(struct flush *f, struct mega__link *link)
+{
+    ucp_request_param_t param = mega__ucx_waited_for(&f->wait);
+    *f = (struct flush){
+        .link = link, .stamp = link->origin->clock, .round = link->round};
+    link->wanted = link->round;
+    mega__ucx_advance(link);
+    if (link->broken != UCS_OK) {
+        f->request = UCS_STATUS_PTR(link->broken);
+    } else if (link->native > link->flushed_to) {
+        link->origin->counts.messages++;
+        f->request = ucp_ep_flush_nbx(link->ep, &param);
+    }
 }
 
 /* A link that broke is told of once by a flush; the next operation on it
  * fails anyway. Either way no buffer is in use any more. */
-static mega_status_t end_flush(struct mega__link *link, uint64_t stamp,
-                               ucs_status_ptr_t request,
-                               struct mega__wait *wait)
+static mega_status_t end_flush(struct flush *f)
 {
+    struct mega__link *link = f->link;
     struct mega__origin *o = link->origin;
-    mega_status_t st = mega__ucx_finish(o, link, request, wait);
-    if (!st && mega__ucx_await(o, link, &link->quiet, 1))
+    mega_status_t st = mega__ucx_finish(o, link, f->request, &f->wait);
+    if (!st && mega__ucx_await_count(o, link, &link->over, f->round))
         st = mega__ucx_too_late(link);
     mega_status_t put = mega__ucx_flush_messages(link);
     st = st ? st : put;
     if (st)
         mega__ucx_give_up(o, link, &link->quiet);
-    if (link->flushed_to < stamp)
-        link->flushed_to = stamp;
+    if (link->flushed_to < f->stamp)
+        link->flushed_to = f->stamp;
     return st;
 }
 
 mega_status_t mega__ucx_flush_link(struct mega__origin *o,
                                    struct mega__link *link)
 {
-    struct mega__wait wait;
-    uint64_t stamp = o->clock;
+    struct flush f;
     if (!mega__ucx_unflushed(link))
         return MEGA_OK;
     o->counts.round_trips++;
-    return end_flush(link, stamp, begin_flush(link, &wait), &wait);
+    begin_flush(&f, link);
+    return end_flush(&f);
 }
 
 /* Some links at once: a round trip for all. */
 static mega_status_t flush_some(struct mega__link **links, unsigned n)
 {
-    ucs_status_ptr_t requests[FLUSH_BATCH];
-    struct mega__wait waits[FLUSH_BATCH];
-    uint64_t stamp = n ? links[0]->origin->clock : 0;
+    struct flush flushes[FLUSH_BATCH];
     mega_status_t st = MEGA_OK;
     if (n)
         links[0]->origin->counts.round_trips++;
     for (unsigned i = 0; i < n; i++)
-        requests[i] = begin_flush(links[i], &waits[i]);
+        begin_flush(&flushes[i], links[i]);
     for (unsigned i = 0; i < n; i++) {
-        mega_status_t one = end_flush(links[i], stamp, requests[i], &waits[i]);
+        mega_status_t one = end_flush(&flushes[i]);
         st = st ? st : one;
     }
     return st;

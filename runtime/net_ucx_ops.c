@@ -68,16 +68,19 @@ mega_status_t mega__ucx_get(struct mega__origin *o, void *dst, mega_gptr_t p,
 }
 
 /* One of the pending operations of a link has ended. */
-static void ended(struct mega__link *link, ucs_status_t status)
+static void ended(struct mega__round *round, ucs_status_t status)
 {
+    struct mega__link *link = round->link;
     link->quiet = --link->pending == 0;
+    round->pending--;
     if (status != UCS_OK && link->broken == UCS_OK)
         link->broken = status;
+    mega__ucx_advance(link);
 }
 
-static void on_pending_done(void *request, ucs_status_t status, void *link)
+static void on_pending_done(void *request, ucs_status_t status, void *round)
 {
-    ended(link, status);
+    ended(round, status);
     ucp_request_free(request);
 }
 
@@ -92,22 +95,24 @@ static mega_status_t go_on(struct mega__link *link)
     return MEGA_OK;
 }
 
-static mega_status_t begun(struct mega__link *link, ucs_status_ptr_t request)
+static mega_status_t begun(struct mega__round *round, ucs_status_ptr_t request)
 {
-    link->origin->counts.messages++;
+    round->link->origin->counts.messages++;
     if (!UCS_PTR_IS_PTR(request))
-        ended(link, UCS_PTR_STATUS(request));
-    return go_on(link);
+        ended(round, UCS_PTR_STATUS(request));
+    return go_on(round->link);
 }
 
 static ucp_request_param_t not_waited_for(struct mega__link *link)
 {
+    struct mega__round *round = &link->rounds[link->round % 2];
+    round->pending++;
     link->pending++;
     link->quiet = false;
     return (ucp_request_param_t){.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
                                                  UCP_OP_ATTR_FIELD_USER_DATA,
                                  .cb.send = on_pending_done,
-                                 .user_data = link};
+                                 .user_data = round};
 }
 
 mega_status_t mega__net_put(struct mega__net *net, mega_gptr_t p,
@@ -147,7 +152,7 @@ static mega_status_t begin(struct mega__net *net, mega_gptr_t p,
     if (!st) {
         const uint64_t at = r->address + mega_offset(p);
         ucp_request_param_t param = not_waited_for(r->link);
-        st = begun(r->link,
+        st = begun(param.user_data,
                    src ? ucp_put_nbx(r->link->ep, src, n, at, r->key, &param)
                        : ucp_get_nbx(r->link->ep, dst, n, at, r->key, &param));
     }
@@ -263,11 +268,11 @@ static struct mega__later *later_new(struct mega__origin *o)
 
 static void later_end(struct mega__later *later, ucs_status_t status)
 {
-    struct mega__origin *o = later->link->origin;
+    struct mega__origin *o = later->round->link->origin;
     if (status == UCS_OK && later->old_p)
         *later->old_p =
             later->size == 8 ? later->reply : (uint32_t)later->reply;
-    ended(later->link, status);
+    ended(later->round, status);
     later->next = o->free_later;
     o->free_later = later;
 }
@@ -294,8 +299,8 @@ mega_status_t mega__net_amo_nbi(struct mega__net *net, mega_amo_op_t op,
     if (later) {
         ucp_request_param_t param = not_waited_for(r->link);
         param.cb.send = on_later_done;
+        later->round = param.user_data;
         param.user_data = later;
-        later->link = r->link;
         later->size = size;
         later->operand = operand_of(op, value, compare);
         later->reply = op == MEGA_AMO_CSWAP ? value : 0;

@@ -229,6 +229,8 @@ mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
         link->origin = o;
         link->rank = rank;
         link->quiet = true;
+        link->round = 1;
+        link->rounds[0].link = link->rounds[1].link = link;
         ucs_status_t rc = connect_link(link);
         if (rc != UCS_OK) {
             free(link);

@@ -58,11 +58,22 @@ static void rest(struct mega__origin *o, struct pace *pace)
     pthread_mutex_lock(&o->mutex);
 }
 
-mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
-                              const bool *done, uint64_t seconds)
+struct goal { /* *done, or *count >= least */
+    const bool *done;
+    const uint64_t *count;
+    uint64_t least;
+};
+
+static bool reached(const struct goal *goal)
+{
+    return goal->done ? *goal->done : *goal->count >= goal->least;
+}
+
+static mega_status_t await(struct mega__origin *o, struct mega__link *link,
+                           const struct goal *goal, uint64_t seconds)
 {
     struct pace pace = {0};
-    while (!*done) {
+    while (!reached(goal)) {
         if (o->dead)
             return mega__ucx_broken(o->lost);
         if (ucp_worker_progress(o->worker) > 0) {
@@ -81,6 +92,20 @@ mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
             return MEGA_ERR_TIMEOUT;
     }
     return MEGA_OK;
+}
+
+mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
+                              const bool *done, uint64_t seconds)
+{
+    return await(o, link, &(struct goal){.done = done}, seconds);
+}
+
+mega_status_t mega__ucx_await_count(struct mega__origin *o,
+                                    struct mega__link *link,
+                                    const uint64_t *count, uint64_t least)
+{
+    return await(o, link, &(struct goal){.count = count, .least = least},
+                 o->net->ctx->conf.timeout.v.number);
 }
 
 mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,

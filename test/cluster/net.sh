@@ -97,6 +97,11 @@ for case in answered card dead no_worker; do
     UCX_TLS=tcp,self hosts 2 net_inside $case
     each_step "inside"
 done
+for case in beside_gets; do
+    MEGALLOC_TIMEOUT=2 MEGALLOC_HOME_SIZE=256M UCX_TLS=tcp,self \
+        hosts 2 net_slow $case
+    each_step "slow"
+done
 fuzz_seed=${FUZZ_SEED:-$((EPOCHSECONDS % 32768))}
 echo "# FUZZ_SEED=$fuzz_seed"
 for tls in "${ways[@]}"; do
