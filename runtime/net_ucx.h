@@ -72,6 +72,7 @@ struct mega__link { /* an origin's way to a rank */
     uint64_t round;               /* the open one, from 1 */
     uint64_t wanted;              /* a flush waits for this one */
     uint64_t over;                /* those up to here have no operation */
+    uint64_t ended; /* operations of UCX's own: that it moves on */
     ucs_status_t broken;
     uint64_t stamp;          /* origin->clock of the last operation */
     uint64_t flushed_to;     /* operations up to here are complete */
@@ -201,12 +202,15 @@ ucp_request_param_t mega__ucx_waited_for(struct mega__wait *wait);
 mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
                               const bool *done, uint64_t seconds);
 
-/* The same until *count is at least that, for MEGALLOC_TIMEOUT. */
+/* The same until *count is at least that, for MEGALLOC_TIMEOUT since *sign has
+ * changed. */
 mega_status_t mega__ucx_await_count(struct mega__origin *o,
                                     struct mega__link *link,
-                                    const uint64_t *count, uint64_t least);
+                                    const uint64_t *count, uint64_t least,
+                                    const uint64_t *sign);
 
-/* Waits for what ucp_*_nbx has returned; afterwards UCX touches neither the
+/* Waits for what ucp_*_nbx has returned, as long as others of the link end in
+ * MEGALLOC_TIMEOUT; afterwards UCX touches neither the
  * wait nor any buffer. */
 mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
                                ucs_status_ptr_t request,

@@ -49,7 +49,8 @@ static mega_status_t end_flush(struct flush *f)
     struct mega__link *link = f->link;
     struct mega__origin *o = link->origin;
     mega_status_t st = mega__ucx_finish(o, link, f->request, &f->wait);
-    if (!st && mega__ucx_await_count(o, link, &link->over, f->round))
+    if (!st &&
+        mega__ucx_await_count(o, link, &link->over, f->round, &link->ended))
         st = mega__ucx_too_late(link);
     mega_status_t put = mega__ucx_flush_messages(link);
     st = st ? st : put;

@@ -10,6 +10,7 @@
 #include "net_ucx.h"
 
 #define PENDING_MAX 256 /* operations of a link whose buffers are in use */
+#define PIECE_MAX (UINT64_C(16) << 20) /* each has MEGALLOC_TIMEOUT */
 
 static void stamp(struct mega__link *link)
 {
@@ -29,42 +30,79 @@ static mega_status_t put_message(struct mega__link *link, mega_gptr_t p,
 
 /* ---- Put and get ---- */
 
+static size_t piece(size_t left)
+{
+    return left < PIECE_MAX ? left : PIECE_MAX;
+}
+
+/* While the piece before was waited for, others may have lost it. */
+static mega_status_t usable(const struct mega__link *link)
+{
+    if (link->origin->dead)
+        return mega__ucx_broken(link->origin->lost);
+    return link->broken != UCS_OK ? mega__ucx_broken(link) : MEGA_OK;
+}
+
+static mega_status_t put_piece(const struct mega__reach *r, uint64_t at,
+                               const void *src, size_t n)
+{
+    struct mega__link *link = r->link;
+    struct mega__wait wait = {0};
+    ucp_request_param_t param = mega__ucx_waited_for(&wait);
+    mega_status_t st = usable(link);
+    if (st)
+        return st;
+    stamp(link);
+    link->origin->counts.messages++;
+    return mega__ucx_finish(
+        link->origin, link,
+        ucp_put_nbx(link->ep, src, n, r->address + at, r->key, &param), &wait);
+}
+
+static mega_status_t get_piece(const struct mega__reach *r, void *dst,
+                               uint64_t at, size_t n)
+{
+    struct mega__link *link = r->link;
+    struct mega__wait wait = {0};
+    ucp_request_param_t param = mega__ucx_waited_for(&wait);
+    mega_status_t st = usable(link);
+    if (st)
+        return st;
+    link->origin->counts.messages++;
+    link->origin->counts.round_trips++;
+    return mega__ucx_finish(
+        link->origin, link,
+        ucp_get_nbx(link->ep, dst, n, r->address + at, r->key, &param), &wait);
+}
+
 mega_status_t mega__ucx_put(struct mega__origin *o, mega_gptr_t p,
                             const void *src, size_t n)
 {
     struct mega__reach *r;
-    struct mega__wait wait = {0};
-    ucp_request_param_t param = mega__ucx_waited_for(&wait);
     mega_status_t st = mega__ucx_reach(o, p, n, &r);
-    if (st)
-        return st;
-    if (n <= MEGA__SMALL && !r->link->hardware)
+    size_t at = 0;
+    if (!st && n <= MEGA__SMALL && !r->link->hardware)
         return put_message(r->link, p, src, n);
-    stamp(r->link);
-    o->counts.messages++;
-    return mega__ucx_finish(o, r->link,
-                            ucp_put_nbx(r->link->ep, src, n,
-                                        r->address + mega_offset(p), r->key,
-                                        &param),
-                            &wait);
+    while (!st && at < n) {
+        const size_t now = piece(n - at);
+        st = put_piece(r, mega_offset(p) + at, (const char *)src + at, now);
+        at += now;
+    }
+    return st;
 }
 
 mega_status_t mega__ucx_get(struct mega__origin *o, void *dst, mega_gptr_t p,
                             size_t n)
 {
     struct mega__reach *r;
-    struct mega__wait wait = {0};
-    ucp_request_param_t param = mega__ucx_waited_for(&wait);
     mega_status_t st = mega__ucx_reach(o, p, n, &r);
-    if (st)
-        return st;
-    o->counts.messages++;
-    o->counts.round_trips++;
-    return mega__ucx_finish(o, r->link,
-                            ucp_get_nbx(r->link->ep, dst, n,
-                                        r->address + mega_offset(p), r->key,
-                                        &param),
-                            &wait);
+    size_t at = 0;
+    while (!st && at < n) {
+        const size_t now = piece(n - at);
+        st = get_piece(r, (char *)dst + at, mega_offset(p) + at, now);
+        at += now;
+    }
+    return st;
 }
 
 /* One of the pending operations of a link has ended. */
@@ -72,6 +110,7 @@ static void ended(struct mega__round *round, ucs_status_t status)
 {
     struct mega__link *link = round->link;
     link->quiet = --link->pending == 0;
+    link->ended++;
     round->pending--;
     if (status != UCS_OK && link->broken == UCS_OK)
         link->broken = status;
@@ -140,8 +179,21 @@ mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
 }
 
 /* src: NULL, or what is put; else dst is where to get. */
+static mega_status_t begin_piece(const struct mega__reach *r, uint64_t at,
+                                 const char *src, char *dst, size_t n)
+{
+    mega_status_t st = usable(r->link);
+    if (st)
+        return st;
+    const uint64_t to = r->address + at;
+    ucp_request_param_t param = not_waited_for(r->link);
+    return begun(param.user_data,
+                 src ? ucp_put_nbx(r->link->ep, src, n, to, r->key, &param)
+                     : ucp_get_nbx(r->link->ep, dst, n, to, r->key, &param));
+}
+
 static mega_status_t begin(struct mega__net *net, mega_gptr_t p,
-                           const void *src, void *dst, size_t n)
+                           const char *src, char *dst, size_t n)
 {
     struct mega__reach *r;
     struct mega__origin *o;
@@ -149,12 +201,10 @@ static mega_status_t begin(struct mega__net *net, mega_gptr_t p,
     if (st)
         return st;
     st = mega__ucx_reach(o, p, n, &r);
-    if (!st) {
-        const uint64_t at = r->address + mega_offset(p);
-        ucp_request_param_t param = not_waited_for(r->link);
-        st = begun(param.user_data,
-                   src ? ucp_put_nbx(r->link->ep, src, n, at, r->key, &param)
-                       : ucp_get_nbx(r->link->ep, dst, n, at, r->key, &param));
+    for (size_t at = 0, now; !st && at < n; at += now) {
+        now = piece(n - at);
+        st = begin_piece(r, mega_offset(p) + at, src ? src + at : NULL,
+                         dst ? dst + at : NULL, now);
     }
     mega__ucx_leave(o);
     return st;

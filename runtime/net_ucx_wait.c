@@ -62,6 +62,8 @@ struct goal { /* *done, or *count >= least */
     const bool *done;
     const uint64_t *count;
     uint64_t least;
+    const uint64_t *sign; /* the clock starts anew when it changes */
+    uint64_t seen;
 };
 
 static bool reached(const struct goal *goal)
@@ -69,8 +71,18 @@ static bool reached(const struct goal *goal)
     return goal->done ? *goal->done : *goal->count >= goal->least;
 }
 
+/* What may take longer than one wait, such as the transfer before ours, is not
+ * lost as long as the link moves on. */
+static void look_for_sign(struct goal *goal, struct pace *pace)
+{
+    if (goal->sign && *goal->sign != goal->seen) {
+        goal->seen = *goal->sign;
+        pace->began = 0;
+    }
+}
+
 static mega_status_t await(struct mega__origin *o, struct mega__link *link,
-                           const struct goal *goal, uint64_t seconds)
+                           struct goal *goal, uint64_t seconds)
 {
     struct pace pace = {0};
     while (!reached(goal)) {
@@ -87,6 +99,7 @@ static mega_status_t await(struct mega__origin *o, struct mega__link *link,
             mega__ucx_force_close(&link->ep);
             continue;
         }
+        look_for_sign(goal, &pace);
         rest(o, &pace);
         if (pace.began && pace.now - pace.began > seconds * 1000000000u)
             return MEGA_ERR_TIMEOUT;
@@ -102,10 +115,12 @@ mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
 
 mega_status_t mega__ucx_await_count(struct mega__origin *o,
                                     struct mega__link *link,
-                                    const uint64_t *count, uint64_t least)
+                                    const uint64_t *count, uint64_t least,
+                                    const uint64_t *sign)
 {
-    return await(o, link, &(struct goal){.count = count, .least = least},
-                 o->net->ctx->conf.timeout.v.number);
+    struct goal goal = {
+        .count = count, .least = least, .sign = sign, .seen = *sign};
+    return await(o, link, &goal, o->net->ctx->conf.timeout.v.number);
 }
 
 mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
@@ -114,14 +129,17 @@ mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
 {
     ucs_status_t rc = UCS_PTR_STATUS(request);
     if (UCS_PTR_IS_PTR(request)) {
-        mega_status_t st = mega__ucx_await(o, link, &wait->done,
-                                           o->net->ctx->conf.timeout.v.number);
+        struct goal goal = {
+            .done = &wait->done, .sign = &link->ended, .seen = link->ended};
+        mega_status_t st =
+            await(o, link, &goal, o->net->ctx->conf.timeout.v.number);
         if (st) {
             mega__ucx_give_up(o, link, &wait->done);
             return mega__ucx_broken(link);
         }
         rc = wait->status;
     }
+    link->ended++;
     if (rc == UCS_OK)
         return MEGA_OK;
     if (link->broken == UCS_OK)
