@@ -253,7 +253,8 @@ ucs_status_t mega__ucx_on_answer(void *origin, const void *head,
 #define MEGA__SMALL 256
 mega_status_t mega__ucx_put_message(struct mega__link *link, mega_gptr_t p,
                                     const void *src, size_t n);
-mega_status_t mega__ucx_flush_messages(struct mega__link *link);
+/* The first so many of the link, of acks->expected. */
+mega_status_t mega__ucx_flush_messages(struct mega__link *link, uint64_t sent);
 
 /* ---- net_ucx_ops.c ---- */
 

@@ -134,7 +134,6 @@ static struct mega__call *acks_of(struct mega__link *link)
         return NULL;
     }
     acks->id = ++o->next_call;
-    acks->done = true;
     acks->next = o->calls;
     o->calls = acks;
     link->acks = acks;
@@ -155,26 +154,26 @@ mega_status_t mega__ucx_put_message(struct mega__link *link, mega_gptr_t p,
     head.call = acks->id;
     head.nparts = 1;
     memcpy(out.bytes, src, n);
-    if (acks->done)
-        acks->expected = acks->answers = 0;
     acks->expected++;
-    acks->done = false;
     return mega__ucx_send(link->origin, link, &head, &out, sizeof out.part + n);
 }
 
-mega_status_t mega__ucx_flush_messages(struct mega__link *link)
+/* Counted as long as the link works, so that a flush does not wait for those
+ * that others send meanwhile: a server takes and answers them in order. */
+mega_status_t mega__ucx_flush_messages(struct mega__link *link, uint64_t sent)
 {
     struct mega__call *acks = link->acks;
-    if (!acks || acks->expected == 0)
+    if (!acks || sent == 0)
         return MEGA_OK;
-    mega_status_t st =
-        mega__ucx_await(link->origin, link, &acks->done,
-                        link->origin->net->ctx->conf.timeout.v.number);
+    mega_status_t st = mega__ucx_await_count(link->origin, link, &acks->answers,
+                                             sent, &acks->answers);
     if (st == MEGA_ERR_TIMEOUT)
         st = mega__ucx_too_late(link);
-    if (st)
+    if (st) {
         acks->id = ++link->origin->next_call; /* answers to the old are late */
-    acks->expected = 0;
-    acks->done = true;
-    return st ? st : mega__ucx_outcome(acks);
+        return st;
+    }
+    st = mega__ucx_outcome(acks);
+    acks->head.status = 0; /* told once */
+    return st;
 }

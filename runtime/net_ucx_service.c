@@ -116,6 +116,18 @@ static void send_reply(struct mega__service *s, struct reply *r)
         free(r);
 }
 
+/* They were put in front; a refusal is to come in its turn. */
+static struct reply *turned(struct reply *r)
+{
+    struct reply *list = NULL, *next;
+    for (; r; r = next) {
+        next = r->next;
+        r->next = list;
+        list = r;
+    }
+    return list;
+}
+
 /* How many there were. */
 static unsigned send_replies(struct mega__service *s)
 {
@@ -127,7 +139,7 @@ static unsigned send_replies(struct mega__service *s)
     s->done = NULL;
     pthread_mutex_unlock(&s->done_lock);
     for (unsigned i = 0; i < 2; i++)
-        for (struct reply *r = lists[i], *next; r; r = next, n++) {
+        for (struct reply *r = turned(lists[i]), *next; r; r = next, n++) {
             next = r->next;
             send_reply(s, r);
         }

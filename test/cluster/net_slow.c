@@ -6,6 +6,7 @@
  * most of the time by a child of it.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -16,6 +17,8 @@
 
 #define PIECE (UINT64_C(1) << 20)
 #define UNDER_WAY 200
+#define PUT_US 10000 /* the network is to be slower */
+#define PUTS 10
 #define FLUSHES 5
 #define BIG (UINT64_C(96) << 20)
 #define BIG_PARTS 12 /* of it, if nobody waits for each */
@@ -54,8 +57,11 @@ static void get_more(void)
 
 static void put_more(void)
 {
-    uint64_t word = 7;
+    const uint64_t word = 7;
+    static unsigned n;
     MUST(mega_put(chunk, &word, sizeof word));
+    usleep(PUT_US);
+    begun |= ++n > PUTS;
 }
 
 /* Never lets an end come to what is under way. */
@@ -69,7 +75,7 @@ static void *go_on(void *more)
     mega__ucx_leave(o);
     while (!enough) {
         MUST(mega__ucx_enter(mega__the->net, &o));
-        const bool few = one == put_more || link->pending < UNDER_WAY;
+        const bool few = link->pending < UNDER_WAY;
         mega__ucx_leave(o);
         if (few)
             one();
