@@ -3,7 +3,8 @@
  * net_ucx.h - what the files of the UCX transport share.
  *
  *   net_ucx.c          start, stop, the spans that others may reach
- *   net_ucx_origin.c   origins, links, waiting, failures
+ *   net_ucx_origin.c   origins, links, waiting
+ *   net_ucx_lost.c     peers that are lost
  *   net_ucx_call.c     requests to a server: keys, durable parts, questions
  *   net_ucx_ops.c      put, get, atomics
  *   net_ucx_flush.c    flush
@@ -152,8 +153,6 @@ void mega__ucx_force_close(ucp_ep_h *ep_p);
 /* The origin of this thread, locked. ERRORS: NOMEM; PEER - the thread's former
  * one is dead, with operations that no flush had completed: told once. */
 mega_status_t mega__ucx_enter(struct mega__net *net, struct mega__origin **o_p);
-/* Of a dead one: that. */
-mega_status_t mega__ucx_dead(struct mega__origin *o);
 void mega__ucx_leave(struct mega__origin *o);
 void mega__ucx_origins_close(struct mega__net *net);
 void mega__ucx_origins_free(struct mega__net *net);
@@ -162,9 +161,6 @@ void mega__ucx_origins_free(struct mega__net *net);
 
 mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
                              struct mega__link **link_p);
-
-/* What the link is broken for, as a status with its sentence. */
-mega_status_t mega__ucx_broken(const struct mega__link *link);
 
 /* One operation that the caller waits for. */
 struct mega__wait {
@@ -186,12 +182,21 @@ mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
                                ucs_status_ptr_t request,
                                struct mega__wait *wait);
 
-/* The peer did not answer in time: the link is broken, which it says. */
-mega_status_t mega__ucx_too_late(struct mega__link *link);
-
 /* What would set *done is not to touch anything of the caller's any more. */
 void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
                        const bool *done);
+
+/* ---- net_ucx_lost.c ---- */
+
+/* What the link is broken for, as a status with its sentence. */
+mega_status_t mega__ucx_broken(const struct mega__link *link);
+
+/* The peer did not answer in time: the link is broken, which it says. */
+mega_status_t mega__ucx_too_late(struct mega__link *link);
+
+/* Of an origin that is dead: PEER - with operations that no flush had
+ * completed: told once. */
+mega_status_t mega__ucx_dead(struct mega__origin *o);
 
 /* ---- net_ucx_call.c ---- */
 

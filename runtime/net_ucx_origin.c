@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * net_ucx_origin.c - origins of threads, their links, waiting, failures.
+ * net_ucx_origin.c - origins of threads, their links, waiting.
  *
  * Happy path: a thread finds its origin in its arena, locks it, and makes
  * progress until its operation is done. What can fail: the peer. Where UCX
@@ -71,22 +71,6 @@ static struct mega__origin *origin_choose(struct mega__net *net)
     }
     pthread_mutex_unlock(&net->lock);
     return o;
-}
-
-mega_status_t mega__ucx_dead(struct mega__origin *o)
-{
-    bool undone = false;
-    for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
-        for (const struct mega__link *l = o->links[i]; l; l = l->next)
-            undone |= mega__ucx_unflushed(l);
-    o->flushed_to = o->clock;
-    return undone ? mega__fail(MEGA_ERR_PEER,
-                               "operations that were not complete were given "
-                               "up, with one to rank %d on host %s, which did "
-                               "not answer",
-                               o->lost->rank,
-                               mega__ucx_peer(o->net, o->lost->rank)->host)
-                  : MEGA_OK;
 }
 
 mega_status_t mega__ucx_enter(struct mega__net *net, struct mega__origin **o_p)
@@ -253,40 +237,7 @@ mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
     return MEGA_OK;
 }
 
-/* ---- Failures ---- */
-
-static const char *host_of(const struct mega__link *link)
-{
-    return mega__ucx_peer(link->origin->net, link->rank)->host;
-}
-
-static mega_status_t late(const struct mega__link *link)
-{
-    return mega__fail(
-        MEGA_ERR_TIMEOUT,
-        "rank %d on host %s has not answered for %llu s: is it stopped, or "
-        "the network broken? MEGALLOC_TIMEOUT sets how long to wait",
-        link->rank, host_of(link),
-        (unsigned long long)link->origin->net->ctx->conf.timeout.v.number);
-}
-
-mega_status_t mega__ucx_broken(const struct mega__link *link)
-{
-    if (link->broken == UCS_ERR_TIMED_OUT)
-        return late(link);
-    return mega__fail(MEGA_ERR_PEER,
-                      "rank %d on host %s is lost: %s; it has ended, or the "
-                      "network between is broken",
-                      link->rank, host_of(link),
-                      ucs_status_string(link->broken));
-}
-
-mega_status_t mega__ucx_too_late(struct mega__link *link)
-{
-    if (link->broken == UCS_OK)
-        link->broken = UCS_ERR_TIMED_OUT;
-    return mega__ucx_broken(link);
-}
+/* ---- Closing ---- */
 
 static void on_closed(void *request, ucs_status_t status, void *arg)
 {
@@ -358,7 +309,7 @@ mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
     struct pace pace = {0};
     while (!*done) {
         if (o->dead)
-            return late(link);
+            return mega__ucx_too_late(link);
         if (ucp_worker_progress(o->worker) > 0) {
             pace.idle = 0;
             pace.idle_from = 0;
