@@ -131,7 +131,9 @@ struct mega__net {
     unsigned norigins, next_shared;
     struct mega__keys *keys;
     struct mega__exposed *exposed;
-    _Atomic bool card; /* a link has one that does atomics */
+    _Atomic bool card;         /* a link has one that does atomics */
+    _Atomic signed char *lost; /* by rank: UCS_OK, or why it is lost */
+    _Atomic int first_lost;    /* a rank, or -1 */
 };
 
 /* ---- net_ucx.c ---- */
@@ -188,7 +190,14 @@ void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
 
 /* ---- net_ucx_lost.c ---- */
 
-/* What the link is broken for, as a status with its sentence. */
+/* The link is broken, and its peer lost for all threads of this process; unless
+ * that has been said before. */
+void mega__ucx_break(struct mega__link *link, ucs_status_t why);
+
+/* What a peer is lost for, as a status with its sentence; OK: it is not. */
+mega_status_t mega__ucx_lost(const struct mega__net *net, int rank);
+/* Of any that is lost. */
+mega_status_t mega__ucx_any_lost(const struct mega__net *net);
 mega_status_t mega__ucx_broken(const struct mega__link *link);
 
 /* The peer did not answer in time: the link is broken, which it says. */
@@ -283,6 +292,13 @@ static inline mega_status_t mega__ucx_status(ucs_status_t status)
     default:
         return MEGA_ERR_PEER;
     }
+}
+
+/* UCS_OK, or why the peer is lost, perhaps by another link. */
+static inline ucs_status_t mega__ucx_gone(const struct mega__link *link)
+{
+    return (ucs_status_t)atomic_load_explicit(
+        &link->origin->net->lost[link->rank], memory_order_acquire);
 }
 
 /* Operations that no flush has completed. */

@@ -14,8 +14,8 @@ static ucs_status_ptr_t begin_flush(struct mega__link *link,
 {
     ucp_request_param_t param = mega__ucx_waited_for(wait);
     *wait = (struct mega__wait){0};
-    if (link->broken != UCS_OK)
-        return UCS_STATUS_PTR(link->broken);
+    if (mega__ucx_gone(link) != UCS_OK)
+        return UCS_STATUS_PTR(mega__ucx_gone(link));
     if (link->native <= link->flushed_to)
         return NULL; /* there is nothing */
     link->origin->counts.messages++;
@@ -182,5 +182,5 @@ mega_status_t mega__net_flush_all(struct mega__net *net)
         pthread_mutex_unlock(&o->mutex);
         st = st ? st : one;
     }
-    return st;
+    return st ? st : mega__ucx_any_lost(net);
 }

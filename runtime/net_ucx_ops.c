@@ -71,8 +71,8 @@ mega_status_t mega__ucx_get(struct mega__origin *o, void *dst, mega_gptr_t p,
 static void ended(struct mega__link *link, ucs_status_t status)
 {
     link->quiet = --link->pending == 0;
-    if (status != UCS_OK && link->broken == UCS_OK)
-        link->broken = status;
+    if (status != UCS_OK)
+        mega__ucx_break(link, status);
 }
 
 static void on_pending_done(void *request, ucs_status_t status, void *link)
@@ -85,7 +85,7 @@ static void on_pending_done(void *request, ucs_status_t status, void *link)
 static mega_status_t go_on(struct mega__link *link)
 {
     stamp(link);
-    if (link->broken != UCS_OK)
+    if (mega__ucx_gone(link) != UCS_OK)
         return mega__ucx_broken(link);
     if (link->pending >= PENDING_MAX)
         return mega__ucx_flush_link(link->origin, link);

@@ -7,7 +7,8 @@
  * tells (TCP, NICs), the link is closed by force, which ends all that is
  * under way on it. Where it does not (shared memory), or in vain, the origin
  * is never touched again: so no late answer writes into a buffer that its
- * caller has back. A broken link stays broken.
+ * caller has back. A broken link stays broken, and so do all that this process
+ * has to the same peer (net_ucx_lost.c).
  */
 #include <errno.h>
 #include <poll.h>
@@ -104,8 +105,7 @@ static void on_lost(void *arg, ucp_ep_h ep, ucs_status_t status)
 {
     struct mega__link *link = arg;
     (void)ep;
-    if (link->broken == UCS_OK)
-        link->broken = status;
+    mega__ucx_break(link, status);
 }
 
 /* "lane[0]:  1:tcp/eth0 md[1] -> md[1]/tcp/sysdev[255] am wireup" is of none.
@@ -209,6 +209,9 @@ mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
 {
     struct mega__link **bucket = &o->links[rank % MEGA__LINK_BUCKETS];
     struct mega__link *link = *bucket;
+    mega_status_t lost = mega__ucx_lost(o->net, rank);
+    if (lost)
+        return lost;
     while (link && link->rank != rank)
         link = link->next;
     if (!link) {
@@ -231,8 +234,6 @@ mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
         if (st)
             return st;
     }
-    if (link->broken != UCS_OK)
-        return mega__ucx_broken(link);
     *link_p = link;
     return MEGA_OK;
 }
@@ -340,8 +341,7 @@ void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
     uint64_t began = mega__rest_now();
     if (*done || o->dead)
         return;
-    if (link->broken == UCS_OK)
-        link->broken = UCS_ERR_TIMED_OUT;
+    mega__ucx_break(link, UCS_ERR_TIMED_OUT);
     if (link->told)
         mega__ucx_force_close(&link->ep);
     while (link->told && !*done && !o->dead &&
@@ -362,14 +362,13 @@ mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
                                            o->net->ctx->conf.timeout.v.number);
         if (st) {
             mega__ucx_give_up(o, link, &wait->done);
-            return mega__ucx_broken(link);
+            return mega__ucx_too_late(link);
         }
         rc = wait->status;
     }
     if (rc == UCS_OK)
         return MEGA_OK;
-    if (link->broken == UCS_OK)
-        link->broken = rc;
+    mega__ucx_break(link, rc);
     return mega__ucx_broken(link);
 }
 

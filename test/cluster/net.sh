@@ -81,6 +81,10 @@ for tls in tcp,self all; do
     MEGALLOC_TIMEOUT=2 lossy 4 net_ends lost 19
     told "$tls, a rank is stopped: the others are told" 2
 done
+for case in others own put; do
+    MEGALLOC_TIMEOUT=2 UCX_TLS=tcp,self hosts 2 net_lost $case
+    each_step "a rank is stopped for a while"
+done
 UCX_TLS=shm,self hosts 4 net
 each_step "shared memory, 4 ranks"
 

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * net_lost.c - rank program of two hosts that are one machine: rank 0 is told
+ * that rank 1, which is stopped, has not answered. What it sent arrives when
+ * rank 1 goes on, and nothing that the process does then may build on that;
+ * test/cluster/net.sh starts it.
+ */
+#include <dirent.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+
+#include "rank.h"
+
+enum { SIZE = 16000, HAS = 4, TRIES = 64 };
+
+static mega_gptr_t p; /* of home 1 */
+static pid_t victim;
+static pthread_barrier_t stage;
+
+static void begin(void)
+{
+    MUST(mega_init());
+    victim = getpid();
+    MUST(mega_bcast(&victim, sizeof victim, 1));
+    pthread_barrier_init(&stage, NULL, 2);
+}
+
+/* Rank 1 has it, and so much more that its slab stays. */
+static void make_chunk(void)
+{
+    mega_gptr_t more;
+    for (int i = 0; mega_rank() == 1 && i < HAS; i++)
+        MUST(mega_alloc(MEGA_DEFAULT, 1, SIZE, i ? &more : &p));
+    MUST(mega_bcast(&p, sizeof p, 1));
+    MUST(mega_commit());
+}
+
+/* p, which is free, is handed out again. */
+static void get_again(mega_gptr_t free)
+{
+    mega_gptr_t q = mega_null();
+    for (int i = 0; i < TRIES && q.v != free.v; i++)
+        MUST(mega_alloc(MEGA_DEFAULT, 1, SIZE, &q));
+    HOLDS(q.v == free.v);
+}
+
+/* A signal is not there at once, nor for all threads. */
+static bool all_stopped(void)
+{
+    char path[300], state = 'T';
+    struct dirent *task;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)victim);
+    DIR *dir = opendir(path);
+    HOLDS(dir);
+    while (state == 'T' && (task = readdir(dir))) {
+        if (task->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "/proc/%d/task/%s/stat", (int)victim,
+                 task->d_name);
+        FILE *file = fopen(path, "r");
+        HOLDS(file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
+        fclose(file);
+    }
+    closedir(dir);
+    return state == 'T';
+}
+
+static void stop(void)
+{
+    HOLDS(kill(victim, SIGSTOP) == 0);
+    while (!all_stopped())
+        sched_yield();
+}
+
+/* fn runs in a thread of its own, from the middle on while rank 1 is stopped.
+ * The thread stays, with what it has. */
+static void while_stopped(void *(*fn)(void *))
+{
+    pthread_t thread;
+    HOLDS(pthread_create(&thread, NULL, fn, NULL) == 0);
+    pthread_barrier_wait(&stage);
+    stop();
+    pthread_barrier_wait(&stage);
+    pthread_barrier_wait(&stage);
+    HOLDS(kill(victim, SIGCONT) == 0);
+}
+
+static void stopped(void)
+{
+    pthread_barrier_wait(&stage);
+    pthread_barrier_wait(&stage);
+}
+
+static void *go_on(void *arg)
+{
+    pthread_barrier_wait(&stage);
+    pause();
+    return arg;
+}
+
+/* What rank 0 has lost it has lost for good, and no collective hides it. */
+static void end(const char *what)
+{
+    REFUSED(MEGA_ERR_TIMEOUT, mega_commit());
+    rank_told("rank 1 on host host1");
+    REFUSED(MEGA_ERR_TIMEOUT, mega_commit());
+    REFUSED(MEGA_ERR_TIMEOUT, mega_finalize());
+    if (what)
+        printf("passed: %s\n", what);
+}
+
+/* ---- A free of another's chunk ---- */
+
+static void *free_it(void *arg)
+{
+    MUST(mega_free(p));
+    stopped();
+    REFUSED(MEGA_ERR_TIMEOUT, mega_drain());
+    REFUSED(MEGA_ERR_TIMEOUT, mega_drain());
+    return go_on(arg);
+}
+
+static void others(int argc, char **argv)
+{
+    size_t usable;
+    (void)argc, (void)argv;
+    begin();
+    make_chunk();
+    if (mega_rank() == 0)
+        while_stopped(free_it);
+    MUST(mega_barrier());
+    if (mega_rank() == 1) { /* the message was there */
+        while (mega_usable_size(p, &usable) == MEGA_OK)
+            sched_yield();
+        get_again(p);
+        MUST(mega_persist(p, SIZE));
+        MUST(mega_root_set(MEGA_DEFAULT, "mine", p));
+    }
+    MUST(mega_barrier());
+    REFUSED(MEGA_ERR_TIMEOUT, mega_commit());
+    if (mega_rank() == 1)
+        MUST(mega_usable_size(p, &usable));
+    end(mega_rank() ? NULL : "a free that was late is not sent again");
+}
+
+/* ---- A chunk of an own slab ---- */
+
+static void *free_and_get(void *arg)
+{
+    MUST(mega_alloc(MEGA_DEFAULT, 1, SIZE, &p));
+    MUST(mega_drain());
+    stopped();
+    MUST(mega_free(p));
+    REFUSED(MEGA_ERR_TIMEOUT, mega_drain());
+    get_again(p);
+    REFUSED(MEGA_ERR_TIMEOUT, mega_persist(p, 8));
+    return go_on(arg);
+}
+
+static void own(int argc, char **argv)
+{
+    mega_gptr_t other;
+    (void)argc, (void)argv;
+    begin();
+    if (mega_rank() == 0) {
+        MUST(
+            mega_alloc(MEGA_DEFAULT, 1, 64, &other)); /* by a link that works */
+        MUST(mega_drain());
+        while_stopped(free_and_get);
+    }
+    MUST(mega_barrier());
+    REFUSED(MEGA_ERR_TIMEOUT, mega_commit());
+    if (mega_rank() == 0)
+        REFUSED(MEGA_ERR_TIMEOUT, mega_root_set(MEGA_DEFAULT, "mine", p));
+    end(mega_rank() ? NULL : "a mark that was late is not told as durable");
+}
+
+/* ---- A put ---- */
+
+static void *put_late(void *arg)
+{
+    uint64_t v = 42;
+    MUST(mega_put(p, &v, sizeof v));
+    MUST(mega_quiet());
+    stopped();
+    MUST(mega_put(p, &v, sizeof v));
+    REFUSED(MEGA_ERR_TIMEOUT, mega_quiet());
+    return go_on(arg);
+}
+
+static void put(int argc, char **argv)
+{
+    uint64_t v;
+    mega_region_t area;
+    (void)argc, (void)argv;
+    begin();
+    MUST(mega_region_create("area", 4096, 0, &area));
+    make_chunk();
+    if (mega_rank() == 0) {
+        MUST(mega_get(&v, p, sizeof v)); /* by a link that works */
+        while_stopped(put_late);
+        REFUSED(MEGA_ERR_TIMEOUT, mega_free(p));
+        REFUSED(MEGA_ERR_TIMEOUT, mega_get(&v, p, sizeof v));
+        REFUSED(MEGA_ERR_TIMEOUT, mega_put(p, &v, sizeof v));
+    }
+    MUST(mega_barrier());
+    REFUSED(MEGA_ERR_TIMEOUT, mega_region_destroy(&area));
+    end(mega_rank() ? NULL : "a put that was late meets no new chunk");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct rank_case cases[] = {
+        {"others", others}, {"own", own}, {"put", put}, {NULL, NULL}};
+    return rank_main(cases, argc, argv);
+}
