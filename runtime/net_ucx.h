@@ -203,8 +203,12 @@ mega_status_t mega__ucx_broken(const struct mega__link *link);
 /* The peer did not answer in time: the link is broken, which it says. */
 mega_status_t mega__ucx_too_late(struct mega__link *link);
 
+/* The origin died of another link; what was under way on this one is in doubt,
+ * so its peer is lost, too. ERRORS: PEER. */
+mega_status_t mega__ucx_given_up(struct mega__link *link);
+
 /* Of an origin that is dead: PEER - with operations that no flush had
- * completed: told once. */
+ * completed: told to each thread of it. */
 mega_status_t mega__ucx_dead(struct mega__origin *o);
 
 /* ---- net_ucx_call.c ---- */

@@ -22,8 +22,9 @@ static ucs_status_ptr_t begin_flush(struct mega__link *link,
     return ucp_ep_flush_nbx(link->ep, &param);
 }
 
-/* A link that broke is told of once by a flush; the next operation on it
- * fails anyway. Either way no buffer is in use any more. */
+/* What goes to a lost peer is never flushed: each thread that shares the origin
+ * is told, however often it asks, and whoever has asked before, as a commit
+ * does. Either way no buffer is in use any more. */
 static mega_status_t end_flush(struct mega__link *link, uint64_t stamp,
                                ucs_status_ptr_t request,
                                struct mega__wait *wait)
@@ -36,7 +37,7 @@ static mega_status_t end_flush(struct mega__link *link, uint64_t stamp,
     st = st ? st : put;
     if (st)
         mega__ucx_give_up(o, link, &link->quiet);
-    if (link->flushed_to < stamp)
+    if (link->flushed_to < stamp && (!st || mega__ucx_gone(link) == UCS_OK))
         link->flushed_to = stamp;
     return st;
 }
@@ -91,7 +92,7 @@ mega_status_t mega__ucx_flush(struct mega__origin *o)
         }
     one = flush_some(links, n);
     st = st ? st : one;
-    if (o->flushed_to < stamp)
+    if (!st && o->flushed_to < stamp)
         o->flushed_to = stamp;
     return st;
 }

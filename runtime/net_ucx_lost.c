@@ -37,6 +37,14 @@ mega_status_t mega__ucx_lost(const struct mega__net *net, int rank)
             "rank %d on host %s has not answered for %llu s: is it stopped, or "
             "the network broken? MEGALLOC_TIMEOUT sets how long to wait",
             rank, host, (unsigned long long)net->ctx->conf.timeout.v.number);
+    if (why == UCS_ERR_CANCELED) {
+        const int first = atomic_load(&net->first_lost);
+        return mega__fail(MEGA_ERR_PEER,
+                          "what was under way to rank %d on host %s was given "
+                          "up, with what was for rank %d on host %s, which did "
+                          "not answer",
+                          rank, host, first, mega__ucx_peer(net, first)->host);
+    }
     return mega__fail(MEGA_ERR_PEER,
                       "rank %d on host %s is lost: %s; it has ended, or the "
                       "network between is broken",
@@ -60,13 +68,21 @@ mega_status_t mega__ucx_too_late(struct mega__link *link)
     return mega__ucx_broken(link);
 }
 
+mega_status_t mega__ucx_given_up(struct mega__link *link)
+{
+    mega__ucx_break(link, UCS_ERR_CANCELED);
+    return mega__ucx_broken(link);
+}
+
 mega_status_t mega__ucx_dead(struct mega__origin *o)
 {
     bool undone = false;
     for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
-        for (const struct mega__link *l = o->links[i]; l; l = l->next)
-            undone |= mega__ucx_unflushed(l);
-    o->flushed_to = o->clock;
+        for (struct mega__link *l = o->links[i]; l; l = l->next)
+            if (mega__ucx_unflushed(l)) {
+                mega__ucx_break(l, UCS_ERR_CANCELED);
+                undone = true;
+            }
     return undone ? mega__fail(MEGA_ERR_PEER,
                                "operations that were not complete were given "
                                "up, with one to rank %d on host %s, which did "

@@ -310,7 +310,7 @@ mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
     struct pace pace = {0};
     while (!*done) {
         if (o->dead)
-            return mega__ucx_too_late(link);
+            return mega__ucx_given_up(link);
         if (ucp_worker_progress(o->worker) > 0) {
             pace.idle = 0;
             pace.idle_from = 0;

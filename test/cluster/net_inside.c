@@ -9,6 +9,7 @@
 
 #include "agent.h"
 #include "api/api.h"
+#include "arena.h"
 #include "net_ucx.h"
 #include "rank.h"
 
@@ -122,42 +123,84 @@ static void kill_origin(void)
     struct mega__link *link;
     MUST(mega__ucx_enter(mega__the->net, &o));
     MUST(mega__ucx_server(o, 0, &link));
+    mega__ucx_break(link, UCS_ERR_CONNECTION_RESET);
     o->dead = true;
     o->lost = link;
     mega__ucx_leave(o);
 }
 
-static void undone(mega_status_t got)
+static void end_lost(const char *what)
+{
+    MUST(mega_barrier());
+    if (mega_rank() == 0)
+        printf("passed: %s\n", what);
+    REFUSED(MEGA_ERR_PEER, mega_finalize());
+}
+
+/* What was complete is of no interest any more. */
+static void dead(int argc, char **argv)
+{
+    static const char word[8];
+    (void)argc, (void)argv;
+    begin();
+    if (mega_rank() == 1) {
+        MUST(mega_put(mega_add(chunk, 64), word, sizeof word));
+        MUST(mega_quiet());
+        kill_origin();
+        MUST(mega_quiet());
+    }
+    end_lost("what was complete when an origin was given up is not missed");
+}
+
+static void lost(mega_status_t got)
 {
     HOLDS(got == MEGA_ERR_PEER);
     rank_told("rank 0 on host host0");
 }
 
-/* What was complete is of no interest any more; what was not is told, once. */
-static void dead(int argc, char **argv)
+static void undone(int argc, char **argv)
 {
     static const char word[8];
     (void)argc, (void)argv;
     begin();
     const mega_gptr_t p = mega_add(chunk, 64);
     if (mega_rank() == 1) {
-        MUST(mega_put(p, word, sizeof word));
-        MUST(mega_quiet());
-        kill_origin();
-        MUST(mega_quiet());
         MUST(mega_put_nbi(p, word, sizeof word));
         kill_origin();
-        undone(mega_quiet());
-        MUST(mega_put_nbi(p, word, sizeof word));
-        kill_origin();
-        undone(mega_persist(p, sizeof word));
-        MUST(mega_put_nbi(p, word, sizeof word));
-        kill_origin();
-        undone(mega__net_flush_all(mega__the->net));
-        MUST(mega__net_flush_all(mega__the->net));
-        MUST(mega_put_persist(p, word, sizeof word));
+        lost(mega_quiet());
+        lost(mega_put_nbi(p, word, sizeof word));
+        lost(mega_persist(p, sizeof word));
+        lost(mega__net_flush_all(mega__the->net));
+        lost(mega__net_flush_all(mega__the->net));
     }
-    end("what was under way when an origin was given up is told");
+    end_lost("what was under way when an origin was given up is told");
+}
+
+/* The last rank has put to ranks 0 and 1, and gives up for what rank 0 does. */
+static void healthy(int argc, char **argv)
+{
+    struct mega__origin *o;
+    mega_gptr_t other;
+    (void)argc, (void)argv;
+    begin();
+    if (mega_rank() == 1)
+        MUST(mega_alloc(MEGA_DEFAULT, 1, 64, &other));
+    MUST(mega_bcast(&other, sizeof other, 1));
+    if (mega_rank() == 2) {
+        for (int turn = 0; turn < 2; turn++) { /* the first meets them */
+            MUST(mega_quiet());
+            MUST(mega_put(mega_add(chunk, 64), "", 1));
+            MUST(mega_put(other, "", 1));
+        }
+        kill_origin();
+        o = mega__arena(mega__the)->origin;
+        pthread_mutex_lock(&o->mutex);
+        mega_status_t st = mega__ucx_flush(o);
+        pthread_mutex_unlock(&o->mutex);
+        lost(st);
+        lost(mega_put(other, "", 1)); /* it may come after what was given up */
+    }
+    end_lost("who does not answer is told, not who shares its fate");
 }
 
 /* A thread needs a worker of its own, for which there are no descriptors. */
@@ -239,6 +282,8 @@ int main(int argc, char **argv)
     static const struct rank_case cases[] = {{"answered", answered},
                                              {"card", card},
                                              {"dead", dead},
+                                             {"undone", undone},
+                                             {"healthy", healthy},
                                              {"no_worker", no_worker},
                                              {NULL, NULL}};
     return rank_main(cases, argc, argv);

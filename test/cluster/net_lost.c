@@ -13,7 +13,7 @@
 
 #include "rank.h"
 
-enum { SIZE = 16000, HAS = 4, TRIES = 64 };
+enum { SIZE = 16000, HAS = 4, TRIES = 64, MANY = 33 };
 
 static mega_gptr_t p; /* of home 1 */
 static pid_t victim;
@@ -210,9 +210,84 @@ static void put(int argc, char **argv)
     end(mega_rank() ? NULL : "a put that was late meets no new chunk");
 }
 
+/* ---- Whose puts they were ---- */
+
+/* More threads than the transport has workers for, so some share one. The two
+ * that put while rank 1 is stopped are told by their own quiet, whoever else
+ * has asked before. */
+static pthread_barrier_t all;
+
+static bool has_put(long i)
+{
+    return i == MANY - 3 || i == MANY - 2;
+}
+
+static void *one_of_many(void *arg)
+{
+    const long me = (long)arg;
+    uint64_t v = 42;
+    for (long turn = 0; turn < MANY; turn++) { /* workers in this order */
+        if (turn == me)
+            MUST(mega_put(p, &v, sizeof v));
+        pthread_barrier_wait(&all);
+    }
+    MUST(mega_quiet());
+    pthread_barrier_wait(&all);
+    pthread_barrier_wait(&all); /* now it is stopped */
+    if (has_put(me))
+        MUST(mega_put(p, &v, sizeof v));
+    pthread_barrier_wait(&all);
+    pthread_barrier_wait(&all); /* now the main thread has asked */
+    for (long turn = 0; turn < MANY; turn++) {
+        if (turn == me && has_put(me)) {
+            REFUSED(MEGA_ERR_TIMEOUT, mega_quiet());
+            REFUSED(MEGA_ERR_TIMEOUT, mega_quiet()); /* and it stays so */
+        }
+        pthread_barrier_wait(&all);
+    }
+    return arg;
+}
+
+/* told [commit]: before them, a commit of all was. */
+static void told(int argc, char **argv)
+{
+    pthread_t threads[MANY];
+    uint64_t v;
+    (void)argv;
+    begin();
+    make_chunk();
+    if (mega_rank() == 0) {
+        pthread_barrier_init(&all, NULL, MANY + 1);
+        MUST(mega_get(&v, p, sizeof v)); /* a worker, before theirs */
+        for (long i = 0; i < MANY; i++)
+            HOLDS(pthread_create(&threads[i], NULL, one_of_many, (void *)i) ==
+                  0);
+        for (int turn = 0; turn <= MANY; turn++)
+            pthread_barrier_wait(&all);
+        stop();
+        pthread_barrier_wait(&all);
+        pthread_barrier_wait(&all);
+        REFUSED(MEGA_ERR_TIMEOUT, mega_get(&v, p, sizeof v));
+        HOLDS(kill(victim, SIGCONT) == 0);
+    }
+    MUST(mega_barrier());
+    if (argc > 0)
+        REFUSED(MEGA_ERR_TIMEOUT, mega_commit());
+    if (mega_rank() == 0) {
+        for (int turn = 0; turn <= MANY; turn++)
+            pthread_barrier_wait(&all);
+        for (long i = 0; i < MANY; i++)
+            HOLDS(pthread_join(threads[i], NULL) == 0);
+    }
+    end(mega_rank() ? NULL : "each that has put is told");
+}
+
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {
-        {"others", others}, {"own", own}, {"put", put}, {NULL, NULL}};
+    static const struct rank_case cases[] = {{"others", others},
+                                             {"own", own},
+                                             {"put", put},
+                                             {"told", told},
+                                             {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }
