@@ -161,6 +161,8 @@ void mega__ucx_origins_free(struct mega__net *net);
 
 /* All below: the origin is locked, on return too. */
 
+/* The link to a rank, broken or not; NULL: there is none yet. */
+struct mega__link *mega__ucx_met(const struct mega__origin *o, int rank);
 mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
                              struct mega__link **link_p);
 

@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "log.h"
 #include "net_ucx.h"
+#include "roll.h"
 
 #define FLUSH_BATCH 16
 
@@ -113,14 +114,16 @@ mega_status_t mega__net_flush(struct mega__net *net)
 
 mega_status_t mega__net_flush_home(struct mega__net *net, uint32_t home)
 {
-    struct mega__link *link;
     struct mega__origin *o;
+    const int rank = mega__home_server(net->ctx, home);
     mega_status_t st = mega__ucx_enter(net, &o);
     if (st)
         return st;
-    st = mega__ucx_server(o, home, &link);
-    if (!st)
+    struct mega__link *link = mega__ucx_met(o, rank);
+    if (link) /* also a broken one: it ends the use of buffers */
         st = mega__ucx_flush_link(o, link);
+    if (!st)
+        st = mega__ucx_lost(net, rank);
     mega__ucx_leave(o);
     return st;
 }

@@ -204,16 +204,22 @@ static mega_status_t say_hello(struct mega__link *link)
     return st;
 }
 
+struct mega__link *mega__ucx_met(const struct mega__origin *o, int rank)
+{
+    struct mega__link *link = o->links[rank % MEGA__LINK_BUCKETS];
+    while (link && link->rank != rank)
+        link = link->next;
+    return link;
+}
+
 mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
                              struct mega__link **link_p)
 {
     struct mega__link **bucket = &o->links[rank % MEGA__LINK_BUCKETS];
-    struct mega__link *link = *bucket;
+    struct mega__link *link = mega__ucx_met(o, rank);
     mega_status_t lost = mega__ucx_lost(o->net, rank);
     if (lost)
         return lost;
-    while (link && link->rank != rank)
-        link = link->next;
     if (!link) {
         link = calloc(1, sizeof *link);
         if (!link)
