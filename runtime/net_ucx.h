@@ -92,6 +92,8 @@ struct mega__origin {
     uint64_t no;
     pthread_mutex_t mutex;
     ucp_worker_h worker;
+    ucp_address_t *address; /* for whom it meets */
+    size_t address_len;
     int event_fd;
     bool dead; /* something was given up whose buffers are gone: never again */
     struct mega__link *lost; /* by whom it is dead */

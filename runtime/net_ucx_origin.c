@@ -45,6 +45,15 @@ static struct mega__origin *origin_new(struct mega__net *net)
         free(o);
         return NULL;
     }
+    ucs_status_t rc =
+        ucp_worker_get_address(o->worker, &o->address, &o->address_len);
+    if (rc != UCS_OK) {
+        mega__fail(MEGA_ERR_NOMEM, "the address of an origin: %s",
+                   ucs_status_string(rc));
+        ucp_worker_destroy(o->worker);
+        free(o);
+        return NULL;
+    }
     pthread_mutex_init(&o->mutex, NULL);
     return o;
 }
@@ -180,8 +189,6 @@ static mega_status_t say_hello(struct mega__link *link)
                                    .origin = o->no,
                                    .epoch = ctx->epoch};
     struct mega__wait wait = {0};
-    ucp_address_t *address;
-    size_t len;
     ucp_request_param_t param = {.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
                                                  UCP_OP_ATTR_FIELD_USER_DATA |
                                                  UCP_OP_ATTR_FIELD_FLAGS,
@@ -189,19 +196,12 @@ static mega_status_t say_hello(struct mega__link *link)
                                  .cb.send = mega__ucx_on_done,
                                  .user_data = &wait};
     memcpy(head.uuid, ctx->uuid, sizeof head.uuid);
-    ucs_status_t rc = ucp_worker_get_address(o->worker, &address, &len);
-    if (rc != UCS_OK)
-        return mega__fail(MEGA_ERR_IO, "the address of an origin: %s",
-                          ucs_status_string(rc));
-    head.crc = mega__crc(address, len);
-    mega_status_t st =
-        mega__ucx_finish(o, link,
-                         ucp_am_send_nbx(link->ep, MEGA__WIRE_REQUEST, &head,
-                                         sizeof head, address, len, &param),
-                         &wait);
-    if (!o->dead)
-        ucp_worker_release_address(o->worker, address);
-    return st;
+    head.crc = mega__crc(o->address, o->address_len);
+    return mega__ucx_finish(o, link,
+                            ucp_am_send_nbx(link->ep, MEGA__WIRE_REQUEST, &head,
+                                            sizeof head, o->address,
+                                            o->address_len, &param),
+                            &wait);
 }
 
 struct mega__link *mega__ucx_met(const struct mega__origin *o, int rank)
@@ -425,6 +425,7 @@ void mega__ucx_origins_free(struct mega__net *net)
         next = o->next;
         if (o->dead)
             continue;
+        ucp_worker_release_address(o->worker, o->address);
         ucp_worker_destroy(o->worker);
         for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
             for (struct mega__link *l = o->links[i], *after; l; l = after) {

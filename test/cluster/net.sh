@@ -91,8 +91,8 @@ each_step "shared memory, 4 ranks"
 
 # ---- From inside, what a stranger sends ----
 
-for case in answered card dead undone pending no_worker; do
-    UCX_TLS=tcp,self hosts 2 net_inside $case
+for case in answered card dead undone pending no_worker unnamed; do
+    MEGALLOC_TIMEOUT=5 UCX_TLS=tcp,self hosts 2 net_inside $case
     each_step "inside"
 done
 UCX_TLS=tcp,self HOSTS=3 hosts 3 net_inside healthy

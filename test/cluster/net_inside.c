@@ -4,6 +4,7 @@
  * server answers to requests that make no sense, and what a rank does where a
  * link has a network card, which is only said here.
  */
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
@@ -258,6 +259,43 @@ static void no_worker(int argc, char **argv)
     end("why a thread gets no worker is told, and it may try again");
 }
 
+/* Instead of UCX's, which cannot be made to fail. */
+static _Thread_local bool no_address;
+
+ucs_status_t ucp_worker_get_address(ucp_worker_h worker,
+                                    ucp_address_t **address_p, size_t *len_p)
+{
+    ucs_status_t (*get)(ucp_worker_h, ucp_address_t **, size_t *);
+    void *next = dlsym(RTLD_NEXT, "ucp_worker_get_address");
+    HOLDS(next);
+    memcpy(&get, &next, sizeof get); /* C has no such cast */
+    return no_address ? UCS_ERR_NO_MEMORY : get(worker, address_p, len_p);
+}
+
+static void *put_without_address(void *arg)
+{
+    no_address = true;
+    HOLDS(mega_put(mega_add(chunk, 64), "", 1) != MEGA_OK);
+    rank_told("the address of an origin");
+    no_address = false;
+    MUST(mega_put(mega_add(chunk, 64), "", 1));
+    MUST(mega_quiet());
+    return arg;
+}
+
+static void unnamed(int argc, char **argv)
+{
+    pthread_t thread;
+    (void)argc, (void)argv;
+    begin();
+    if (mega_rank() == 1) {
+        MUST(mega_put(mega_add(chunk, 64), "", 1)); /* the span is known */
+        HOLDS(pthread_create(&thread, NULL, put_without_address, NULL) == 0);
+        HOLDS(pthread_join(thread, NULL) == 0);
+    }
+    end("a thread that could not say who it is may try again");
+}
+
 /* How many round trips a persist takes after what has been put and flushed, by
  * this rank or, as far as it knows, by another; and a drain of all. */
 static void settle(uint64_t reads)
@@ -307,6 +345,6 @@ int main(int argc, char **argv)
     static const struct rank_case cases[] = {
         {"answered", answered},   {"card", card},       {"dead", dead},
         {"undone", undone},       {"pending", pending}, {"healthy", healthy},
-        {"no_worker", no_worker}, {NULL, NULL}};
+        {"no_worker", no_worker}, {"unnamed", unnamed}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }
