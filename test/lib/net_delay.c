@@ -423,7 +423,7 @@ mega_status_t mega__net_durable(struct mega__net *net,
         return mega__fail(net->cut_by, "the link is cut");
     }
     net->cut_in -= net->cut;
-    st = mega__net_flush(net);
+    st = mega__net_flush_home(net, home);
     if (net->strays)
         return stray(net, parts, nparts);
     if (!st)

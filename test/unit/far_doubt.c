@@ -237,3 +237,38 @@ Test(far_doubt, no_mark_is_durable_that_an_older_one_may_undo)
 {
     world_on_hosts(m, 2, free_and_take, WORLD_KILL);
 }
+
+/* ---- Puts on their way, to more than one host ---- */
+
+#define WORDS 64
+
+/* What is made durable on one home says nothing of what goes to another. */
+static void put_to_two(struct mega__ctx *ctx, int rank, void *arg)
+{
+    uint64_t word, late = 0;
+    (void)arg;
+    if (rank < 2) {
+        const uint64_t zeros[WORDS] = {0};
+        OK(ops_alloc(ctx, OPS_DEFAULT, rank, sizeof zeros, &marked[rank]));
+        OK(mega__rma_put_persist(ctx, marked[rank], zeros, sizeof zeros));
+    }
+    world_barrier(ctx);
+    for (int64_t i = 0; rank == 2 && i < WORDS; i++) {
+        const mega_gptr_t p = mega_add(marked[0], 8 * i);
+        word = 1;
+        OK(mega__rma_put(ctx, p, &word, 8));
+        OK(mega__rma_put_persist(ctx, marked[1], &word, 8));
+        OK(mega__rma_get(ctx, &word, p, 8));
+        late += word == 0;
+        OK(mega__rma_quiet(ctx));
+        OK(mega__rma_get(ctx, &word, p, 8));
+        CHECK(word == 1, "a quiet has left word %d behind", (int)i);
+    }
+    CHECK(rank != 2 || late > 0, "all came before they were flushed");
+    world_barrier(ctx);
+}
+
+Test(far_doubt, a_message_to_one_host_completes_nothing_on_another)
+{
+    world_on_hosts(m, 3, put_to_two, WORLD_CLOSE);
+}
