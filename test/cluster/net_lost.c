@@ -3,7 +3,8 @@
  * net_lost.c - rank program of two hosts that are one machine: rank 0 is told
  * that rank 1, which is stopped, has not answered. What it sent arrives when
  * rank 1 goes on, and nothing that the process does then may build on that;
- * test/cluster/net.sh starts it.
+ * test/cluster/net.sh starts it. With a directory as argument the link to it
+ * is cut instead: faults.sh does that, when a file there says so.
  */
 #include <dirent.h>
 #include <pthread.h>
@@ -19,8 +20,19 @@ static mega_gptr_t p; /* of home 1 */
 static pid_t victim;
 static pthread_barrier_t stage;
 
-static void begin(void)
+static const char *links; /* a directory; NULL: no link is cut */
+
+static void wait_for(const char *name)
 {
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", links, name);
+    while (access(path, F_OK) != 0)
+        usleep(10000);
+}
+
+static void begin(int argc, char **argv)
+{
+    links = argc > 0 ? argv[0] : NULL;
     MUST(mega_init());
     victim = getpid();
     MUST(mega_bcast(&victim, sizeof victim, 1));
@@ -67,11 +79,42 @@ static bool all_stopped(void)
     return state == 'T';
 }
 
+/* Asks who has started the job to do it. */
+static void ask(const char *what, const char *done)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", links, what);
+    FILE *file = fopen(path, "w");
+    HOLDS(file);
+    fclose(file);
+    wait_for(done);
+}
+
 static void stop(void)
 {
+    if (links) {
+        ask("cut", "is-cut");
+        return;
+    }
     HOLDS(kill(victim, SIGSTOP) == 0);
     while (!all_stopped())
         sched_yield();
+}
+
+static void let_go(void)
+{
+    if (links)
+        ask("heal", "is-healed");
+    else
+        HOLDS(kill(victim, SIGCONT) == 0);
+}
+
+/* Nobody waits for rank 0 meanwhile: it would be asked whether it is there. */
+static void meet(void)
+{
+    if (links && mega_rank() != 0)
+        wait_for("is-healed");
+    MUST(mega_barrier());
 }
 
 /* fn runs in a thread of its own, from the middle on while rank 1 is stopped.
@@ -84,7 +127,7 @@ static void while_stopped(void *(*fn)(void *))
     stop();
     pthread_barrier_wait(&stage);
     pthread_barrier_wait(&stage);
-    HOLDS(kill(victim, SIGCONT) == 0);
+    let_go();
 }
 
 static void stopped(void)
@@ -104,7 +147,7 @@ static void *go_on(void *arg)
 static void end(const char *what)
 {
     REFUSED(MEGA_ERR_TIMEOUT, mega_commit());
-    rank_told("rank 1 on host host1");
+    rank_told("rank 1 on host ");
     REFUSED(MEGA_ERR_TIMEOUT, mega_commit());
     REFUSED(MEGA_ERR_TIMEOUT, mega_finalize());
     if (what)
@@ -125,12 +168,11 @@ static void *free_it(void *arg)
 static void others(int argc, char **argv)
 {
     size_t usable;
-    (void)argc, (void)argv;
-    begin();
+    begin(argc, argv);
     make_chunk();
     if (mega_rank() == 0)
         while_stopped(free_it);
-    MUST(mega_barrier());
+    meet();
     if (mega_rank() == 1) { /* the message was there */
         while (mega_usable_size(p, &usable) == MEGA_OK)
             sched_yield();
@@ -162,15 +204,14 @@ static void *free_and_get(void *arg)
 static void own(int argc, char **argv)
 {
     mega_gptr_t other;
-    (void)argc, (void)argv;
-    begin();
+    begin(argc, argv);
     if (mega_rank() == 0) {
         MUST(
             mega_alloc(MEGA_DEFAULT, 1, 64, &other)); /* by a link that works */
         MUST(mega_drain());
         while_stopped(free_and_get);
     }
-    MUST(mega_barrier());
+    meet();
     REFUSED(MEGA_ERR_TIMEOUT, mega_commit());
     if (mega_rank() == 0)
         REFUSED(MEGA_ERR_TIMEOUT, mega_root_set(MEGA_DEFAULT, "mine", p));
@@ -194,8 +235,7 @@ static void put(int argc, char **argv)
 {
     uint64_t v;
     mega_region_t area;
-    (void)argc, (void)argv;
-    begin();
+    begin(argc, argv);
     MUST(mega_region_create("area", 4096, 0, &area));
     make_chunk();
     if (mega_rank() == 0) {
@@ -205,7 +245,7 @@ static void put(int argc, char **argv)
         REFUSED(MEGA_ERR_TIMEOUT, mega_get(&v, p, sizeof v));
         REFUSED(MEGA_ERR_TIMEOUT, mega_put(p, &v, sizeof v));
     }
-    MUST(mega_barrier());
+    meet();
     REFUSED(MEGA_ERR_TIMEOUT, mega_region_destroy(&area));
     end(mega_rank() ? NULL : "a put that was late meets no new chunk");
 }
@@ -254,7 +294,7 @@ static void told(int argc, char **argv)
     pthread_t threads[MANY];
     uint64_t v;
     (void)argv;
-    begin();
+    begin(0, NULL);
     make_chunk();
     if (mega_rank() == 0) {
         pthread_barrier_init(&all, NULL, MANY + 1);
@@ -268,7 +308,7 @@ static void told(int argc, char **argv)
         pthread_barrier_wait(&all);
         pthread_barrier_wait(&all);
         REFUSED(MEGA_ERR_TIMEOUT, mega_get(&v, p, sizeof v));
-        HOLDS(kill(victim, SIGCONT) == 0);
+        let_go();
     }
     MUST(mega_barrier());
     if (argc > 0)
