@@ -122,7 +122,7 @@ static mega_status_t read_both(struct mega__ctx *ctx, struct mega__place *at,
             mega__span_gptr(at->span,
                             at->span->marks_off + (off >> MEGA__GRANULE_SHIFT)),
             1);
-    mega_status_t flushed = mega__net_flush(ctx->net);
+    mega_status_t flushed = mega__net_flush_home(ctx->net, at->span->home->no);
     return st ? st : flushed;
 }
 
@@ -251,6 +251,7 @@ mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p)
     if (!a)
         return MEGA_ERR_NOMEM;
     struct mega__span *span;
+    const uint32_t home = mega__gptr_home(p);
     mega_status_t st = mega__far_span(ctx, p, &span);
     if (st)
         return st;
@@ -262,8 +263,9 @@ mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p)
     if (slab && slab->arena == a)
         return free_own(a, slab, p);
     /* What this thread did with the chunk comes first. */
-    st = a->nfar_frees == MEGA__FAR_FREES ? mega__far_send_all(a)
-                                          : mega__net_flush(ctx->net);
+    st = a->nfar_frees == MEGA__FAR_FREES
+             ? mega__far_send_all(a)
+             : mega__net_flush_home(ctx->net, home);
     if (!st)
         st = look(ctx, p, &at, &mark, &in);
     if (st)

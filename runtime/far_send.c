@@ -22,6 +22,7 @@
 #include "arena.h"
 #include "crash_point.h"
 #include "far.h"
+#include "log.h"
 #include "slab.h"
 
 #define UNKNOWN 0xff /* no mark: what the home has */
@@ -96,14 +97,30 @@ struct letter {
 
 static const _Atomic uint8_t waiting = MEGA__MARK_FREE;
 
-/* What came of a part. If it has perhaps not arrived, it is to be sent again;
- * another thread than the arena's own has left the copy in the list. */
+/* A free that waited. Once it is done the chunk may be another's, so it is sent
+ * again only if it was not sent; else it may leak (L5), and every drain says
+ * so. */
+static void end_free(struct mega__arena *a, const struct mega__part *part,
+                     mega_status_t st)
+{
+    if (st == MEGA_ERR_NOMEM) {
+        a->far_frees[a->nfar_frees++] = part->p.v; /* where it came from */
+    } else if (st) {
+        a->far_doubt = st;
+        a->far_doubt_on = mega__gptr_home(part->p);
+    }
+}
+
+/* What came of a part. Marks that have perhaps not arrived are due again, if
+ * their home is not lost; another thread than the arena's own has left the copy
+ * in the list. */
 static void end(struct mega__arena *a, const struct mega__part *part,
-                const _Atomic uint8_t *from, bool arrived)
+                const _Atomic uint8_t *from, mega_status_t st)
 {
     const uint8_t *wrote = part->src;
-    if (from == &waiting && !arrived)
-        a->far_frees[a->nfar_frees++] = part->p.v; /* where it came from */
+    const bool arrived = !st;
+    if (from == &waiting)
+        end_free(a, part, st);
     if (!from || from == &waiting)
         return;
     struct mega__far *far = far_of(from);
@@ -123,7 +140,7 @@ static mega_status_t post(struct letter *l)
     mega_status_t st = mega__net_durable(l->a->ctx->net, l->parts, l->n);
     MEGA__CRASH(far_sent);
     for (size_t i = 0; i < l->n; i++)
-        end(l->a, &l->parts[i], l->from[i], !st);
+        end(l->a, &l->parts[i], l->from[i], st);
     l->n = l->nbytes = 0;
     return st;
 }
@@ -297,6 +314,17 @@ mega_status_t mega__far_send_slab(struct mega__slab *slab)
     return st;
 }
 
+/* What a free is in doubt for. */
+static mega_status_t in_doubt(const struct mega__arena *a)
+{
+    mega_status_t st = mega__net_flush_home(a->ctx->net, a->far_doubt_on);
+    return st ? st
+              : mega__fail(a->far_doubt,
+                           "a chunk of home %u was freed, and its server did "
+                           "not say that this is durable",
+                           a->far_doubt_on);
+}
+
 mega_status_t mega__far_send_all(struct mega__arena *a)
 {
     mega_status_t st = MEGA_OK;
@@ -309,6 +337,8 @@ mega_status_t mega__far_send_all(struct mega__arena *a)
     while (!st && a->nfar_frees)
         st = send_locked(a, mega__gptr_home(mega_from_bits(a->far_frees[0])),
                          NULL, 0);
+    if (!st && a->far_doubt)
+        st = in_doubt(a);
     pthread_mutex_unlock(&a->far_lock);
     return st;
 }

@@ -177,6 +177,7 @@ static void net_free(struct mega__net *net)
     mega__keys_close(&net->keys);
     mega__seg_unshare(net->peers);
     pthread_mutex_destroy(&net->lock);
+    free((void *)net->lost);
     free(net);
 }
 
@@ -193,7 +194,10 @@ mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
     if (net) {
         net->ctx = ctx;
         pthread_mutex_init(&net->lock, NULL);
-        st = open_ucp(net);
+        atomic_init(&net->first_lost, -1);
+        net->lost = calloc((size_t)ctx->place.nranks, sizeof net->lost[0]);
+        st = net->lost ? open_ucp(net)
+                       : mega__fail(MEGA_ERR_NOMEM, "no memory to start");
     }
     if (!st)
         st = mega__ucx_service_start(net, &address, &len);

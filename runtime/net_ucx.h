@@ -3,7 +3,8 @@
  * net_ucx.h - what the files of the UCX transport share.
  *
  *   net_ucx.c          start, stop, the spans that others may reach
- *   net_ucx_origin.c   origins, links, waiting, failures
+ *   net_ucx_origin.c   origins, links, waiting
+ *   net_ucx_lost.c     peers that are lost
  *   net_ucx_call.c     requests to a server: keys, durable parts, questions
  *   net_ucx_ops.c      put, get, atomics
  *   net_ucx_flush.c    flush
@@ -104,6 +105,8 @@ struct mega__origin {
     uint64_t no;
     pthread_mutex_t mutex;
     ucp_worker_h worker;
+    ucp_address_t *address; /* for whom it meets */
+    size_t address_len;
     int event_fd;
     bool dead; /* something was given up whose buffers are gone: never again */
     struct mega__link *lost; /* by whom it is dead */
@@ -143,7 +146,9 @@ struct mega__net {
     unsigned norigins, next_shared;
     struct mega__keys *keys;
     struct mega__exposed *exposed;
-    _Atomic bool card; /* a link has one that does atomics */
+    _Atomic bool card;         /* a link has one that does atomics */
+    _Atomic signed char *lost; /* by rank: UCS_OK, or why it is lost */
+    _Atomic int first_lost;    /* a rank, or -1 */
 };
 
 /* ---- net_ucx.c ---- */
@@ -165,22 +170,16 @@ void mega__ucx_force_close(ucp_ep_h *ep_p);
 /* The origin of this thread, locked. ERRORS: NOMEM; PEER - the thread's former
  * one is dead, with operations that no flush had completed: told once. */
 mega_status_t mega__ucx_enter(struct mega__net *net, struct mega__origin **o_p);
-/* Of a dead one: that. */
-mega_status_t mega__ucx_dead(struct mega__origin *o);
 void mega__ucx_leave(struct mega__origin *o);
 void mega__ucx_origins_close(struct mega__net *net);
 void mega__ucx_origins_free(struct mega__net *net);
 
 /* All below: the origin is locked, on return too. */
 
+/* The link to a rank, broken or not; NULL: there is none yet. */
+struct mega__link *mega__ucx_met(const struct mega__origin *o, int rank);
 mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
                              struct mega__link **link_p);
-
-/* What the link is broken for, as a status with its sentence. */
-mega_status_t mega__ucx_broken(const struct mega__link *link);
-
-/* The peer did not answer in time: the link is broken, which it says. */
-mega_status_t mega__ucx_too_late(struct mega__link *link);
 
 /* What would set *done is not to touch anything of the caller's any more. */
 void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
@@ -215,6 +214,29 @@ mega_status_t mega__ucx_await_count(struct mega__origin *o,
 mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
                                ucs_status_ptr_t request,
                                struct mega__wait *wait);
+
+/* ---- net_ucx_lost.c ---- */
+
+/* The link is broken, and its peer lost for all threads of this process; unless
+ * that has been said before. */
+void mega__ucx_break(struct mega__link *link, ucs_status_t why);
+
+/* What a peer is lost for, as a status with its sentence; OK: it is not. */
+mega_status_t mega__ucx_lost(const struct mega__net *net, int rank);
+/* Of any that is lost. */
+mega_status_t mega__ucx_any_lost(const struct mega__net *net);
+mega_status_t mega__ucx_broken(const struct mega__link *link);
+
+/* The peer did not answer in time: the link is broken, which it says. */
+mega_status_t mega__ucx_too_late(struct mega__link *link);
+
+/* The origin died of another link; what was under way on this one is in doubt,
+ * so its peer is lost, too. ERRORS: PEER. */
+mega_status_t mega__ucx_given_up(struct mega__link *link);
+
+/* Of an origin that is dead: PEER - with operations that no flush had
+ * completed: told to each thread of it. */
+mega_status_t mega__ucx_dead(struct mega__origin *o);
 
 /* ---- net_ucx_call.c ---- */
 
@@ -305,6 +327,13 @@ static inline mega_status_t mega__ucx_status(ucs_status_t status)
     default:
         return MEGA_ERR_PEER;
     }
+}
+
+/* UCS_OK, or why the peer is lost, perhaps by another link. */
+static inline ucs_status_t mega__ucx_gone(const struct mega__link *link)
+{
+    return (ucs_status_t)atomic_load_explicit(
+        &link->origin->net->lost[link->rank], memory_order_acquire);
 }
 
 /* Operations that no flush has completed. */

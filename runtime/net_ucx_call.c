@@ -71,7 +71,7 @@ mega_status_t mega__ucx_send(struct mega__origin *o, struct mega__link *link,
                                  .flags = UCP_AM_SEND_FLAG_EAGER,
                                  .cb.send = mega__ucx_on_done,
                                  .user_data = &wait};
-    if (link->broken != UCS_OK) /* since the one before, perhaps */
+    if (mega__ucx_gone(link) != UCS_OK) /* since the one before, perhaps */
         return mega__ucx_broken(link);
     o->counts.messages++;
     return mega__ucx_finish(o, link,
@@ -278,7 +278,7 @@ mega_status_t mega__ucx_reach(struct mega__origin *o, mega_gptr_t p, size_t n,
         return mega__fail(
             MEGA_ERR_ARG, "%zu bytes at %#llx are not in one span: it has %llu",
             n, (unsigned long long)p.v, (unsigned long long)r->size);
-    if (r->link->broken != UCS_OK)
+    if (mega__ucx_gone(r->link) != UCS_OK)
         return mega__ucx_broken(r->link);
     *reach_p = r;
     return MEGA_OK;

@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "log.h"
 #include "net_ucx.h"
+#include "roll.h"
 
 #define FLUSH_BATCH 16
 
@@ -35,16 +36,17 @@ static void begin_flush(struct flush *f, struct mega__link *link)
     f->sent = link->acks ? link->acks->expected : 0;
     link->wanted = link->round;
     mega__ucx_advance(link);
-    if (link->broken != UCS_OK) {
-        f->request = UCS_STATUS_PTR(link->broken);
+    if (mega__ucx_gone(link) != UCS_OK) {
+        f->request = UCS_STATUS_PTR(mega__ucx_gone(link));
     } else if (link->native > link->flushed_to) {
         link->origin->counts.messages++;
         f->request = ucp_ep_flush_nbx(link->ep, &param);
     }
 }
 
-/* A link that broke is told of once by a flush; the next operation on it
- * fails anyway. Either way no buffer is in use any more. */
+/* What goes to a lost peer is never flushed: each thread that shares the origin
+ * is told, however often it asks, and whoever has asked before, as a commit
+ * does. Either way no buffer is in use any more. */
 static mega_status_t end_flush(struct flush *f)
 {
     struct mega__link *link = f->link;
@@ -57,7 +59,7 @@ static mega_status_t end_flush(struct flush *f)
     st = st ? st : put;
     if (st)
         mega__ucx_give_up(o, link, &link->quiet);
-    if (link->flushed_to < f->stamp)
+    if (link->flushed_to < f->stamp && (!st || mega__ucx_gone(link) == UCS_OK))
         link->flushed_to = f->stamp;
     return st;
 }
@@ -110,7 +112,7 @@ mega_status_t mega__ucx_flush(struct mega__origin *o)
         }
     one = flush_some(links, n);
     st = st ? st : one;
-    if (o->flushed_to < stamp)
+    if (!st && o->flushed_to < stamp)
         o->flushed_to = stamp;
     return st;
 }
@@ -131,14 +133,16 @@ mega_status_t mega__net_flush(struct mega__net *net)
 
 mega_status_t mega__net_flush_home(struct mega__net *net, uint32_t home)
 {
-    struct mega__link *link;
     struct mega__origin *o;
+    const int rank = mega__home_server(net->ctx, home);
     mega_status_t st = mega__ucx_enter(net, &o);
     if (st)
         return st;
-    st = mega__ucx_server(o, home, &link);
-    if (!st)
+    struct mega__link *link = mega__ucx_met(o, rank);
+    if (link) /* also a broken one: it ends the use of buffers */
         st = mega__ucx_flush_link(o, link);
+    if (!st)
+        st = mega__ucx_lost(net, rank);
     mega__ucx_leave(o);
     return st;
 }
@@ -201,5 +205,5 @@ mega_status_t mega__net_flush_all(struct mega__net *net)
         pthread_mutex_unlock(&o->mutex);
         st = st ? st : one;
     }
-    return st;
+    return st ? st : mega__ucx_any_lost(net);
 }

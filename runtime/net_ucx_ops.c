@@ -112,8 +112,8 @@ static void ended(struct mega__round *round, ucs_status_t status)
     link->quiet = --link->pending == 0;
     link->ended++;
     round->pending--;
-    if (status != UCS_OK && link->broken == UCS_OK)
-        link->broken = status;
+    if (status != UCS_OK)
+        mega__ucx_break(link, status);
     mega__ucx_advance(link);
 }
 
@@ -127,7 +127,7 @@ static void on_pending_done(void *request, ucs_status_t status, void *round)
 static mega_status_t go_on(struct mega__link *link)
 {
     stamp(link);
-    if (link->broken != UCS_OK)
+    if (mega__ucx_gone(link) != UCS_OK)
         return mega__ucx_broken(link);
     if (link->pending >= PENDING_MAX)
         return mega__ucx_flush_link(link->origin, link);

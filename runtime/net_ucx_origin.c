@@ -7,7 +7,8 @@
  * (TCP, NICs), the link is closed by force, which ends all that is under way on
  * it. Where it does not (shared memory), or in vain, the origin is never
  * touched again: so no late answer writes into a buffer that its caller has
- * back. A broken link stays broken.
+ * back. A broken link stays broken, and so do all that this process has to the
+ * same peer (net_ucx_lost.c).
  */
 #include <sched.h>
 #include <stdio.h>
@@ -39,6 +40,15 @@ static struct mega__origin *origin_new(struct mega__net *net)
         free(o);
         return NULL;
     }
+    ucs_status_t rc =
+        ucp_worker_get_address(o->worker, &o->address, &o->address_len);
+    if (rc != UCS_OK) {
+        mega__fail(MEGA_ERR_NOMEM, "the address of an origin: %s",
+                   ucs_status_string(rc));
+        ucp_worker_destroy(o->worker);
+        free(o);
+        return NULL;
+    }
     pthread_mutex_init(&o->mutex, NULL);
     return o;
 }
@@ -66,22 +76,6 @@ static struct mega__origin *origin_choose(struct mega__net *net)
     }
     pthread_mutex_unlock(&net->lock);
     return o;
-}
-
-mega_status_t mega__ucx_dead(struct mega__origin *o)
-{
-    bool undone = false;
-    for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
-        for (const struct mega__link *l = o->links[i]; l; l = l->next)
-            undone |= mega__ucx_unflushed(l);
-    o->flushed_to = o->clock;
-    return undone ? mega__fail(MEGA_ERR_PEER,
-                               "operations that were not complete were given "
-                               "up, with one to rank %d on host %s, which did "
-                               "not answer",
-                               o->lost->rank,
-                               mega__ucx_peer(o->net, o->lost->rank)->host)
-                  : MEGA_OK;
 }
 
 mega_status_t mega__ucx_enter(struct mega__net *net, struct mega__origin **o_p)
@@ -115,8 +109,7 @@ static void on_lost(void *arg, ucp_ep_h ep, ucs_status_t status)
 {
     struct mega__link *link = arg;
     (void)ep;
-    if (link->broken == UCS_OK)
-        link->broken = status;
+    mega__ucx_break(link, status);
 }
 
 /* "lane[0]:  1:tcp/eth0 md[1] -> md[1]/tcp/sysdev[255] am wireup" is of none.
@@ -191,8 +184,6 @@ static mega_status_t say_hello(struct mega__link *link)
                                    .origin = o->no,
                                    .epoch = ctx->epoch};
     struct mega__wait wait = {0};
-    ucp_address_t *address;
-    size_t len;
     ucp_request_param_t param = {.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
                                                  UCP_OP_ATTR_FIELD_USER_DATA |
                                                  UCP_OP_ATTR_FIELD_FLAGS,
@@ -200,28 +191,30 @@ static mega_status_t say_hello(struct mega__link *link)
                                  .cb.send = mega__ucx_on_done,
                                  .user_data = &wait};
     memcpy(head.uuid, ctx->uuid, sizeof head.uuid);
-    ucs_status_t rc = ucp_worker_get_address(o->worker, &address, &len);
-    if (rc != UCS_OK)
-        return mega__fail(MEGA_ERR_IO, "the address of an origin: %s",
-                          ucs_status_string(rc));
-    head.crc = mega__crc(address, len);
-    mega_status_t st =
-        mega__ucx_finish(o, link,
-                         ucp_am_send_nbx(link->ep, MEGA__WIRE_REQUEST, &head,
-                                         sizeof head, address, len, &param),
-                         &wait);
-    if (!o->dead)
-        ucp_worker_release_address(o->worker, address);
-    return st;
+    head.crc = mega__crc(o->address, o->address_len);
+    return mega__ucx_finish(o, link,
+                            ucp_am_send_nbx(link->ep, MEGA__WIRE_REQUEST, &head,
+                                            sizeof head, o->address,
+                                            o->address_len, &param),
+                            &wait);
+}
+
+struct mega__link *mega__ucx_met(const struct mega__origin *o, int rank)
+{
+    struct mega__link *link = o->links[rank % MEGA__LINK_BUCKETS];
+    while (link && link->rank != rank)
+        link = link->next;
+    return link;
 }
 
 mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
                              struct mega__link **link_p)
 {
     struct mega__link **bucket = &o->links[rank % MEGA__LINK_BUCKETS];
-    struct mega__link *link = *bucket;
-    while (link && link->rank != rank)
-        link = link->next;
+    struct mega__link *link = mega__ucx_met(o, rank);
+    mega_status_t lost = mega__ucx_lost(o->net, rank);
+    if (lost)
+        return lost;
     if (!link) {
         link = calloc(1, sizeof *link);
         if (!link)
@@ -244,46 +237,11 @@ mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
         if (st)
             return st;
     }
-    if (link->broken != UCS_OK)
-        return mega__ucx_broken(link);
     *link_p = link;
     return MEGA_OK;
 }
 
-/* ---- Failures ---- */
-
-static const char *host_of(const struct mega__link *link)
-{
-    return mega__ucx_peer(link->origin->net, link->rank)->host;
-}
-
-static mega_status_t late(const struct mega__link *link)
-{
-    return mega__fail(
-        MEGA_ERR_TIMEOUT,
-        "rank %d on host %s has not answered for %llu s: is it stopped, or "
-        "the network broken? MEGALLOC_TIMEOUT sets how long to wait",
-        link->rank, host_of(link),
-        (unsigned long long)link->origin->net->ctx->conf.timeout.v.number);
-}
-
-mega_status_t mega__ucx_broken(const struct mega__link *link)
-{
-    if (link->broken == UCS_ERR_TIMED_OUT)
-        return late(link);
-    return mega__fail(MEGA_ERR_PEER,
-                      "rank %d on host %s is lost: %s; it has ended, or the "
-                      "network between is broken",
-                      link->rank, host_of(link),
-                      ucs_status_string(link->broken));
-}
-
-mega_status_t mega__ucx_too_late(struct mega__link *link)
-{
-    if (link->broken == UCS_OK)
-        link->broken = UCS_ERR_TIMED_OUT;
-    return mega__ucx_broken(link);
-}
+/* ---- Closing ---- */
 
 static void on_closed(void *request, ucs_status_t status, void *arg)
 {
@@ -314,8 +272,7 @@ void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
     uint64_t began = mega__rest_now();
     if (*done || o->dead)
         return;
-    if (link->broken == UCS_OK)
-        link->broken = UCS_ERR_TIMED_OUT;
+    mega__ucx_break(link, UCS_ERR_TIMED_OUT);
     if (link->told)
         mega__ucx_force_close(&link->ep);
     while (link->told && !*done && !o->dead &&
@@ -373,6 +330,7 @@ void mega__ucx_origins_free(struct mega__net *net)
         next = o->next;
         if (o->dead)
             continue;
+        ucp_worker_release_address(o->worker, o->address);
         ucp_worker_destroy(o->worker);
         for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
             for (struct mega__link *l = o->links[i], *after; l; l = after) {

@@ -87,7 +87,7 @@ static mega_status_t await(struct mega__origin *o, struct mega__link *link,
     struct pace pace = {0};
     while (!reached(goal)) {
         if (o->dead)
-            return mega__ucx_broken(o->lost);
+            return mega__ucx_given_up(link);
         if (ucp_worker_progress(o->worker) > 0) {
             pace.idle = 0;
             pace.idle_from = 0;
@@ -135,14 +135,13 @@ mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
             await(o, link, &goal, o->net->ctx->conf.timeout.v.number);
         if (st) {
             mega__ucx_give_up(o, link, &wait->done);
-            return mega__ucx_broken(link);
+            return mega__ucx_too_late(link);
         }
         rc = wait->status;
     }
     link->ended++;
     if (rc == UCS_OK)
         return MEGA_OK;
-    if (link->broken == UCS_OK)
-        link->broken = rc;
+    mega__ucx_break(link, rc);
     return mega__ucx_broken(link);
 }

@@ -223,8 +223,10 @@ struct mega__arena {
     struct mega__far *far_dirty;
     uint64_t far_frees[MEGA__FAR_FREES]; /* global pointers of marks */
     unsigned nfar_frees;
-    bool far_puts;         /* of this thread, perhaps still on their way */
-    mega_counters_t count; /* by count.h; all but flushes, fences */
+    mega_status_t far_doubt; /* of a free that was sent and not answered */
+    uint32_t far_doubt_on;   /* its home */
+    bool far_puts;           /* of this thread, perhaps still on their way */
+    mega_counters_t count;   /* by count.h; all but flushes, fences */
     struct mega__origin *origin; /* the transport's, for its thread */
     struct mega__arena *next;    /* in ctx->arenas */
     /* Under ctx->arena_lock: */

@@ -186,6 +186,23 @@ for seconds in 1 10; do
     whole "a link is cut for $seconds s"
 done
 
+# What was sent while it was cut arrives afterwards; the program says when. The
+# launcher waits for longer than the ranks do.
+for case in own put; do
+    new_space
+    rm -f "$scratch"/{cut,heal,is-cut,is-healed}
+    output=$(MEGALLOC_TIMEOUT=$long lab run -n 3 env MEGALLOC_TIMEOUT=2 \
+        "$build/test/cluster/net_lost" $case "$scratch" 2>&1 </dev/null &
+        for step in cut heal; do
+            until [[ -e $scratch/$step ]] || ! kill -s 0 $!; do sleep 0.05; done
+            lab $step 2
+            : >"$scratch/is-${step/heal/healed}"
+        done
+        wait $!)
+    status=$?
+    passed "a link is cut for longer than is waited, and heals: $case"
+done
+
 # The launcher's own connections, which are idle for long.
 output=$(MEGALLOC_TIMEOUT=30 lab run -n 3 sh -c "echo >$scratch/idle; sleep 11" \
     2>&1 </dev/null &

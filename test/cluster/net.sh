@@ -88,13 +88,18 @@ for tls in "${ways[@]}"; do
     MEGALLOC_TIMEOUT=2 lossy 4 net_ends lost 19
     told "$tls, a rank is stopped: the others are told" 2
 done
+for case in others own put told "told commit"; do
+    # shellcheck disable=SC2086 # a case and its argument
+    MEGALLOC_TIMEOUT=2 UCX_TLS=tcp,self hosts 2 net_lost $case
+    each_step "a rank is stopped for a while"
+done
 UCX_TLS=shm,self hosts 4 net
 each_step "shared memory, 4 ranks"
 
 # ---- From inside, what a stranger sends ----
 
-for case in answered card dead no_worker; do
-    UCX_TLS=tcp,self hosts 2 net_inside $case
+for case in answered card dead undone pending no_worker unnamed; do
+    MEGALLOC_TIMEOUT=5 UCX_TLS=tcp,self hosts 2 net_inside $case
     each_step "inside"
 done
 for case in beside_gets big big_nbi; do
@@ -102,6 +107,8 @@ for case in beside_gets big big_nbi; do
         hosts 2 net_slow $case
     each_step "slow"
 done
+UCX_TLS=tcp,self HOSTS=3 hosts 3 net_inside healthy
+each_step "inside"
 fuzz_seed=${FUZZ_SEED:-$((EPOCHSECONDS % 32768))}
 echo "# FUZZ_SEED=$fuzz_seed"
 for tls in "${ways[@]}"; do

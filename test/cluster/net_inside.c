@@ -4,11 +4,13 @@
  * server answers to requests that make no sense, and what a rank does where a
  * link has a network card, which is only said here.
  */
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
 #include "agent.h"
 #include "api/api.h"
+#include "arena.h"
 #include "net_ucx.h"
 #include "rank.h"
 
@@ -122,42 +124,109 @@ static void kill_origin(void)
     struct mega__link *link;
     MUST(mega__ucx_enter(mega__the->net, &o));
     MUST(mega__ucx_server(o, 0, &link));
+    mega__ucx_break(link, UCS_ERR_CONNECTION_RESET);
     o->dead = true;
     o->lost = link;
     mega__ucx_leave(o);
 }
 
-static void undone(mega_status_t got)
+static void end_lost(const char *what)
+{
+    char met = 0;
+    MUST(mega_bcast(&met, 1, mega_nranks() - 1)); /* a barrier is a quiet */
+    if (mega_rank() == 0)
+        printf("passed: %s\n", what);
+    REFUSED(MEGA_ERR_PEER, mega_finalize());
+}
+
+/* What was complete is of no interest any more. */
+static void dead(int argc, char **argv)
+{
+    static const char word[8];
+    (void)argc, (void)argv;
+    begin();
+    if (mega_rank() == 1) {
+        MUST(mega_put(mega_add(chunk, 64), word, sizeof word));
+        MUST(mega_quiet());
+        kill_origin();
+        MUST(mega_quiet());
+    }
+    end_lost("what was complete when an origin was given up is not missed");
+}
+
+static void lost(mega_status_t got)
 {
     HOLDS(got == MEGA_ERR_PEER);
     rank_told("rank 0 on host host0");
 }
 
-/* What was complete is of no interest any more; what was not is told, once. */
-static void dead(int argc, char **argv)
+static void undone(int argc, char **argv)
 {
     static const char word[8];
     (void)argc, (void)argv;
     begin();
     const mega_gptr_t p = mega_add(chunk, 64);
     if (mega_rank() == 1) {
-        MUST(mega_put(p, word, sizeof word));
-        MUST(mega_quiet());
-        kill_origin();
-        MUST(mega_quiet());
         MUST(mega_put_nbi(p, word, sizeof word));
         kill_origin();
-        undone(mega_quiet());
-        MUST(mega_put_nbi(p, word, sizeof word));
-        kill_origin();
-        undone(mega_persist(p, sizeof word));
-        MUST(mega_put_nbi(p, word, sizeof word));
-        kill_origin();
-        undone(mega__net_flush_all(mega__the->net));
-        MUST(mega__net_flush_all(mega__the->net));
-        MUST(mega_put_persist(p, word, sizeof word));
+        lost(mega_quiet());
+        lost(mega_put_nbi(p, word, sizeof word));
+        lost(mega_persist(p, sizeof word));
+        lost(mega__net_flush_all(mega__the->net));
+        lost(mega__net_flush_all(mega__the->net));
     }
-    end("what was under way when an origin was given up is told");
+    end_lost("what was under way when an origin was given up is told");
+}
+
+/* A link breaks while an atomic is under way: after the flush nothing is
+ * written where its result was to come. */
+static void pending(int argc, char **argv)
+{
+    struct mega__link *link;
+    struct mega__origin *o;
+    uint64_t old = 77;
+    (void)argc, (void)argv;
+    begin();
+    if (mega_rank() == 1) {
+        MUST(mega__net_get(mega__the->net, &old, chunk, 8)); /* it is met */
+        MUST(mega__net_amo_nbi(mega__the->net, MEGA_AMO_ADD, 8,
+                               mega_add(chunk, 64), 1, 0, &old));
+        MUST(mega__ucx_enter(mega__the->net, &o));
+        link = mega__ucx_met(o, 0);
+        HOLDS(link->pending == 1);
+        mega__ucx_break(link, UCS_ERR_CONNECTION_RESET);
+        mega__ucx_leave(o);
+        lost(mega__net_flush_home(mega__the->net, 0));
+        HOLDS(link->pending == 0 || o->dead); /* then UCX writes nothing */
+    }
+    end_lost("no result comes after a flush that failed");
+}
+
+/* The last rank has put to ranks 0 and 1, and gives up for what rank 0 does. */
+static void healthy(int argc, char **argv)
+{
+    struct mega__origin *o;
+    mega_gptr_t other;
+    (void)argc, (void)argv;
+    begin();
+    if (mega_rank() == 1)
+        MUST(mega_alloc(MEGA_DEFAULT, 1, 64, &other));
+    MUST(mega_bcast(&other, sizeof other, 1));
+    if (mega_rank() == 2) {
+        for (int turn = 0; turn < 2; turn++) { /* the first meets them */
+            MUST(mega_quiet());
+            MUST(mega_put(mega_add(chunk, 64), "", 1));
+            MUST(mega_put(other, "", 1));
+        }
+        kill_origin();
+        o = mega__arena(mega__the)->origin;
+        pthread_mutex_lock(&o->mutex);
+        mega_status_t st = mega__ucx_flush(o);
+        pthread_mutex_unlock(&o->mutex);
+        lost(st);
+        lost(mega_put(other, "", 1)); /* it may come after what was given up */
+    }
+    end_lost("who does not answer is told, not who shares its fate");
 }
 
 /* A thread needs a worker of its own, for which there are no descriptors. */
@@ -188,6 +257,43 @@ static void no_worker(int argc, char **argv)
         HOLDS(pthread_join(thread, NULL) == 0);
     }
     end("why a thread gets no worker is told, and it may try again");
+}
+
+/* Instead of UCX's, which cannot be made to fail. */
+static _Thread_local bool no_address;
+
+ucs_status_t ucp_worker_get_address(ucp_worker_h worker,
+                                    ucp_address_t **address_p, size_t *len_p)
+{
+    ucs_status_t (*get)(ucp_worker_h, ucp_address_t **, size_t *);
+    void *next = dlsym(RTLD_NEXT, "ucp_worker_get_address");
+    HOLDS(next);
+    memcpy(&get, &next, sizeof get); /* C has no such cast */
+    return no_address ? UCS_ERR_NO_MEMORY : get(worker, address_p, len_p);
+}
+
+static void *put_without_address(void *arg)
+{
+    no_address = true;
+    HOLDS(mega_put(mega_add(chunk, 64), "", 1) != MEGA_OK);
+    rank_told("the address of an origin");
+    no_address = false;
+    MUST(mega_put(mega_add(chunk, 64), "", 1));
+    MUST(mega_quiet());
+    return arg;
+}
+
+static void unnamed(int argc, char **argv)
+{
+    pthread_t thread;
+    (void)argc, (void)argv;
+    begin();
+    if (mega_rank() == 1) {
+        MUST(mega_put(mega_add(chunk, 64), "", 1)); /* the span is known */
+        HOLDS(pthread_create(&thread, NULL, put_without_address, NULL) == 0);
+        HOLDS(pthread_join(thread, NULL) == 0);
+    }
+    end("a thread that could not say who it is may try again");
 }
 
 /* How many round trips a persist takes after what has been put and flushed, by
@@ -236,10 +342,9 @@ static void card(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {{"answered", answered},
-                                             {"card", card},
-                                             {"dead", dead},
-                                             {"no_worker", no_worker},
-                                             {NULL, NULL}};
+    static const struct rank_case cases[] = {
+        {"answered", answered},   {"card", card},       {"dead", dead},
+        {"undone", undone},       {"pending", pending}, {"healthy", healthy},
+        {"no_worker", no_worker}, {"unnamed", unnamed}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

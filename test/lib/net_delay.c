@@ -5,12 +5,13 @@
  * with one to the same byte; only the flush of its thread delivers it for
  * certain. So does an atomic that is not waited for. Gets and other atomics act
  * on the target at once, so they may overtake. The target's own maps say
- * whether a range exists.
+ * whether a range exists. A rank whose answer was late, or whose link was cut,
+ * is lost; what was on its way there may arrive yet, and no flush forgets that.
  *
  * Locks: one mutex per rank, over its queue; it is held while a put lands,
  * not while the target is asked.
  */
-#include "net_delay.h"
+#include "net_delay_in.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -32,29 +33,11 @@ struct put { /* or an atomic */
     pthread_t thread;
     mega_gptr_t p;
     size_t n;
+    bool late, landed; /* it was flushed in vain; and has arrived since */
     bool atomic;
     mega_amo_op_t op;
     uint64_t value, compare, *old_p;
     char bytes[];
-};
-
-struct mega__net {
-    struct mega__ctx *ctx;
-    struct boot_team *team;
-    pthread_mutex_t mutex;
-    struct put **queue;
-    size_t n, room;
-    uint64_t seed;
-    struct net_delay_counts counts;
-    bool cut; /* when so many more messages got through */
-    unsigned cut_in;
-    mega_status_t cut_by;
-    mega_status_t late;       /* of the next message */
-    bool lost;                /* all others */
-    unsigned lost_in;         /* operations; 0: never */
-    int lost_rank;            /* or -1 */
-    void (*after)(void *arg); /* the next message; or NULL */
-    void *after_arg;
 };
 
 static uint64_t next_seed = 1;
@@ -69,57 +52,7 @@ struct net_delay_counts net_delay_counts(const struct mega__net *net)
     return net->counts;
 }
 
-void net_delay_cut(struct mega__net *net)
-{
-    net_delay_cut_after(net, 0);
-}
-
-void net_delay_cut_after(struct mega__net *net, unsigned n)
-{
-    net_delay_fail_after(net, n, MEGA_ERR_PEER);
-}
-
-void net_delay_fail_after(struct mega__net *net, unsigned n, mega_status_t st)
-{
-    net->cut = true;
-    net->cut_in = n;
-    net->cut_by = st;
-}
-
-void net_delay_late(struct mega__net *net, mega_status_t st)
-{
-    net->late = st;
-}
-
-void net_delay_after(struct mega__net *net, void (*fn)(void *arg), void *arg)
-{
-    net->after = fn;
-    net->after_arg = arg;
-}
-
-void net_delay_lose(struct mega__net *net)
-{
-    net->lost = true;
-}
-
-void net_delay_lose_rank(struct mega__net *net, int rank)
-{
-    net->lost_rank = rank;
-}
-
-void net_delay_lose_at(struct mega__net *net, unsigned n)
-{
-    net->lost_in = n;
-}
-
-static mega_status_t reach(struct mega__net *net)
-{
-    if (net->lost_in > 0) { /* several threads come here: no idle store */
-        net->lost |= net->lost_in == 1;
-        net->lost_in--;
-    }
-    return net->lost ? mega__fail(MEGA_ERR_PEER, "the host is gone") : MEGA_OK;
-}
+static void drop_stray(struct mega__net *net);
 
 mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
 {
@@ -127,6 +60,7 @@ mega_status_t mega__net_start(struct mega__ctx *ctx, struct mega__net **net_p)
     net->ctx = ctx;
     net->team = boot_team_of(ctx->boot);
     net->lost_rank = -1;
+    net->gone = calloc((size_t)ctx->place.nranks, sizeof *net->gone);
     net->seed = next_seed * 1000 + (uint64_t)ctx->place.rank + 1;
     pthread_mutex_init(&net->mutex, NULL);
     *boot_team_transport(net->team, ctx->place.rank) = net;
@@ -144,6 +78,8 @@ void mega__net_stop(struct mega__net **net_p)
     for (size_t i = 0; i < net->n; i++)
         free(net->queue[i]); /* never flushed: lost */
     free(net->queue);
+    drop_stray(net);
+    free(net->gone);
     pthread_mutex_destroy(&net->mutex);
     free(net);
 }
@@ -162,7 +98,8 @@ mega_status_t mega__net_alive(struct mega__net *net, int rank)
         return MEGA_OK;
     if (rank == net->lost_rank)
         return mega__fail(MEGA_ERR_PEER, "rank %d is lost", rank);
-    return reach(net);
+    mega_status_t st = net_delay__reach(net);
+    return st ? st : net_delay__is_gone(net, rank);
 }
 
 mega_status_t mega__net_expose(struct mega__net *net, struct mega__span *span)
@@ -221,7 +158,11 @@ static void land(struct mega__net *net, const struct put *put)
 static void deliver(struct mega__net *net, size_t i)
 {
     net->counts.reordered += i > 0;
-    land(net, net->queue[i]);
+    if (!net->queue[i]->landed)
+        land(net, net->queue[i]);
+    net->queue[i]->landed = true;
+    if (net->queue[i]->late)
+        return; /* its thread has been told that it is lost */
     free(net->queue[i]);
     memmove(&net->queue[i], &net->queue[i + 1],
             (--net->n - i) * sizeof *net->queue);
@@ -240,7 +181,7 @@ static void let_some_arrive(struct mega__net *net)
 static struct put *put_new(struct mega__net *net, mega_gptr_t p, size_t n,
                            mega_status_t *st_p)
 {
-    *st_p = reach(net);
+    *st_p = net_delay__reach_home(net, mega__gptr_home(p));
     if (!*st_p && !target(net, p, n))
         *st_p = refuse(net, p, n);
     if (*st_p)
@@ -309,29 +250,56 @@ static bool belongs(const struct put *put, enum whose whose, uint32_t home)
                             (whose == MINE || mega__gptr_home(put->p) == home));
 }
 
+static bool to_land(const struct put *put, enum whose whose, uint32_t home)
+{
+    return !put->late && belongs(put, whose, home);
+}
+
+/* Of those that are to be flushed, what goes to a rank that is lost; what comes
+ * of an atomic comes no more. */
+static mega_status_t give_up(struct mega__net *net, enum whose whose,
+                             uint32_t home)
+{
+    mega_status_t st = MEGA_OK;
+    for (size_t i = 0; i < net->n; i++) {
+        struct put *put = net->queue[i];
+        mega_status_t one = net_delay__reach_home(net, mega__gptr_home(put->p));
+        if (!one || !belongs(put, whose, home))
+            continue;
+        put->late = true;
+        put->old_p = NULL;
+        st = one;
+    }
+    for (int r = 0; whose == ALL && !st && r < net->ctx->place.nranks; r++)
+        st = net_delay__is_gone(net, r);
+    return st;
+}
+
 /* They land in any order. */
 static mega_status_t flush(struct mega__net *net, enum whose whose,
                            uint32_t home)
 {
-    mega_status_t st = reach(net);
+    mega_status_t st = whose == MINE_TO ? net_delay__reach_home(net, home)
+                                        : net_delay__reach(net);
     if (st)
         return st; /* what is on its way never arrives */
     pthread_mutex_lock(&net->mutex);
+    st = give_up(net, whose, home);
     for (;;) {
         size_t some = 0;
         for (size_t i = 0; i < net->n; i++)
-            some += belongs(net->queue[i], whose, home);
+            some += to_land(net->queue[i], whose, home);
         if (some == 0)
             break;
         size_t chosen = (medium_random(&net->seed) >> 32) % some;
         for (size_t i = 0; i < net->n; i++)
-            if (belongs(net->queue[i], whose, home) && chosen-- == 0) {
+            if (to_land(net->queue[i], whose, home) && chosen-- == 0) {
                 deliver(net, i);
                 break;
             }
     }
     pthread_mutex_unlock(&net->mutex);
-    return MEGA_OK;
+    return st;
 }
 
 mega_status_t mega__net_flush(struct mega__net *net)
@@ -362,7 +330,7 @@ mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
 {
     turns_step();
     const char *from = target(net, p, n);
-    mega_status_t st = reach(net);
+    mega_status_t st = net_delay__reach_home(net, mega__gptr_home(p));
     if (st || !from)
         return st ? st : refuse(net, p, n);
     for (size_t i = 0; i < n; i++)
@@ -382,7 +350,7 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
 {
     turns_step();
     char *at = target(net, p, size);
-    mega_status_t st = reach(net);
+    mega_status_t st = net_delay__reach_home(net, mega__gptr_home(p));
     if (st || !at)
         return st ? st : refuse(net, p, size);
     uint64_t old = mega__rma_amo_at(op, size, at, value, compare);
@@ -393,18 +361,10 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
 }
 
 /* The target's agent would do this; here the caller does, on its context. */
-mega_status_t mega__net_durable(struct mega__net *net,
-                                const struct mega__part *parts, size_t nparts)
+static mega_status_t apply(struct mega__ctx *there,
+                           const struct mega__part *parts, size_t nparts)
 {
-    turns_step();
-    struct mega__ctx *there = server_of(net, mega__gptr_home(parts[0].p));
-    mega_status_t st = reach(net);
-    if (st || !there)
-        return st ? st : refuse(net, parts[0].p, 0);
-    if (net->cut && net->cut_in == 0)
-        return mega__fail(net->cut_by, "the link is cut");
-    net->cut_in -= net->cut;
-    st = mega__net_flush(net);
+    mega_status_t st = MEGA_OK;
     struct mega__arena *a = calloc(1, sizeof *a);
     if (!a)
         return mega__fail(MEGA_ERR_NOMEM, "no memory for a message");
@@ -413,6 +373,61 @@ mega_status_t mega__net_durable(struct mega__net *net,
         st = mega__part_apply(there, a, &parts[i]);
     mega_status_t fenced = mega__dirty_fence(a);
     free(a);
+    return st ? st : fenced;
+}
+
+static void drop_stray(struct mega__net *net)
+{
+    for (size_t i = 0; net->stray && i < net->stray->n; i++)
+        free((void *)net->stray->parts[i].src);
+    free(net->stray);
+    net->stray = NULL;
+}
+
+static mega_status_t stray(struct mega__net *net,
+                           const struct mega__part *parts, size_t nparts)
+{
+    drop_stray(net);
+    net->strays = false;
+    net->stray = calloc(1, sizeof *net->stray);
+    for (size_t i = 0; net->stray && i < nparts; i++) {
+        struct mega__part *part = &net->stray->parts[net->stray->n++];
+        *part = parts[i];
+        if (part->src)
+            part->src = memcpy(malloc(part->n), parts[i].src, part->n);
+    }
+    net_delay__lose_home(net, mega__gptr_home(parts[0].p), MEGA_ERR_TIMEOUT);
+    return mega__fail(MEGA_ERR_TIMEOUT, "a message has strayed");
+}
+
+void net_delay_arrive(struct mega__net *net)
+{
+    uint32_t home = mega__gptr_home(net->stray->parts[0].p);
+    CHECK(apply(server_of(net, home), net->stray->parts, net->stray->n) ==
+              MEGA_OK,
+          "%s", mega__errmsg_buffer());
+    drop_stray(net);
+}
+
+mega_status_t mega__net_durable(struct mega__net *net,
+                                const struct mega__part *parts, size_t nparts)
+{
+    turns_step();
+    const uint32_t home = mega__gptr_home(parts[0].p);
+    struct mega__ctx *there = server_of(net, home);
+    mega_status_t st = net_delay__reach_home(net, home);
+    if (st || !there)
+        return st ? st : refuse(net, parts[0].p, 0);
+    if (net->cut && net->cut_in == 0) {
+        net_delay__lose_home(net, home, net->cut_by);
+        return mega__fail(net->cut_by, "the link is cut");
+    }
+    net->cut_in -= net->cut;
+    st = mega__net_flush_home(net, home);
+    if (net->strays)
+        return stray(net, parts, nparts);
+    if (!st)
+        st = apply(there, parts, nparts);
     net->counts.messages++;
     void (*after)(void *arg) = net->after;
     net->after = NULL;
@@ -420,9 +435,9 @@ mega_status_t mega__net_durable(struct mega__net *net,
         after(net->after_arg);
     mega_status_t late = net->late;
     net->late = MEGA_OK;
-    if (late)
-        return mega__fail(late, "the answer is late");
-    return st ? st : fenced;
+    if (late == MEGA_ERR_TIMEOUT)
+        net_delay__lose_home(net, home, late);
+    return late ? mega__fail(late, "what came of it is late") : st;
 }
 
 mega_status_t mega__net_span(struct mega__net *net, uint32_t home, uint32_t no,
@@ -430,7 +445,7 @@ mega_status_t mega__net_span(struct mega__net *net, uint32_t home, uint32_t no,
 {
     struct mega__ctx *there = server_of(net, home);
     struct mega__span *span = NULL;
-    mega_status_t st = reach(net);
+    mega_status_t st = net_delay__reach_home(net, home);
     if (st)
         return st;
     if (there && there->homes[home].serving && no < MEGA__SPANS_MAX)
@@ -445,7 +460,7 @@ mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,
                             struct mega__request *req)
 {
     struct mega__ctx *there = server_of(net, home);
-    mega_status_t st = reach(net);
+    mega_status_t st = net_delay__reach_home(net, home);
     if (st || !there)
         return st ? st : refuse(net, mega__gptr(home, 0, 0), 0);
     return mega__agent_ask(there, &there->homes[home], req);

@@ -12,14 +12,22 @@ struct net_delay_counts {
 /* Of one rank's transport. */
 struct net_delay_counts net_delay_counts(const struct mega__net *net);
 
-/* No message gets through any more; or only n. */
+/* No message gets through any more; or only n. The rank whose message did not
+ * is lost, to all threads, until the next of these calls: the rank that makes
+ * it then stands for another process. */
 void net_delay_cut(struct mega__net *net);
 void net_delay_cut_after(struct mega__net *net, unsigned n);
 /* The same, for another reason. */
 void net_delay_fail_after(struct mega__net *net, unsigned n, mega_status_t st);
 
-/* The next message is done there, but st comes of it: its answer is late. */
+/* The next message is done there, but st comes of it: TIMEOUT - its answer is
+ * late, so the rank is lost; else the answer says so. */
 void net_delay_late(struct mega__net *net, mega_status_t st);
+
+/* Nothing is heard of the next message: TIMEOUT, and the rank is lost. It may
+ * be done later, by net_delay_arrive. */
+void net_delay_stray(struct mega__net *net);
+void net_delay_arrive(struct mega__net *net);
 
 /* When the next message is done there, and its answer not back: calls fn, once,
  * in the thread that sent it. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* far_lost.c - a publish loses a host in the middle: its record is kept for
- * the next open, and what can be kept is bounded. A message with marks that is
- * lost is sent again. */
+ * the next open, and what can be kept is bounded. */
 #include <criterion/criterion.h>
 #include <limits.h>
 #include <pthread.h>
@@ -73,9 +72,11 @@ static void lose_all_records(struct mega__ctx *ctx, int rank, void *arg)
         OK(mega__rma_put_persist(ctx, slots, zeros, sizeof zeros));
         for (unsigned i = 0; i <= MEGA__INTENTS_MAX; i++)
             OK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, &chunks[i]));
-        net_delay_cut(ctx->net);
-        for (unsigned i = 0; i < MEGA__INTENTS_MAX; i++)
+        for (unsigned i = 0; i < MEGA__INTENTS_MAX; i++) {
+            net_delay_cut(ctx->net); /* as many ranks, each for itself */
             CHECK(publish_one(ctx, i) == MEGA_ERR_PEER, "publish %u", i);
+        }
+        net_delay_cut(ctx->net);
         mega_status_t st = publish_one(ctx, MEGA__INTENTS_MAX);
         CHECK(st == MEGA_ERR_TABLE_FULL, "with no record left: %d", st);
         CHECK(strstr(mega__errmsg_buffer(), "all 128 records of home 1"), "%s",
@@ -306,126 +307,4 @@ Test(far_lost, alloc_to_that_is_late_keeps_its_chunk)
 Test(far_lost, alloc_to_that_cannot_send_keeps_its_chunk)
 {
     alloc_to_and_lose(MEGA_ERR_NOMEM);
-}
-
-/* ---- Marks: what calls itself durable later, is ---- */
-
-#define MARKS 1200 /* every other is more than a message has parts */
-
-static mega_gptr_t marked[MARKS], others;
-
-static mega_status_t drain(struct mega__ctx *ctx)
-{
-    return mega__rma_drain(ctx);
-}
-
-static void *drain_all(void *ctx)
-{
-    static mega_status_t st;
-    struct mega__flusher f = {0};
-    st = mega__arena_drain_all(ctx, &f);
-    return &st;
-}
-
-static mega_status_t drain_by_another(struct mega__ctx *ctx)
-{
-    pthread_t thread;
-    void *st;
-    CHECK(pthread_create(&thread, NULL, drain_all, ctx) == 0, "no thread");
-    pthread_join(thread, &st);
-    return *(mega_status_t *)st;
-}
-
-static mega_status_t (*drained_by)(struct mega__ctx *ctx);
-static unsigned lost_after; /* messages */
-
-/* Every other chunk is freed between, and one of another's slab. */
-static void send_twice(struct mega__ctx *ctx, int rank, void *arg)
-{
-    (void)arg;
-    if (rank == 0) {
-        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 48, &others));
-        OK(drain(ctx));
-    }
-    world_barrier(ctx);
-    if (rank == NEAR) {
-        for (unsigned i = 0; i < MARKS; i++)
-            OK(ops_alloc(ctx, OPS_DEFAULT, 0, 128, &marked[i]));
-        for (unsigned i = 0; i < MARKS; i += 2)
-            OK(ops_free(ctx, marked[i]));
-        OK(ops_free(ctx, others));
-        net_delay_fail_after(ctx->net, lost_after, MEGA_ERR_TIMEOUT);
-        CHECK(drained_by(ctx) == MEGA_ERR_TIMEOUT, "nothing was lost");
-        CHECK(drained_by(ctx) == MEGA_ERR_TIMEOUT, "nothing is lost any more");
-        net_delay_fail_after(ctx->net, UINT_MAX, MEGA_OK);
-        OK(drain(ctx));
-    }
-    world_barrier(ctx);
-}
-
-static void find_marked(struct mega__ctx *ctx, int rank, void *arg)
-{
-    size_t usable;
-    (void)arg;
-    for (unsigned i = 0; rank == 0 && i < MARKS; i++) {
-        mega_status_t st = mega__chunk_usable(ctx, marked[i], &usable);
-        CHECK(st == (i % 2 ? MEGA_OK : MEGA_ERR_NOT_LIVE), "chunk %u: %d", i,
-              st);
-    }
-    if (rank == 0)
-        CHECK(mega__chunk_usable(ctx, others, &usable) == MEGA_ERR_NOT_LIVE,
-              "what was freed is live");
-    world_barrier(ctx);
-}
-
-static void send_and_lose(mega_status_t (*by)(struct mega__ctx *ctx))
-{
-    drained_by = by;
-    for (lost_after = 0; lost_after < 2; lost_after++) {
-        world_on_hosts(m, 2, send_twice, WORLD_KILL);
-        world_on_hosts(m, 2, find_marked, WORLD_CLOSE);
-    }
-}
-
-Test(far_lost, marks_whose_message_was_lost_are_sent_again)
-{
-    send_and_lose(drain);
-}
-
-Test(far_lost, and_when_another_thread_has_lost_them)
-{
-    send_and_lose(drain_by_another);
-}
-
-/* Its home has it LIVE, or not: who frees it sends that in any case. */
-static void free_in_doubt(struct mega__ctx *ctx, int rank, void *arg)
-{
-    (void)arg;
-    if (rank == NEAR) {
-        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 64, &marked[1])); /* stays */
-        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 64, &marked[0]));
-        net_delay_late(ctx->net, MEGA_ERR_TIMEOUT);
-        CHECK(drain(ctx) == MEGA_ERR_TIMEOUT, "it was not late");
-        OK(ops_free(ctx, marked[0]));
-        OK(drain(ctx));
-    }
-    world_barrier(ctx);
-}
-
-static void find_freed(struct mega__ctx *ctx, int rank, void *arg)
-{
-    size_t usable;
-    (void)arg;
-    if (rank == 0) {
-        OK(mega__chunk_usable(ctx, marked[1], &usable));
-        CHECK(mega__chunk_usable(ctx, marked[0], &usable) == MEGA_ERR_NOT_LIVE,
-              "what was freed is live");
-    }
-    world_barrier(ctx);
-}
-
-Test(far_lost, a_chunk_whose_mark_was_late_is_freed)
-{
-    world_on_hosts(m, 2, free_in_doubt, WORLD_KILL);
-    world_on_hosts(m, 2, find_freed, WORLD_CLOSE);
 }
