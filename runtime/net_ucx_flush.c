@@ -135,6 +135,8 @@ mega_status_t mega__net_flush_home(struct mega__net *net, uint32_t home)
 {
     struct mega__origin *o;
     const int rank = mega__home_server(net->ctx, home);
+    if (rank < 0)
+        return MEGA_OK; /* nothing is sent to an absent home */
     mega_status_t st = mega__ucx_enter(net, &o);
     if (st)
         return st;

@@ -26,11 +26,11 @@ void mega__ucx_break(struct mega__link *link, ucs_status_t why)
 
 mega_status_t mega__ucx_lost(const struct mega__net *net, int rank)
 {
-    const char *host = mega__ucx_peer(net, rank)->host;
     ucs_status_t why = (ucs_status_t)atomic_load_explicit(&net->lost[rank],
                                                           memory_order_acquire);
     if (why == UCS_OK)
         return MEGA_OK;
+    const char *host = mega__ucx_peer(net, rank)->host;
     if (why == UCS_ERR_TIMED_OUT)
         return mega__fail(
             MEGA_ERR_TIMEOUT,
