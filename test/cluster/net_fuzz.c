@@ -111,6 +111,10 @@ static void odd_question(struct letter *l)
     struct mega__request req = {.op = (uint32_t)dice(16),
                                 .home = (uint32_t)(dice(4) ? 0 : odd_number()),
                                 .arg = {odd_number(), odd_number()}};
+    /* what lies on another home its server believes, as it must */
+    for (int i = 0; i < 2 && req.op == MEGA__ASK_ROOT_SET; i++)
+        if (mega__gptr_home(mega_from_bits(req.arg[i])) == 1)
+            req.arg[i] = 0;
     memset(req.text, dice(2) ? 'x' : 255, dice(sizeof req.text + 1));
     memcpy(l->bytes, &req, sizeof req);
     l->len = dice(4) ? sizeof req : dice(2 * sizeof req);
