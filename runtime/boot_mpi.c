@@ -361,16 +361,13 @@ mega_status_t mega__boot_least(struct mega__boot *boot, int value, int *least_p)
     mega_status_t st = mega__boot_mpi_may_call(boot);
     if (st)
         return st;
-    const int both[2] = {value, value}; /* what goes in, what comes out */
-    int *lent = mega__boot_mpi_lend(both, sizeof both);
-    if (!lent)
-        return MEGA_ERR_NOMEM;
+    boot->mine = value;
     st = mega__boot_mpi_complete(boot,
-                                 MPI_Iallreduce(&lent[0], &lent[1], 1, MPI_INT,
-                                                MPI_MIN, boot->comm, &request),
+                                 MPI_Iallreduce(&boot->mine, &boot->least, 1,
+                                                MPI_INT, MPI_MIN, boot->comm,
+                                                &request),
                                  1, &request, "MPI_Iallreduce");
     if (!st)
-        *least_p = lent[1];
-    mega__boot_mpi_take_back(lent, st);
+        *least_p = boot->least;
     return st;
 }

@@ -27,6 +27,9 @@ struct mega__boot {
     bool met;               /* all have come: there is comm */
     bool world;             /* it is of all processes */
     bool main_thread_only;
+    /* Of mega__boot_least: MPI has them as it has what is lent, and no memory
+     * is needed to agree that there is none. */
+    int mine, least;
     bool mpi_ends; /* inside the callback: the attribute is going */
     void (*at_end)(void *);
     void *at_end_arg;

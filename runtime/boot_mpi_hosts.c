@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text_hash.h"
+
 /* ---- Who is where ---- */
 
 struct seat { /* of a rank */
@@ -28,14 +30,6 @@ static int by_host(const void *a, const void *b)
 static int by_rank(const void *a, const void *b)
 {
     return *(const int *)a - *(const int *)b;
-}
-
-static uint64_t hash(const char *text) /* FNV-1a */
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    return h;
 }
 
 /* seats: of all ranks, by host, then by rank. firsts: room for as many. */
@@ -91,7 +85,7 @@ mega_status_t mega__boot_mpi_hosts(struct mega__boot *boot, const char *host)
     struct seat *seats = calloc((size_t)p->nranks, sizeof *seats);
     int *firsts = calloc((size_t)p->nranks, sizeof *firsts);
     if (all)
-        all[p->nranks] = hash(host);
+        all[p->nranks] = mega__hash(host);
     mega_status_t st = mega__boot_mpi_complete(
         boot,
         all ? MPI_Iallgather(&all[p->nranks], 1, MPI_UINT64_T, all, 1,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * home.c - one home: locking, opening, mapping, closing its pool files.
- * home_files.c finds and removes them, grow.c makes them.
+ * view.c finds them, home_files.c names and removes them, grow.c makes them.
  *
  * Happy path: the server locks the home, opens pool 0 by libpmemobj, reads
  * who it is, opens the pools that the block lists, and shares where the spans

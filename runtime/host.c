@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "text_hash.h"
 #include "view.h"
 
 static void boot_id(char *text, size_t size)
@@ -29,11 +30,8 @@ static void boot_id(char *text, size_t size)
 uint64_t mega__host_kernel(void)
 {
     char id[64];
-    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
     boot_id(id, sizeof id);
-    for (const char *c = id; *c; c++)
-        h = (h ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
-    return h;
+    return mega__hash(id);
 }
 
 void mega__host_text(const struct mega__conf *conf, char text[MEGA__HOST_TEXT])
