@@ -306,12 +306,19 @@ void mega__arena_usual(struct mega__ctx *ctx, uint64_t name, uint32_t region,
 
 /* ---- Over all arenas ---- */
 
-void mega__arena_forget_usual(struct mega__ctx *ctx)
+/* To be walked without the lock: arenas come in front, and none goes. */
+static struct mega__arena *first(struct mega__ctx *ctx)
 {
     pthread_mutex_lock(&ctx->arena_lock);
-    for (struct mega__arena *a = ctx->arenas; a; a = a->next)
-        atomic_store_explicit(&a->usual.units, 0, memory_order_relaxed);
+    struct mega__arena *a = ctx->arenas;
     pthread_mutex_unlock(&ctx->arena_lock);
+    return a;
+}
+
+void mega__arena_forget_usual(struct mega__ctx *ctx)
+{
+    for (struct mega__arena *a = first(ctx); a; a = a->next)
+        atomic_store_explicit(&a->usual.units, 0, memory_order_relaxed);
 }
 
 static void detach_slabs(const struct mega__heap *heap, unsigned class)
@@ -344,10 +351,8 @@ static void drop_from(struct mega__arena *a, uint32_t region)
 void mega__arena_drop_region(struct mega__ctx *ctx, uint32_t region)
 {
     mega__arena_forget_usual(ctx);
-    pthread_mutex_lock(&ctx->arena_lock);
-    for (struct mega__arena *a = ctx->arenas; a; a = a->next)
+    for (struct mega__arena *a = first(ctx); a; a = a->next)
         drop_from(a, region);
-    pthread_mutex_unlock(&ctx->arena_lock);
 }
 
 /* Not the service's thread: it goes on, and must not wait for the lock to find
@@ -365,15 +370,6 @@ void mega__arena_let_go(struct mega__ctx *ctx)
         }
     pthread_mutex_unlock(&ctx->arena_lock);
     pthread_mutex_unlock(&exit_lock);
-}
-
-/* To be walked without the lock: arenas come in front, and none goes. */
-static struct mega__arena *first(struct mega__ctx *ctx)
-{
-    pthread_mutex_lock(&ctx->arena_lock);
-    struct mega__arena *a = ctx->arenas;
-    pthread_mutex_unlock(&ctx->arena_lock);
-    return a;
 }
 
 void mega__arena_give_up_all(struct mega__ctx *ctx)
