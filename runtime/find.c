@@ -14,6 +14,7 @@
 #include "arena.h"
 #include "count.h"
 #include "far.h"
+#include "home.h"
 #include "log.h"
 #include "seg.h"
 
@@ -230,7 +231,10 @@ mega_status_t mega__slab_grow(struct mega__ctx *ctx, struct mega__home *home,
 {
     struct mega__request req = {
         .op = MEGA__ASK_GROW, .home = home->no, .arg = {seen_spans, need}};
-    return mega__agent_ask(ctx, home, &req);
+    mega_status_t st = MEGA_OK;
+    if (home->local)
+        st = mega__home_may_grow(ctx, home, seen_spans);
+    return st ? st : mega__agent_ask(ctx, home, &req);
 }
 
 static mega_status_t get_slab(struct mega__arena *a, struct mega__heap *heap,

@@ -196,6 +196,18 @@ static mega_status_t beyond_max(const struct mega__home *home, uint64_t used,
                       (unsigned long long)max);
 }
 
+mega_status_t mega__home_may_grow(const struct mega__ctx *ctx,
+                                  const struct mega__home *home,
+                                  uint32_t seen_spans)
+{
+    /* acquire pairs with the release in plan: nspans is the last there is */
+    uint64_t used =
+        atomic_load_explicit(&home->seg->full_at, memory_order_acquire);
+    if (!used || atomic_load(&home->seg->nspans) > seen_spans)
+        return MEGA_OK;
+    return beyond_max(home, used, ctx->conf.home_max.v.number);
+}
+
 /* The size to try first, and the least that serves. */
 static mega_status_t plan(const struct mega__ctx *ctx,
                           const struct mega__home *home, uint64_t need,
@@ -215,8 +227,12 @@ static mega_status_t plan(const struct mega__ctx *ctx,
         return mega__fail(MEGA_ERR_TOO_BIG,
                           "%llu bytes fit in no span: ask for less than 15 GiB",
                           (unsigned long long)need);
-    if (size < least)
+    if (size < least) {
+        if (need <= MEGA__EXTENT)
+            atomic_store_explicit(&home->seg->full_at, used,
+                                  memory_order_release);
         return beyond_max(home, used, max);
+    }
     *size_p = size;
     *least_p = least;
     return MEGA_OK;

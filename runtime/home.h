@@ -61,6 +61,13 @@ mega_status_t mega__home_remove(struct mega__ctx *ctx, struct mega__home *home);
 /* Fills the home's part of the segment. */
 void mega__home_share(struct mega__ctx *ctx, struct mega__home *home);
 
+/* Whether to ask the server of a home of this host for more than seen_spans:
+ * not once it has found that MEGALLOC_HOME_MAX allows not even an extent more.
+ * ERRORS: HOME_FULL. */
+mega_status_t mega__home_may_grow(const struct mega__ctx *ctx,
+                                  const struct mega__home *home,
+                                  uint32_t seen_spans);
+
 /* Whether mega__home_grow has room to try, by the limits alone.
  * ERRORS: HOME_FULL - MEGALLOC_HOME_MAX; TABLE_FULL; TOO_BIG. */
 mega_status_t mega__home_growable(struct mega__ctx *ctx,

@@ -24,7 +24,9 @@ struct mega__seg_home {
     uint32_t home;
     int32_t server, server_host_rank;
     uint32_t how, domain;
-    _Atomic uint32_t nspans; /* release: spans[0..nspans) are set */
+    _Atomic uint32_t nspans;  /* release: spans[0..nspans) are set */
+    _Atomic uint64_t full_at; /* bytes in its files, when they are as many as
+                               * may be: it only grows; 0: before */
     struct mega__seg_span spans[MEGA__SPANS_MAX];
     /* Unowned slabs in which chunks were freed, by class: global pointers of
      * their extents. A lossy ring: an entry may be 0, overwritten, stale. */

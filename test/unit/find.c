@@ -3,9 +3,12 @@
  * of slabs come by here first. */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "arena.h"
 #include "find.h"
+#include "log.h"
 #include "roll.h"
 #include "seg.h"
 #include "span.h"
@@ -153,4 +156,40 @@ Test(find, threads_look_into_all_spans)
         medium_use(m);
         medium_free(&fresh);
     }
+}
+
+/* ---- Of a home that is full for good ---- */
+
+static void fill_up_and_ask(struct mega__ctx *ctx, int rank, void *arg)
+{
+    static char first[MEGA__ERRMSG_MAX];
+    static mega_gptr_t p[4096];
+    unsigned n = 0;
+    mega_status_t st;
+    (void)arg;
+    if (rank == 0) {
+        while (!(st = ops_alloc(ctx, OPS_DEFAULT, 0, 32768, &p[n])))
+            n++;
+        CHECK(st == MEGA_ERR_HOME_FULL, "%d", st);
+        snprintf(first, sizeof first, "%s", mega__errmsg_buffer());
+    }
+    world_barrier(ctx);
+    if (rank == 1) {
+        uint32_t bell = ctx->seg->ranks[0].bell;
+        CHECK(ops_alloc(ctx, OPS_DEFAULT, 0, 32768, &p[n]) ==
+                      MEGA_ERR_HOME_FULL &&
+                  strcmp(first, mega__errmsg_buffer()) == 0,
+              "%s", mega__errmsg_buffer());
+        CHECK(ctx->seg->ranks[0].bell == bell, "the server was asked");
+    }
+    world_barrier(ctx);
+    if (rank == 0 && n > 0) {
+        OK(ops_free(ctx, p[--n]));
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 32768, &p[n]));
+    }
+}
+
+Test(find, a_home_that_is_full_for_good_is_not_asked_again)
+{
+    cr_assert_eq(world_do(2, fill_up_and_ask, NULL), MEGA_OK);
 }
