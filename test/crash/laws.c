@@ -312,12 +312,12 @@ static void build_on_it(struct mega__ctx *ctx, int rank, struct scene *s)
 }
 
 SCENARIO_TEST(laws, L1_persist, .nranks = 1, .act = persist)
-SCENARIO_TEST(laws, L1_drain, .nranks = 1, .act = drain, .thin = 3)
+SCENARIO_TEST(laws, L1_drain, .nranks = 1, .act = drain, .thin = 6)
 SCENARIO_TEST(laws, L1_handed_out_again, .nranks = 1, .act = hand_out_again)
 SCENARIO_TEST(laws, L1_commit, .nranks = 2, .setup = two_slots, .act = commit,
-              .thin = 4)
+              .thin = 8)
 SCENARIO_TEST(laws, F17_commit_for_idle_threads, .nranks = 1,
-              .setup = two_slots, .act = commit_for_idle, .thin = 2)
+              .setup = two_slots, .act = commit_for_idle, .thin = 4)
 SCENARIO_TEST(laws, L2_durable_data_is_allocated, .nranks = 2,
               .home_size = "4M", .home_max = "4M", .act = persist_its_end)
 SCENARIO_TEST(laws, L3_given_after_quiet, .nranks = 2, .setup = two_slots,

@@ -255,6 +255,7 @@ static void load_files(const struct crash_film *film,
                        const struct crash_point *p, struct medium *to)
 {
     to->npending = 0;
+    to->stale = false;
     for (size_t i = 0; i < to->nfiles; i++) {
         bool wanted = false;
         for (size_t k = 0; k < p->nfiles; k++)

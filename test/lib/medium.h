@@ -71,6 +71,7 @@ struct medium {
     enum mega__how how; /* MEGA__HOW_FLUSH unless the test says otherwise */
     unsigned char fill; /* of new files: "contents: anything" */
     bool device;        /* as a DAX device: a sync of a file does nothing */
+    bool stale; /* media are not kept any more: nobody looks at them again */
 
     medium_point_fn on_point; /* NULL: none; called with the mutex held */
     void *on_point_arg;

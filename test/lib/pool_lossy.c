@@ -120,7 +120,7 @@ void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
         describe_flush(m, file, addr, off, end);
     for (; off < end; off += MEGA__LINE) {
         mega__count(&f->flushes, 1);
-        if (!dropped)
+        if (!dropped && !m->stale)
             note_line(m, f, file, off, how == MEGA__HOW_MSYNC);
     }
     medium_unlock(m);

@@ -16,14 +16,14 @@
  * time for an image: it sees fewer, and each scenario. Over hosts an image
  * takes thrice the time, too. */
 #if defined(__SANITIZE_ADDRESS__)
-static const struct budget one_host = {32, 4, 4, 1, 2, 3, 2};
-static const struct budget more_hosts = {4, 2, 1, 1, 1, 2, 1};
+static const struct budget one_host = {32, 4, 4, 1, 2, 3, 2, 0};
+static const struct budget more_hosts = {4, 2, 1, 1, 1, 2, 1, 2};
 #else
-static const struct budget one_host = {4096, 64, 24, 4, 8, 8, 4};
-static const struct budget more_hosts = {12, 4, 2, 1, 2, 2, 4};
+static const struct budget one_host = {4096, 64, 24, 4, 8, 8, 4, 0};
+static const struct budget more_hosts = {4096, 4, 2, 1, 2, 2, 4, 4};
 #endif
 /* By hosts: a torn line of one home decides, where the others are not born. */
-static const struct budget births = {16, 4, 2, 4, 1, 2, 4};
+static const struct budget births = {16, 4, 2, 4, 1, 2, 4, 8};
 
 /* Times as many, where one must tell what is dropped: the first ends it. */
 #define MUTANT 4
@@ -39,6 +39,12 @@ static struct run run_of(const struct scenario *sc,
 
 /* ---- All images of a film ---- */
 
+/* So many of the images of this point, by lot. */
+static bool lot(struct run *r, uint64_t of)
+{
+    return (medium_random(&r->lot) >> 32) % r->picks < of;
+}
+
 static bool verify_first(const struct crash_point *p,
                          const struct crash_pick *pick, void *arg)
 {
@@ -50,13 +56,14 @@ static bool verify_first(const struct crash_point *p,
     }
     r->totals->images++;
     crash_image(&r->film, p, pick, r->image);
-    if (!scenario_verify(r, r->image, p->oracle, 0)) {
+    r->carried = !lot(r, r->budget->by_hosts);
+    bool holds = scenario_verify(r, r->image, p->oracle, 0);
+    r->carried = false;
+    if (!holds) {
         scenario_tell(r, &r->film, p, pick, "");
         return !r->stop_at_failure;
     }
-    if (!r->kind &&
-        (scenario_effort() > 1 ||
-         (medium_random(&r->lot) >> 32) % r->picks < r->budget->crashed))
+    if (!r->kind && lot(r, r->budget->crashed * scenario_effort()))
         scenario_crash_inside(r, p, pick);
     return true;
 }
@@ -253,7 +260,7 @@ void scenario_run(const struct scenario *sc, struct scenario_totals *totals)
     r.seed = totals->seed = scenario_seed();
     const uint64_t few =
         r.budget->few * (sc->films > 1 ? 1 : scenario_effort());
-    r.exhaustive = sc->films > 1 ? few : r.budget->exhaustive;
+    r.exhaustive = r.budget->exhaustive;
     film_and_verify(&r, MEDIUM_NEVER, MEDIUM_NEVER, 0, r.budget->inside);
     r.exhaustive = few;
     struct scenario_totals first = *totals;

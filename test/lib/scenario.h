@@ -4,14 +4,14 @@
  * opened, checked against the invariants of the format and of recovery, the
  * library's own check and what was promised; then the heap is exhausted.
  * Besides, its recovery is crashed once more, at a point and to an image of
- * that chosen by lot: of some images of a point, with more effort than 1 of
- * each. At some points the recovery is crashed at many of its own; and the job
- * is killed, reopened, worked on, and only then without power.
+ * that chosen by lot: of some images of a point. At some points
+ * the recovery is crashed at many of its own; and the job is killed, reopened,
+ * worked on, and only then without power.
  *
  * A scenario over hosts is filmed, crashed again inside recovery, and worked on
  * after a kill by ranks on these hosts, over net_delay. An image is verified by
  * a job on one host to which all files were carried, "restarted elsewhere", so
- * that one rank maps all homes; but each other image is first opened over the
+ * that one rank maps all homes; but some of a point are first opened over the
  * hosts, where each rank checks its own homes, and killed, in turn with a loss
  * of power: that open's replay and sweep are what is verified then.
  */

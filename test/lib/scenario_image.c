@@ -34,6 +34,7 @@ static void verify_job(struct mega__ctx *ctx, int rank, void *arg)
             v->sc->verify(ctx, s);
         oracle_verify(ctx, &s->o);
         scenario_library_check(ctx);
+        medium_in_use()->stale = true;
         oracle_exhaust(ctx, &s->o, v->seed);
         invariants_of_format(ctx);
         scenario_library_check(ctx);
@@ -60,7 +61,7 @@ bool scenario_verify(struct run *r, struct medium *image,
     /* What the scenario grew counts as it is: the heap must be exhaustible. */
     scenario_sizes(NULL, NULL);
     if (r->sc->hosts)
-        scenario_over_hosts(r->sc, image, r->count);
+        scenario_over_hosts(r->sc, image, r->carried ? 0 : r->count);
     mega_status_t st = world_run(&w);
     scenario_sizes(r->sc->home_size, r->sc->home_max);
     CHECK(st == MEGA_OK, "open after the crash: %d %s", st, w.message);

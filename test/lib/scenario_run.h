@@ -14,8 +14,8 @@ struct budget {
     uint64_t sampled, torn; /* of a point that has more; times the effort */
     size_t inside;          /* points with a crash in recovery, and a kill */
     uint64_t second;        /* points of each of these; times the effort */
-    uint64_t crashed;       /* so many images of a point, in recovery; with more
-                             * effort than 1: all */
+    uint64_t crashed;  /* images of a point, in recovery; times the effort */
+    uint64_t by_hosts; /* so many are opened over the hosts, too */
 };
 
 struct run { /* of one scenario */
@@ -26,6 +26,7 @@ struct run { /* of one scenario */
     uint64_t count, seed; /* seed: other in each film of the scenario */
     uint64_t lot;         /* of what is done inside recovery */
     uint64_t picks;       /* of this point, at most */
+    bool carried;         /* this image is not opened over the hosts */
     unsigned inside;      /* points of the last recovery that was crashed */
     struct crash_film film;
     struct medium *image, *second; /* scratch */
