@@ -96,7 +96,7 @@ tap_empty "each source begins with its licence" \
             echo "$file"
     done)"
 tap_empty "each file is shorter than 500 lines" \
-    "$(wc -l "${sources[@]}" | awk '$1 >= 500 && $2 != "total" { print $2, $1 }')"
+    "$(wc -l "${sources[@]}" launchers/*.in quickstart | awk '$1 >= 500 && $2 != "total" { print $2, $1 }')"
 tap_empty "lines fit in 80 columns" \
     "$(awk 'length($0) > 80 { print FILENAME ":" FNR }' "${c_files[@]}")"
 tap_empty "nothing refers to files outside the tree or to a to-do list" \
