@@ -167,8 +167,8 @@ mega_status_t mega__ucx_worker(struct mega__net *net, unsigned id,
 /* Ends all that is under way on an endpoint, and it; sets it to NULL. */
 void mega__ucx_force_close(ucp_ep_h *ep_p);
 
-/* The origin of this thread, locked. ERRORS: NOMEM; PEER - the thread's former
- * one is dead, with operations that no flush had completed: told once. */
+/* The origin of this thread, locked; another one if that has died. ERRORS:
+ * NOMEM. */
 mega_status_t mega__ucx_enter(struct mega__net *net, struct mega__origin **o_p);
 void mega__ucx_leave(struct mega__origin *o);
 void mega__ucx_origins_close(struct mega__net *net);
@@ -234,8 +234,8 @@ mega_status_t mega__ucx_too_late(struct mega__link *link);
  * so its peer is lost, too. ERRORS: PEER. */
 mega_status_t mega__ucx_given_up(struct mega__link *link);
 
-/* Of an origin that is dead: PEER - with operations that no flush had
- * completed: told to each thread of it. */
+/* Of an origin that is dead, and locked. ERRORS: PEER - with operations that no
+ * flush had completed; to whom they went is lost. */
 mega_status_t mega__ucx_dead(struct mega__origin *o);
 
 /* ---- net_ucx_call.c ---- */

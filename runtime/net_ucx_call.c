@@ -145,10 +145,9 @@ mega_status_t mega__net_alive(struct mega__net *net, int rank)
     struct mega__link *link;
     bool growing;
     struct mega__origin *o;
-    mega_status_t st = net ? mega__ucx_enter(net, &o) : MEGA_OK;
-    if (st || !net)
-        return st == MEGA_ERR_NOMEM ? MEGA_OK : st;
-    st = mega__ucx_link(o, rank, &link);
+    if (!net || mega__ucx_enter(net, &o))
+        return MEGA_OK;
+    mega_status_t st = mega__ucx_link(o, rank, &link);
     if (!st)
         st = alive(o, link, &growing);
     mega__ucx_leave(o);

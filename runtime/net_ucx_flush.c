@@ -117,10 +117,21 @@ mega_status_t mega__ucx_flush(struct mega__origin *o)
     return st;
 }
 
+/* What an origin of before had begun when it died is never complete. */
+static mega_status_t undone(struct mega__origin *o)
+{
+    if (!o)
+        return MEGA_OK;
+    pthread_mutex_lock(&o->mutex);
+    mega_status_t st = mega__ucx_dead(o);
+    pthread_mutex_unlock(&o->mutex);
+    return st;
+}
+
 mega_status_t mega__net_flush(struct mega__net *net)
 {
     struct mega__arena *a = net ? mega__arena(net->ctx) : NULL;
-    if (!net || (a && !a->origin)) /* it has begun nothing */
+    if (!net || (a && !a->origin && !a->undone)) /* it has begun nothing */
         return MEGA_OK;
     struct mega__origin *o;
     mega_status_t st = mega__ucx_enter(net, &o);
@@ -128,7 +139,7 @@ mega_status_t mega__net_flush(struct mega__net *net)
         return st;
     st = mega__ucx_flush(o);
     mega__ucx_leave(o);
-    return st;
+    return st ? st : undone(a->undone);
 }
 
 mega_status_t mega__net_flush_home(struct mega__net *net, uint32_t home)

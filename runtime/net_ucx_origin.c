@@ -81,8 +81,7 @@ static struct mega__origin *origin_choose(struct mega__net *net)
 mega_status_t mega__ucx_enter(struct mega__net *net, struct mega__origin **o_p)
 {
     struct mega__arena *a = mega__arena(net->ctx);
-    mega_status_t st = a ? MEGA_OK : MEGA_ERR_NOMEM;
-    while (!st) {
+    while (a) {
         if (!a->origin)
             a->origin = origin_choose(net);
         *o_p = a->origin;
@@ -91,11 +90,12 @@ mega_status_t mega__ucx_enter(struct mega__net *net, struct mega__origin **o_p)
         pthread_mutex_lock(&a->origin->mutex);
         if (!a->origin->dead)
             return MEGA_OK;
-        st = mega__ucx_dead(a->origin);
+        if (mega__ucx_dead(a->origin))
+            a->undone = a->origin;
         pthread_mutex_unlock(&a->origin->mutex);
         a->origin = NULL;
     }
-    return st;
+    return MEGA_ERR_NOMEM;
 }
 
 void mega__ucx_leave(struct mega__origin *o)
