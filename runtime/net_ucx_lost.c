@@ -19,9 +19,10 @@ void mega__ucx_break(struct mega__link *link, ucs_status_t why)
     int nobody = -1;
     if (link->broken == UCS_OK)
         link->broken = why;
+    /* first: what is said of one that is lost may name it */
+    atomic_compare_exchange_strong(&net->first_lost, &nobody, link->rank);
     atomic_compare_exchange_strong(&net->lost[link->rank], &none,
                                    (signed char)link->broken);
-    atomic_compare_exchange_strong(&net->first_lost, &nobody, link->rank);
 }
 
 mega_status_t mega__ucx_lost(const struct mega__net *net, int rank)
