@@ -42,19 +42,19 @@ struct mega__exposed {
     size_t key_len;
 };
 
-struct mega__call { /* requests of one number, mostly one, and the answer */
+struct mega__call { /* a request that somebody waits for, and its answer */
     struct mega__call *next;
     uint64_t id;
-    uint64_t expected, answers;
-    bool done; /* they are equal */
+    bool done;
     struct mega__wire_answer head;
     size_t len;
     _Alignas(8) char payload[MEGA__WIRE_PAYLOAD_MAX];
 };
 
-/* Operations that nobody waits for are counted in rounds, so that a flush does
- * not wait for those that others begin meanwhile. One round is open; the one
- * before is over, or ends before the open one is closed. */
+/* Operations that nobody waits for, and small puts that are not answered, are
+ * counted in rounds, so that a flush does not wait for those that others begin
+ * meanwhile. One round is open; the one before is over, or ends before the open
+ * one is closed. */
 struct mega__round {
     struct mega__link *link;
     unsigned pending;
@@ -73,13 +73,14 @@ struct mega__link { /* an origin's way to a rank */
     uint64_t round;               /* the open one, from 1 */
     uint64_t wanted;              /* a flush waits for this one */
     uint64_t over;                /* those up to here have no operation */
-    uint64_t ended; /* operations of UCX's own: that it moves on */
+    uint64_t ended; /* operations, of UCX's own or answered: that it moves on */
     ucs_status_t broken;
-    uint64_t stamp;          /* origin->clock of the last operation */
-    uint64_t flushed_to;     /* operations up to here are complete */
-    uint64_t native;         /* origin->clock of the last that was UCX's own */
-    uint64_t settled;        /* those up to here are in memory there */
-    struct mega__call *acks; /* of small puts; NULL: none was sent yet */
+    mega_status_t refused; /* a small put; the next flush tells */
+    char why[MEGA__REQUEST_TEXT];
+    uint64_t stamp;      /* origin->clock of the last operation */
+    uint64_t flushed_to; /* operations up to here are complete */
+    uint64_t native;     /* origin->clock of the last that was UCX's own */
+    uint64_t settled;    /* those up to here are in memory there */
 };
 
 struct mega__reach { /* an origin's key of a span */
@@ -269,14 +270,18 @@ ucs_status_t mega__ucx_on_answer(void *origin, const void *head,
 
 /* ---- net_ucx_parts.c ---- */
 
-/* A put of up to MEGA__SMALL bytes as a message, whose answer a flush waits for
- * (flush_messages). Where UCX would emulate its put it sends four messages for
- * a put and its flush, these are two. */
+/* A put of up to MEGA__SMALL bytes as a message, whose answer a flush waits
+ * for. Where UCX would emulate its put it sends four messages for a put and its
+ * flush, these are two. */
 #define MEGA__SMALL 256
 mega_status_t mega__ucx_put_message(struct mega__link *link, mega_gptr_t p,
                                     const void *src, size_t n);
-/* The first so many of the link, of acks->expected. */
-mega_status_t mega__ucx_flush_messages(struct mega__link *link, uint64_t sent);
+/* An answer to one. False: it is none. */
+bool mega__ucx_put_answered(struct mega__origin *o,
+                            const struct mega__wire_answer *answer,
+                            const char *text, size_t len);
+/* ERRORS: why a put was refused: told once. */
+mega_status_t mega__ucx_refused(struct mega__link *link);
 
 /* ---- net_ucx_ops.c ---- */
 

@@ -25,16 +25,16 @@ ucs_status_t mega__ucx_on_answer(void *arg, const void *head, size_t head_len,
         param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV)
         return UCS_OK;
     memcpy(&answer, head, sizeof answer);
+    if (mega__ucx_put_answered(o, &answer, data, len))
+        return UCS_OK;
     for (struct mega__call *c = o->calls; c; c = c->next) {
         if (c->id != answer.call || len > sizeof c->payload)
             continue;
-        if (c->answers++ == 0 || answer.status) {
-            c->head = answer;
-            c->len = len;
-            if (len)
-                memcpy(c->payload, data, len);
-        }
-        c->done = c->answers >= c->expected;
+        c->head = answer;
+        c->len = len;
+        if (len)
+            memcpy(c->payload, data, len);
+        c->done = true;
     }
     return UCS_OK;
 }
@@ -116,8 +116,6 @@ mega_status_t mega__ucx_request(struct mega__origin *o, struct mega__link *link,
 {
     bool patience = head->op == MEGA__WIRE_ASK;
     call->id = head->call;
-    call->expected = 1;
-    call->answers = 0;
     call->done = false;
     call->next = o->calls;
     o->calls = call;

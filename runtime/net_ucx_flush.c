@@ -12,7 +12,7 @@
 
 struct flush { /* of a link, of what was begun before */
     struct mega__link *link;
-    uint64_t stamp, round, sent;
+    uint64_t stamp, round;
     ucs_status_ptr_t request;
     struct mega__wait wait;
 };
@@ -33,7 +33,6 @@ static void begin_flush(struct flush *f, struct mega__link *link)
     ucp_request_param_t param = mega__ucx_waited_for(&f->wait);
     *f = (struct flush){
         .link = link, .stamp = link->origin->clock, .round = link->round};
-    f->sent = link->acks ? link->acks->expected : 0;
     link->wanted = link->round;
     mega__ucx_advance(link);
     if (mega__ucx_gone(link) != UCS_OK) {
@@ -55,10 +54,10 @@ static mega_status_t end_flush(struct flush *f)
     if (!st &&
         mega__ucx_await_count(o, link, &link->over, f->round, &link->ended))
         st = mega__ucx_too_late(link);
-    mega_status_t put = mega__ucx_flush_messages(link, f->sent);
-    st = st ? st : put;
     if (st)
         mega__ucx_give_up(o, link, &link->quiet);
+    else
+        st = mega__ucx_refused(link);
     if (link->flushed_to < f->stamp && (!st || mega__ucx_gone(link) == UCS_OK))
         link->flushed_to = f->stamp;
     return st;

@@ -335,7 +335,6 @@ void mega__ucx_origins_free(struct mega__net *net)
         for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
             for (struct mega__link *l = o->links[i], *after; l; l = after) {
                 after = l->next;
-                free(l->acks);
                 free(l);
             }
         pthread_mutex_destroy(&o->mutex);

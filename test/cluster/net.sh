@@ -102,7 +102,7 @@ for case in answered card dead undone pending no_worker unnamed; do
     MEGALLOC_TIMEOUT=5 UCX_TLS=tcp,self hosts 2 net_inside $case
     each_step "inside"
 done
-for case in beside_gets big big_nbi; do
+for case in beside_gets beside_refused big big_nbi; do
     MEGALLOC_TIMEOUT=2 MEGALLOC_HOME_SIZE=256M UCX_TLS=tcp,self \
         hosts 2 net_slow $case
     each_step "slow"
