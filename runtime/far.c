@@ -229,6 +229,24 @@ static mega_status_t free_own(struct mega__arena *a, struct mega__slab *slab,
     return MEGA_OK;
 }
 
+/* Who sends it for another thread may put back what was in it, no more. */
+static bool list_is_full(struct mega__arena *a)
+{
+    pthread_mutex_lock(&a->far_lock);
+    const bool full = a->nfar_frees == MEGA__FAR_FREES;
+    pthread_mutex_unlock(&a->far_lock);
+    return full;
+}
+
+/* For one more free in the list. Drains tell what became of those in it. */
+static mega_status_t make_room(struct mega__arena *a)
+{
+    if (!list_is_full(a))
+        return MEGA_OK;
+    mega_status_t st = mega__far_send_all(a);
+    return list_is_full(a) ? st : MEGA_OK;
+}
+
 /* False: it is in the list already. */
 static bool list_free(struct mega__arena *a, mega_gptr_t mark)
 {
@@ -251,7 +269,6 @@ mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p)
     if (!a)
         return MEGA_ERR_NOMEM;
     struct mega__span *span;
-    const uint32_t home = mega__gptr_home(p);
     mega_status_t st = mega__far_span(ctx, p, &span);
     if (st)
         return st;
@@ -262,11 +279,8 @@ mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p)
                              memory_order_acquire);
     if (slab && slab->arena == a)
         return free_own(a, slab, p);
-    /* What this thread did with the chunk comes first. */
-    st = a->nfar_frees == MEGA__FAR_FREES
-             ? mega__far_send_all(a)
-             : mega__net_flush_home(ctx->net, home);
-    if (!st)
+    st = make_room(a);
+    if (!st) /* with a flush: what this thread did with the chunk comes first */
         st = look(ctx, p, &at, &mark, &in);
     if (st)
         return st;
@@ -284,8 +298,7 @@ mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p)
 
 mega_status_t mega__far_free_mark(struct mega__arena *a, mega_gptr_t mark)
 {
-    mega_status_t st =
-        a->nfar_frees == MEGA__FAR_FREES ? mega__far_send_all(a) : MEGA_OK;
+    mega_status_t st = make_room(a);
     if (!st)
         list_free(a, mark);
     return st;

@@ -94,7 +94,8 @@ mega_status_t mega__far_complete(struct mega__arena *a, uint32_t home);
 /* As mega__far_send, if a mark of the slab is among what was changed. */
 mega_status_t mega__far_send_slab(struct mega__slab *slab);
 
-/* The same for all homes. Any thread may call it for any arena. */
+/* The same for all homes, also if one of them is lost. Any thread may call it
+ * for any arena. */
 mega_status_t mega__far_send_all(struct mega__arena *a);
 
 /* No mark of the slab is sent any more. Any thread may call it; the owner does
