@@ -198,11 +198,12 @@ static bool own_start(const struct mega__ctx *ctx,
     return i < c->capacity && i * c->size == in;
 }
 
-mega_status_t mega__far_complete_puts(struct mega__arena *a)
+mega_status_t mega__far_complete_puts(struct mega__arena *a, uint32_t home)
 {
-    mega_status_t st = a->far_puts ? mega__net_flush(a->ctx->net) : MEGA_OK;
-    a->far_puts &= st != MEGA_OK; /* else the next one tries again */
-    return st;
+    struct mega__net *net = a->ctx->net;
+    if (a->far_puts) /* to any: then the next one need not ask */
+        a->far_puts = mega__net_flush(net) != MEGA_OK;
+    return a->far_puts ? mega__net_flush_home(net, home) : MEGA_OK;
 }
 
 /* A chunk of an own slab: all that counts is here. */
@@ -217,7 +218,7 @@ static mega_status_t free_own(struct mega__arena *a, struct mega__slab *slab,
             MEGA__MARK_LIVE)
         return mega__chunk_not_live(p,
                                     "it is not allocated, or was freed before");
-    mega_status_t st = mega__far_complete_puts(a);
+    mega_status_t st = mega__far_complete_puts(a, mega__gptr_home(p));
     if (st)
         return st;
     atomic_store_explicit(&slab->marks[g], MEGA__MARK_FREE,

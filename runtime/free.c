@@ -243,7 +243,7 @@ mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p)
     struct mega__arena *a = mega__arena(ctx);
     st = a ? MEGA_OK : MEGA_ERR_NOMEM;
     if (!st && !at.mark) /* far */
-        st = mega__far_complete_puts(a);
+        st = mega__far_complete_puts(a, mega__gptr_home(p));
     if (st)
         return st;
     if (mega__word_is_slab(at.word)) {

@@ -221,6 +221,16 @@ Test(far_doubt, a_free_waits_for_a_drain_that_has_the_list)
 
 #define THIRD 2
 
+/* Until one is still on its way. */
+static void put_some(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    struct net_delay_counts n;
+    do {
+        OK(mega__rma_put(ctx, p, "", 1));
+        n = net_delay_counts(ctx->net);
+    } while (n.puts == n.delivered_late);
+}
+
 static void lose_one_of_two(struct mega__ctx *ctx, int rank, void *arg)
 {
     (void)arg;
@@ -232,11 +242,15 @@ static void lose_one_of_two(struct mega__ctx *ctx, int rank, void *arg)
     if (rank == NEAR) {
         OK(ops_alloc(ctx, OPS_DEFAULT, THIRD, 64, &marked[0]));
         OK(ops_alloc(ctx, OPS_DEFAULT, 0, 64, &marked[1]));
+        OK(ops_alloc(ctx, OPS_DEFAULT, THIRD, 64, &marked[2]));
+        put_some(ctx, marked[1]);
         net_delay_stray(ctx->net);
-        CHECK(drain(ctx) == MEGA_ERR_TIMEOUT, "a lost home was told");
+        CHECK(drain_by_another(ctx) == MEGA_ERR_TIMEOUT, "nothing was lost");
+        CHECK(mega__rma_quiet(ctx) == MEGA_ERR_TIMEOUT, "the put was not");
+        OK(ops_free(ctx, marked[2]));
         for (unsigned i = 0; i <= MEGA__FAR_FREES; i++)
             OK(ops_free(ctx, freed[i]));
-        CHECK(drain(ctx) == MEGA_ERR_TIMEOUT, "a lost home was told");
+        CHECK(drain(ctx) == MEGA_ERR_TIMEOUT, "nothing is lost any more");
     }
     world_barrier(ctx);
 }
@@ -245,8 +259,11 @@ static void find_on_third(struct mega__ctx *ctx, int rank, void *arg)
 {
     size_t usable;
     (void)arg;
-    if (rank == THIRD)
+    if (rank == THIRD) {
         OK(mega__chunk_usable(ctx, marked[0], &usable));
+        CHECK(mega__chunk_usable(ctx, marked[2], &usable) == MEGA_ERR_NOT_LIVE,
+              "what was freed is live");
+    }
     find_freed_on(ctx, THIRD, rank);
 }
 
