@@ -261,9 +261,6 @@ mega_status_t mega__ucx_request(struct mega__origin *o, struct mega__link *link,
                                 const void *bytes, size_t len,
                                 struct mega__call *call);
 
-/* What the answer says. */
-mega_status_t mega__ucx_outcome(const struct mega__call *call);
-
 ucs_status_t mega__ucx_on_answer(void *origin, const void *head,
                                  size_t head_len, void *data, size_t len,
                                  const ucp_am_recv_param_t *param);
@@ -318,20 +315,6 @@ static inline const struct mega__peer *mega__ucx_peer(const struct mega__net *n,
                                                       int rank)
 {
     return (const void *)((const char *)n->peers + n->peers->at[rank]);
-}
-
-static inline mega_status_t mega__ucx_status(ucs_status_t status)
-{
-    switch (status) {
-    case UCS_OK:
-        return MEGA_OK;
-    case UCS_ERR_NO_MEMORY:
-        return MEGA_ERR_NOMEM;
-    case UCS_ERR_TIMED_OUT:
-        return MEGA_ERR_TIMEOUT;
-    default:
-        return MEGA_ERR_PEER;
-    }
 }
 
 /* UCS_OK, or why the peer is lost, perhaps by another link. */

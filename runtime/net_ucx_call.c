@@ -102,7 +102,7 @@ static mega_status_t await_answer(struct mega__origin *o,
     return st;
 }
 
-mega_status_t mega__ucx_outcome(const struct mega__call *call)
+static mega_status_t outcome(const struct mega__call *call)
 {
     return call->head.status ? mega__fail(call->head.status, "%.*s",
                                           (int)call->len, call->payload)
@@ -124,7 +124,7 @@ mega_status_t mega__ucx_request(struct mega__origin *o, struct mega__link *link,
     if (!st)
         st = await_answer(o, link, call, patience);
     forget(o, call);
-    return st ? st : mega__ucx_outcome(call);
+    return st ? st : outcome(call);
 }
 
 static mega_status_t alive(struct mega__origin *o, struct mega__link *link,
