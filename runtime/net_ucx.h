@@ -3,9 +3,11 @@
  * net_ucx.h - what the files of the UCX transport share.
  *
  *   net_ucx.c          start, stop, the spans that others may reach
- *   net_ucx_origin.c   origins, links, waiting
+ *   net_ucx_origin.c   origins, links
+ *   net_ucx_wait.c     how they wait
  *   net_ucx_lost.c     peers that are lost
- *   net_ucx_call.c     requests to a server: keys, durable parts, questions
+ *   net_ucx_call.c     requests to a server: keys, questions
+ *   net_ucx_parts.c    bytes that go along: durable parts, small puts
  *   net_ucx_ops.c      put, get, atomics
  *   net_ucx_flush.c    flush
  *   net_ucx_service.c  the thread that answers

@@ -310,16 +310,16 @@ static void close_link(struct mega__origin *o, struct mega__link *link)
 void mega__ucx_origins_close(struct mega__net *net)
 {
     for (struct mega__origin *o = net->origins; o; o = o->next) {
-        for (unsigned i = 0; i < MEGA__REACH_BUCKETS; i++)
-            for (struct mega__reach *r = o->reach[i], *next; r; r = next) {
-                next = r->next;
-                if (!o->dead)
-                    ucp_rkey_destroy(r->key);
-                free(r);
-            }
         for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
             for (struct mega__link *l = o->links[i]; l && !o->dead; l = l->next)
                 close_link(o, l);
+        /* now no operation is under way that uses a key */
+        for (unsigned i = 0; i < MEGA__REACH_BUCKETS && !o->dead; i++)
+            for (struct mega__reach *r = o->reach[i], *next; r; r = next) {
+                next = r->next;
+                ucp_rkey_destroy(r->key);
+                free(r);
+            }
     }
 }
 
