@@ -112,7 +112,6 @@ struct mega__origin {
     size_t address_len;
     int event_fd;
     bool dead; /* something was given up whose buffers are gone: never again */
-    struct mega__link *lost; /* by whom it is dead */
     struct mega__link *links[MEGA__LINK_BUCKETS];
     struct mega__reach *reach[MEGA__REACH_BUCKETS];
     struct mega__reach *last;
@@ -237,8 +236,8 @@ mega_status_t mega__ucx_too_late(struct mega__link *link);
  * so its peer is lost, too. ERRORS: PEER. */
 mega_status_t mega__ucx_given_up(struct mega__link *link);
 
-/* Of an origin that is dead, and locked. ERRORS: PEER - with operations that no
- * flush had completed; to whom they went is lost. */
+/* Of an origin that is dead, and locked. ERRORS: with operations that no flush
+ * had completed; to whom they went is lost. */
 mega_status_t mega__ucx_dead(struct mega__origin *o);
 
 /* ---- net_ucx_call.c ---- */

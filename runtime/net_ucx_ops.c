@@ -35,10 +35,10 @@ static size_t piece(size_t left)
 }
 
 /* While the piece before was waited for, others may have lost it. */
-static mega_status_t usable(const struct mega__link *link)
+static mega_status_t usable(struct mega__link *link)
 {
     if (link->origin->dead)
-        return mega__ucx_broken(link->origin->lost);
+        return mega__ucx_given_up(link);
     return link->broken != UCS_OK ? mega__ucx_broken(link) : MEGA_OK;
 }
 

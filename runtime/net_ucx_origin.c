@@ -260,12 +260,6 @@ void mega__ucx_force_close(ucp_ep_h *ep_p)
     *ep_p = NULL;
 }
 
-static void die(struct mega__origin *o, struct mega__link *link)
-{
-    o->dead = true;
-    o->lost = link;
-}
-
 void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
                        const bool *done)
 {
@@ -280,7 +274,7 @@ void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
         if (ucp_worker_progress(o->worker) == 0)
             sched_yield();
     if (!*done && !o->dead)
-        die(o, link);
+        o->dead = true;
 }
 
 /* ---- The end ---- */
@@ -304,7 +298,7 @@ static void close_link(struct mega__origin *o, struct mega__link *link)
         if (ucp_worker_progress(o->worker) == 0)
             sched_yield();
     if (!wait.done)
-        die(o, link);
+        o->dead = true;
 }
 
 void mega__ucx_origins_close(struct mega__net *net)

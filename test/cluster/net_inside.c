@@ -126,7 +126,6 @@ static void kill_origin(void)
     MUST(mega__ucx_server(o, 0, &link));
     mega__ucx_break(link, UCS_ERR_CONNECTION_RESET);
     o->dead = true;
-    o->lost = link;
     mega__ucx_leave(o);
 }
 
