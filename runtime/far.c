@@ -167,8 +167,10 @@ static mega_status_t look(struct mega__ctx *ctx, mega_gptr_t p,
     default:
         break;
     }
-    if (*in_p && !mega__word_is_slab(at->word))
+    if (*in_p && !mega__word_is_slab(at->word)) {
         mega__chunk_place_run(at);
+        *in_p = mega__run_fits(at->span, at->extent, at->word);
+    }
     if (!st && *in_p && at->start != off && at->mark_off)
         st = mega__net_get(ctx->net, mark_p,
                            mega__span_gptr(at->span, at->mark_off), 1);

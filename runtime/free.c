@@ -47,14 +47,15 @@ bool mega__chunk_place(struct mega__ctx *ctx, mega_gptr_t p,
             return false;
         at->extent -= mega__word_len(at->word);
         at->word = mega__span_word(at->span, at->extent);
-        if (mega__word_kind(at->word) != MEGA__RUN_HEAD)
-            return false;
         break;
     case MEGA__RUN_HEAD:
         break;
     default:
         return false;
     }
+    if (mega__word_kind(at->word) != MEGA__RUN_HEAD ||
+        !mega__run_fits(at->span, at->extent, at->word)) /* damaged */
+        return false;
     mega__chunk_place_run(at);
     return true;
 }
