@@ -203,16 +203,13 @@ ucp_request_param_t mega__ucx_waited_for(struct mega__wait *wait);
 mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
                               const bool *done, uint64_t seconds);
 
-/* The same until *count is at least that, for MEGALLOC_TIMEOUT since *sign has
- * changed. */
-mega_status_t mega__ucx_await_count(struct mega__origin *o,
-                                    struct mega__link *link,
-                                    const uint64_t *count, uint64_t least,
-                                    const uint64_t *sign);
+/* The same until a round of the link is over, as long as operations of the link
+ * end in MEGALLOC_TIMEOUT. */
+mega_status_t mega__ucx_await_round(struct mega__origin *o,
+                                    struct mega__link *link, uint64_t round);
 
-/* Waits for what ucp_*_nbx has returned, as long as others of the link end in
- * MEGALLOC_TIMEOUT; afterwards UCX touches neither the
- * wait nor any buffer. */
+/* Waits for what ucp_*_nbx has returned, as long; afterwards UCX touches
+ * neither the wait nor any buffer. */
 mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
                                ucs_status_ptr_t request,
                                struct mega__wait *wait);

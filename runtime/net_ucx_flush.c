@@ -51,8 +51,7 @@ static mega_status_t end_flush(struct flush *f)
     struct mega__link *link = f->link;
     struct mega__origin *o = link->origin;
     mega_status_t st = mega__ucx_finish(o, link, f->request, &f->wait);
-    if (!st &&
-        mega__ucx_await_count(o, link, &link->over, f->round, &link->ended))
+    if (!st && mega__ucx_await_round(o, link, f->round))
         st = mega__ucx_too_late(link);
     if (st)
         mega__ucx_give_up(o, link, &link->quiet);
