@@ -167,8 +167,10 @@ static mega_status_t look(struct mega__ctx *ctx, mega_gptr_t p,
     default:
         break;
     }
-    if (*in_p && !mega__word_is_slab(at->word))
+    if (*in_p && !mega__word_is_slab(at->word)) {
         mega__chunk_place_run(at);
+        *in_p = mega__run_fits(at->span, at->extent, at->word);
+    }
     if (!st && *in_p && at->start != off && at->mark_off)
         st = mega__net_get(ctx->net, mark_p,
                            mega__span_gptr(at->span, at->mark_off), 1);
@@ -198,11 +200,12 @@ static bool own_start(const struct mega__ctx *ctx,
     return i < c->capacity && i * c->size == in;
 }
 
-mega_status_t mega__far_complete_puts(struct mega__arena *a)
+mega_status_t mega__far_complete_puts(struct mega__arena *a, uint32_t home)
 {
-    mega_status_t st = a->far_puts ? mega__net_flush(a->ctx->net) : MEGA_OK;
-    a->far_puts &= st != MEGA_OK; /* else the next one tries again */
-    return st;
+    struct mega__net *net = a->ctx->net;
+    if (a->far_puts) /* to any: then the next one need not ask */
+        a->far_puts = mega__net_flush(net) != MEGA_OK;
+    return a->far_puts ? mega__net_flush_home(net, home) : MEGA_OK;
 }
 
 /* A chunk of an own slab: all that counts is here. */
@@ -217,7 +220,7 @@ static mega_status_t free_own(struct mega__arena *a, struct mega__slab *slab,
             MEGA__MARK_LIVE)
         return mega__chunk_not_live(p,
                                     "it is not allocated, or was freed before");
-    mega_status_t st = mega__far_complete_puts(a);
+    mega_status_t st = mega__far_complete_puts(a, mega__gptr_home(p));
     if (st)
         return st;
     atomic_store_explicit(&slab->marks[g], MEGA__MARK_FREE,
@@ -227,6 +230,24 @@ static mega_status_t free_own(struct mega__arena *a, struct mega__slab *slab,
     slab->bin->cur = slab;
     mega__far_note(a, &slab->marks[g]);
     return MEGA_OK;
+}
+
+/* Who sends it for another thread may put back what was in it, no more. */
+static bool list_is_full(struct mega__arena *a)
+{
+    pthread_mutex_lock(&a->far_lock);
+    const bool full = a->nfar_frees == MEGA__FAR_FREES;
+    pthread_mutex_unlock(&a->far_lock);
+    return full;
+}
+
+/* For one more free in the list. Drains tell what became of those in it. */
+static mega_status_t make_room(struct mega__arena *a)
+{
+    if (!list_is_full(a))
+        return MEGA_OK;
+    mega_status_t st = mega__far_send_all(a);
+    return list_is_full(a) ? st : MEGA_OK;
 }
 
 /* False: it is in the list already. */
@@ -251,7 +272,6 @@ mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p)
     if (!a)
         return MEGA_ERR_NOMEM;
     struct mega__span *span;
-    const uint32_t home = mega__gptr_home(p);
     mega_status_t st = mega__far_span(ctx, p, &span);
     if (st)
         return st;
@@ -262,11 +282,8 @@ mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p)
                              memory_order_acquire);
     if (slab && slab->arena == a)
         return free_own(a, slab, p);
-    /* What this thread did with the chunk comes first. */
-    st = a->nfar_frees == MEGA__FAR_FREES
-             ? mega__far_send_all(a)
-             : mega__net_flush_home(ctx->net, home);
-    if (!st)
+    st = make_room(a);
+    if (!st) /* with a flush: what this thread did with the chunk comes first */
         st = look(ctx, p, &at, &mark, &in);
     if (st)
         return st;
@@ -284,8 +301,7 @@ mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p)
 
 mega_status_t mega__far_free_mark(struct mega__arena *a, mega_gptr_t mark)
 {
-    mega_status_t st =
-        a->nfar_frees == MEGA__FAR_FREES ? mega__far_send_all(a) : MEGA_OK;
+    mega_status_t st = make_room(a);
     if (!st)
         list_free(a, mark);
     return st;

@@ -53,9 +53,10 @@ mega_status_t mega__far_look(struct mega__ctx *ctx, mega_gptr_t p,
                              struct mega__place *at, uint8_t *mark_p,
                              bool *in_p);
 
-/* What this thread has put is there: before a chunk is given back, for it may
- * get the place again, and puts there would come in any order. */
-mega_status_t mega__far_complete_puts(struct mega__arena *a);
+/* What this thread has put on a home is there: before a chunk of it is given
+ * back, for it may get the place again, and puts there would come in any order.
+ */
+mega_status_t mega__far_complete_puts(struct mega__arena *a, uint32_t home);
 
 /* As mega__chunk_free, of a far chunk. */
 mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p);
@@ -94,7 +95,8 @@ mega_status_t mega__far_complete(struct mega__arena *a, uint32_t home);
 /* As mega__far_send, if a mark of the slab is among what was changed. */
 mega_status_t mega__far_send_slab(struct mega__slab *slab);
 
-/* The same for all homes. Any thread may call it for any arena. */
+/* The same for all homes, also if one of them is lost. Any thread may call it
+ * for any arena. */
 mega_status_t mega__far_send_all(struct mega__arena *a);
 
 /* No mark of the slab is sent any more. Any thread may call it; the owner does

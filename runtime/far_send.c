@@ -325,18 +325,31 @@ static mega_status_t in_doubt(const struct mega__arena *a)
                            a->far_doubt_on);
 }
 
+/* The first home, from this one on, that something is to be sent to; or
+ * UINT32_MAX. */
+static uint32_t next_home(const struct mega__arena *a, uint32_t from)
+{
+    uint32_t next = UINT32_MAX;
+    for (const struct mega__far *far = a->far_dirty; far; far = far->next) {
+        const uint32_t home = far->slab->span->home->no;
+        next = home >= from && home < next ? home : next;
+    }
+    for (unsigned i = 0; i < a->nfar_frees; i++) {
+        const uint32_t home = mega__gptr_home(mega_from_bits(a->far_frees[i]));
+        next = home >= from && home < next ? home : next;
+    }
+    return next;
+}
+
 mega_status_t mega__far_send_all(struct mega__arena *a)
 {
     mega_status_t st = MEGA_OK;
+    uint32_t home = 0;
     pthread_mutex_lock(&a->far_lock);
-    struct mega__far *far = a->far_dirty, *next;
-    for (; !st && far; far = next) {
-        next = far->next; /* its home's go together; again, they are sent */
-        st = send_locked(a, far->slab->span->home->no, NULL, 0);
+    for (; (home = next_home(a, home)) != UINT32_MAX; home++) {
+        mega_status_t one = send_locked(a, home, NULL, 0);
+        st = one ? one : st;
     }
-    while (!st && a->nfar_frees)
-        st = send_locked(a, mega__gptr_home(mega_from_bits(a->far_frees[0])),
-                         NULL, 0);
     if (!st && a->far_doubt)
         st = in_doubt(a);
     pthread_mutex_unlock(&a->far_lock);

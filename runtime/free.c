@@ -47,14 +47,15 @@ bool mega__chunk_place(struct mega__ctx *ctx, mega_gptr_t p,
             return false;
         at->extent -= mega__word_len(at->word);
         at->word = mega__span_word(at->span, at->extent);
-        if (mega__word_kind(at->word) != MEGA__RUN_HEAD)
-            return false;
         break;
     case MEGA__RUN_HEAD:
         break;
     default:
         return false;
     }
+    if (mega__word_kind(at->word) != MEGA__RUN_HEAD ||
+        !mega__run_fits(at->span, at->extent, at->word)) /* damaged */
+        return false;
     mega__chunk_place_run(at);
     return true;
 }
@@ -243,7 +244,7 @@ mega_status_t mega__chunk_cancel(struct mega__ctx *ctx, mega_gptr_t p)
     struct mega__arena *a = mega__arena(ctx);
     st = a ? MEGA_OK : MEGA_ERR_NOMEM;
     if (!st && !at.mark) /* far */
-        st = mega__far_complete_puts(a);
+        st = mega__far_complete_puts(a, mega__gptr_home(p));
     if (st)
         return st;
     if (mega__word_is_slab(at.word)) {

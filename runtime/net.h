@@ -98,7 +98,7 @@ struct mega__part {
 
 /* This thread's operations to the home are visible there, then the parts,
  * 1..MEGA__PARTS_MAX, all of one home, are done and durable: one message, one
- * answer. */
+ * answer. ERRORS: NOMEM - nothing was done. */
 mega_status_t mega__net_durable(struct mega__net *net,
                                 const struct mega__part *parts, size_t nparts);
 

@@ -3,9 +3,11 @@
  * net_ucx.h - what the files of the UCX transport share.
  *
  *   net_ucx.c          start, stop, the spans that others may reach
- *   net_ucx_origin.c   origins, links, waiting
+ *   net_ucx_origin.c   origins, links
+ *   net_ucx_wait.c     how they wait
  *   net_ucx_lost.c     peers that are lost
- *   net_ucx_call.c     requests to a server: keys, durable parts, questions
+ *   net_ucx_call.c     requests to a server: keys, questions
+ *   net_ucx_parts.c    bytes that go along: durable parts, small puts
  *   net_ucx_ops.c      put, get, atomics
  *   net_ucx_flush.c    flush
  *   net_ucx_service.c  the thread that answers
@@ -42,19 +44,19 @@ struct mega__exposed {
     size_t key_len;
 };
 
-struct mega__call { /* requests of one number, mostly one, and the answer */
+struct mega__call { /* a request that somebody waits for, and its answer */
     struct mega__call *next;
     uint64_t id;
-    uint64_t expected, answers;
-    bool done; /* they are equal */
+    bool done;
     struct mega__wire_answer head;
     size_t len;
     _Alignas(8) char payload[MEGA__WIRE_PAYLOAD_MAX];
 };
 
-/* Operations that nobody waits for are counted in rounds, so that a flush does
- * not wait for those that others begin meanwhile. One round is open; the one
- * before is over, or ends before the open one is closed. */
+/* Operations that nobody waits for, and small puts that are not answered, are
+ * counted in rounds, so that a flush does not wait for those that others begin
+ * meanwhile. One round is open; the one before is over, or ends before the open
+ * one is closed. */
 struct mega__round {
     struct mega__link *link;
     unsigned pending;
@@ -73,13 +75,14 @@ struct mega__link { /* an origin's way to a rank */
     uint64_t round;               /* the open one, from 1 */
     uint64_t wanted;              /* a flush waits for this one */
     uint64_t over;                /* those up to here have no operation */
-    uint64_t ended; /* operations of UCX's own: that it moves on */
+    uint64_t ended; /* operations, of UCX's own or answered: that it moves on */
     ucs_status_t broken;
-    uint64_t stamp;          /* origin->clock of the last operation */
-    uint64_t flushed_to;     /* operations up to here are complete */
-    uint64_t native;         /* origin->clock of the last that was UCX's own */
-    uint64_t settled;        /* those up to here are in memory there */
-    struct mega__call *acks; /* of small puts; NULL: none was sent yet */
+    mega_status_t refused; /* a small put; the next flush tells */
+    char why[MEGA__REQUEST_TEXT];
+    uint64_t stamp;      /* origin->clock of the last operation */
+    uint64_t flushed_to; /* operations up to here are complete */
+    uint64_t native;     /* origin->clock of the last that was UCX's own */
+    uint64_t settled;    /* those up to here are in memory there */
 };
 
 struct mega__reach { /* an origin's key of a span */
@@ -109,7 +112,6 @@ struct mega__origin {
     size_t address_len;
     int event_fd;
     bool dead; /* something was given up whose buffers are gone: never again */
-    struct mega__link *lost; /* by whom it is dead */
     struct mega__link *links[MEGA__LINK_BUCKETS];
     struct mega__reach *reach[MEGA__REACH_BUCKETS];
     struct mega__reach *last;
@@ -167,8 +169,8 @@ mega_status_t mega__ucx_worker(struct mega__net *net, unsigned id,
 /* Ends all that is under way on an endpoint, and it; sets it to NULL. */
 void mega__ucx_force_close(ucp_ep_h *ep_p);
 
-/* The origin of this thread, locked. ERRORS: NOMEM; PEER - the thread's former
- * one is dead, with operations that no flush had completed: told once. */
+/* The origin of this thread, locked; another one if that has died. ERRORS:
+ * NOMEM. */
 mega_status_t mega__ucx_enter(struct mega__net *net, struct mega__origin **o_p);
 void mega__ucx_leave(struct mega__origin *o);
 void mega__ucx_origins_close(struct mega__net *net);
@@ -201,16 +203,13 @@ ucp_request_param_t mega__ucx_waited_for(struct mega__wait *wait);
 mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
                               const bool *done, uint64_t seconds);
 
-/* The same until *count is at least that, for MEGALLOC_TIMEOUT since *sign has
- * changed. */
-mega_status_t mega__ucx_await_count(struct mega__origin *o,
-                                    struct mega__link *link,
-                                    const uint64_t *count, uint64_t least,
-                                    const uint64_t *sign);
+/* The same until a round of the link is over, as long as operations of the link
+ * end in MEGALLOC_TIMEOUT. */
+mega_status_t mega__ucx_await_round(struct mega__origin *o,
+                                    struct mega__link *link, uint64_t round);
 
-/* Waits for what ucp_*_nbx has returned, as long as others of the link end in
- * MEGALLOC_TIMEOUT; afterwards UCX touches neither the
- * wait nor any buffer. */
+/* Waits for what ucp_*_nbx has returned, as long; afterwards UCX touches
+ * neither the wait nor any buffer. */
 mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
                                ucs_status_ptr_t request,
                                struct mega__wait *wait);
@@ -234,8 +233,8 @@ mega_status_t mega__ucx_too_late(struct mega__link *link);
  * so its peer is lost, too. ERRORS: PEER. */
 mega_status_t mega__ucx_given_up(struct mega__link *link);
 
-/* Of an origin that is dead: PEER - with operations that no flush had
- * completed: told to each thread of it. */
+/* Of an origin that is dead, and locked. ERRORS: with operations that no flush
+ * had completed; to whom they went is lost. */
 mega_status_t mega__ucx_dead(struct mega__origin *o);
 
 /* ---- net_ucx_call.c ---- */
@@ -260,23 +259,24 @@ mega_status_t mega__ucx_request(struct mega__origin *o, struct mega__link *link,
                                 const void *bytes, size_t len,
                                 struct mega__call *call);
 
-/* What the answer says. */
-mega_status_t mega__ucx_outcome(const struct mega__call *call);
-
 ucs_status_t mega__ucx_on_answer(void *origin, const void *head,
                                  size_t head_len, void *data, size_t len,
                                  const ucp_am_recv_param_t *param);
 
 /* ---- net_ucx_parts.c ---- */
 
-/* A put of up to MEGA__SMALL bytes as a message, whose answer a flush waits for
- * (flush_messages). Where UCX would emulate its put it sends four messages for
- * a put and its flush, these are two. */
+/* A put of up to MEGA__SMALL bytes as a message, whose answer a flush waits
+ * for. Where UCX would emulate its put it sends four messages for a put and its
+ * flush, these are two. */
 #define MEGA__SMALL 256
 mega_status_t mega__ucx_put_message(struct mega__link *link, mega_gptr_t p,
                                     const void *src, size_t n);
-/* The first so many of the link, of acks->expected. */
-mega_status_t mega__ucx_flush_messages(struct mega__link *link, uint64_t sent);
+/* An answer to one. False: it is none. */
+bool mega__ucx_put_answered(struct mega__origin *o,
+                            const struct mega__wire_answer *answer,
+                            const char *text, size_t len);
+/* ERRORS: why a put was refused: told once. */
+mega_status_t mega__ucx_refused(struct mega__link *link);
 
 /* ---- net_ucx_ops.c ---- */
 
@@ -313,20 +313,6 @@ static inline const struct mega__peer *mega__ucx_peer(const struct mega__net *n,
                                                       int rank)
 {
     return (const void *)((const char *)n->peers + n->peers->at[rank]);
-}
-
-static inline mega_status_t mega__ucx_status(ucs_status_t status)
-{
-    switch (status) {
-    case UCS_OK:
-        return MEGA_OK;
-    case UCS_ERR_NO_MEMORY:
-        return MEGA_ERR_NOMEM;
-    case UCS_ERR_TIMED_OUT:
-        return MEGA_ERR_TIMEOUT;
-    default:
-        return MEGA_ERR_PEER;
-    }
 }
 
 /* UCS_OK, or why the peer is lost, perhaps by another link. */

@@ -25,16 +25,16 @@ ucs_status_t mega__ucx_on_answer(void *arg, const void *head, size_t head_len,
         param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV)
         return UCS_OK;
     memcpy(&answer, head, sizeof answer);
+    if (mega__ucx_put_answered(o, &answer, data, len))
+        return UCS_OK;
     for (struct mega__call *c = o->calls; c; c = c->next) {
         if (c->id != answer.call || len > sizeof c->payload)
             continue;
-        if (c->answers++ == 0 || answer.status) {
-            c->head = answer;
-            c->len = len;
-            if (len)
-                memcpy(c->payload, data, len);
-        }
-        c->done = c->answers >= c->expected;
+        c->head = answer;
+        c->len = len;
+        if (len)
+            memcpy(c->payload, data, len);
+        c->done = true;
     }
     return UCS_OK;
 }
@@ -102,7 +102,7 @@ static mega_status_t await_answer(struct mega__origin *o,
     return st;
 }
 
-mega_status_t mega__ucx_outcome(const struct mega__call *call)
+static mega_status_t outcome(const struct mega__call *call)
 {
     return call->head.status ? mega__fail(call->head.status, "%.*s",
                                           (int)call->len, call->payload)
@@ -116,8 +116,6 @@ mega_status_t mega__ucx_request(struct mega__origin *o, struct mega__link *link,
 {
     bool patience = head->op == MEGA__WIRE_ASK;
     call->id = head->call;
-    call->expected = 1;
-    call->answers = 0;
     call->done = false;
     call->next = o->calls;
     o->calls = call;
@@ -126,7 +124,7 @@ mega_status_t mega__ucx_request(struct mega__origin *o, struct mega__link *link,
     if (!st)
         st = await_answer(o, link, call, patience);
     forget(o, call);
-    return st ? st : mega__ucx_outcome(call);
+    return st ? st : outcome(call);
 }
 
 static mega_status_t alive(struct mega__origin *o, struct mega__link *link,
@@ -145,10 +143,9 @@ mega_status_t mega__net_alive(struct mega__net *net, int rank)
     struct mega__link *link;
     bool growing;
     struct mega__origin *o;
-    mega_status_t st = net ? mega__ucx_enter(net, &o) : MEGA_OK;
-    if (st || !net)
-        return st == MEGA_ERR_NOMEM ? MEGA_OK : st;
-    st = mega__ucx_link(o, rank, &link);
+    if (!net || mega__ucx_enter(net, &o))
+        return MEGA_OK;
+    mega_status_t st = mega__ucx_link(o, rank, &link);
     if (!st)
         st = alive(o, link, &growing);
     mega__ucx_leave(o);

@@ -12,7 +12,7 @@
 
 struct flush { /* of a link, of what was begun before */
     struct mega__link *link;
-    uint64_t stamp, round, sent;
+    uint64_t stamp, round;
     ucs_status_ptr_t request;
     struct mega__wait wait;
 };
@@ -33,7 +33,6 @@ static void begin_flush(struct flush *f, struct mega__link *link)
     ucp_request_param_t param = mega__ucx_waited_for(&f->wait);
     *f = (struct flush){
         .link = link, .stamp = link->origin->clock, .round = link->round};
-    f->sent = link->acks ? link->acks->expected : 0;
     link->wanted = link->round;
     mega__ucx_advance(link);
     if (mega__ucx_gone(link) != UCS_OK) {
@@ -52,13 +51,12 @@ static mega_status_t end_flush(struct flush *f)
     struct mega__link *link = f->link;
     struct mega__origin *o = link->origin;
     mega_status_t st = mega__ucx_finish(o, link, f->request, &f->wait);
-    if (!st &&
-        mega__ucx_await_count(o, link, &link->over, f->round, &link->ended))
+    if (!st && mega__ucx_await_round(o, link, f->round))
         st = mega__ucx_too_late(link);
-    mega_status_t put = mega__ucx_flush_messages(link, f->sent);
-    st = st ? st : put;
     if (st)
         mega__ucx_give_up(o, link, &link->quiet);
+    else
+        st = mega__ucx_refused(link);
     if (link->flushed_to < f->stamp && (!st || mega__ucx_gone(link) == UCS_OK))
         link->flushed_to = f->stamp;
     return st;
@@ -117,10 +115,21 @@ mega_status_t mega__ucx_flush(struct mega__origin *o)
     return st;
 }
 
+/* What an origin of before had begun when it died is never complete. */
+static mega_status_t undone(struct mega__origin *o)
+{
+    if (!o)
+        return MEGA_OK;
+    pthread_mutex_lock(&o->mutex);
+    mega_status_t st = mega__ucx_dead(o);
+    pthread_mutex_unlock(&o->mutex);
+    return st;
+}
+
 mega_status_t mega__net_flush(struct mega__net *net)
 {
     struct mega__arena *a = net ? mega__arena(net->ctx) : NULL;
-    if (!net || (a && !a->origin)) /* it has begun nothing */
+    if (!net || (a && !a->origin && !a->undone)) /* it has begun nothing */
         return MEGA_OK;
     struct mega__origin *o;
     mega_status_t st = mega__ucx_enter(net, &o);
@@ -128,7 +137,7 @@ mega_status_t mega__net_flush(struct mega__net *net)
         return st;
     st = mega__ucx_flush(o);
     mega__ucx_leave(o);
-    return st;
+    return st ? st : undone(a->undone);
 }
 
 mega_status_t mega__net_flush_home(struct mega__net *net, uint32_t home)

@@ -19,9 +19,10 @@ void mega__ucx_break(struct mega__link *link, ucs_status_t why)
     int nobody = -1;
     if (link->broken == UCS_OK)
         link->broken = why;
+    /* first: what is said of one that is lost may name it */
+    atomic_compare_exchange_strong(&net->first_lost, &nobody, link->rank);
     atomic_compare_exchange_strong(&net->lost[link->rank], &none,
                                    (signed char)link->broken);
-    atomic_compare_exchange_strong(&net->first_lost, &nobody, link->rank);
 }
 
 mega_status_t mega__ucx_lost(const struct mega__net *net, int rank)
@@ -76,18 +77,10 @@ mega_status_t mega__ucx_given_up(struct mega__link *link)
 
 mega_status_t mega__ucx_dead(struct mega__origin *o)
 {
-    bool undone = false;
+    mega_status_t st = MEGA_OK;
     for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
         for (struct mega__link *l = o->links[i]; l; l = l->next)
-            if (mega__ucx_unflushed(l)) {
-                mega__ucx_break(l, UCS_ERR_CANCELED);
-                undone = true;
-            }
-    return undone ? mega__fail(MEGA_ERR_PEER,
-                               "operations that were not complete were given "
-                               "up, with one to rank %d on host %s, which did "
-                               "not answer",
-                               o->lost->rank,
-                               mega__ucx_peer(o->net, o->lost->rank)->host)
-                  : MEGA_OK;
+            if (mega__ucx_unflushed(l))
+                st = mega__ucx_given_up(l);
+    return st;
 }

@@ -20,9 +20,8 @@ static void stamp(struct mega__link *link)
 static mega_status_t put_message(struct mega__link *link, mega_gptr_t p,
                                  const void *src, size_t n)
 {
-    const struct mega__call *acks = link->acks;
     mega_status_t st = MEGA_OK;
-    if (acks && acks->expected - acks->answers >= PENDING_MAX)
+    if (link->rounds[0].pending + link->rounds[1].pending >= PENDING_MAX)
         st = mega__ucx_flush_link(link->origin, link);
     link->stamp = ++link->origin->clock;
     return st ? st : mega__ucx_put_message(link, p, src, n);
@@ -36,10 +35,10 @@ static size_t piece(size_t left)
 }
 
 /* While the piece before was waited for, others may have lost it. */
-static mega_status_t usable(const struct mega__link *link)
+static mega_status_t usable(struct mega__link *link)
 {
     if (link->origin->dead)
-        return mega__ucx_broken(link->origin->lost);
+        return mega__ucx_given_up(link);
     return link->broken != UCS_OK ? mega__ucx_broken(link) : MEGA_OK;
 }
 

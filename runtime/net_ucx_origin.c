@@ -81,8 +81,7 @@ static struct mega__origin *origin_choose(struct mega__net *net)
 mega_status_t mega__ucx_enter(struct mega__net *net, struct mega__origin **o_p)
 {
     struct mega__arena *a = mega__arena(net->ctx);
-    mega_status_t st = a ? MEGA_OK : MEGA_ERR_NOMEM;
-    while (!st) {
+    while (a) {
         if (!a->origin)
             a->origin = origin_choose(net);
         *o_p = a->origin;
@@ -91,11 +90,12 @@ mega_status_t mega__ucx_enter(struct mega__net *net, struct mega__origin **o_p)
         pthread_mutex_lock(&a->origin->mutex);
         if (!a->origin->dead)
             return MEGA_OK;
-        st = mega__ucx_dead(a->origin);
+        if (mega__ucx_dead(a->origin))
+            a->undone = a->origin;
         pthread_mutex_unlock(&a->origin->mutex);
         a->origin = NULL;
     }
-    return st;
+    return MEGA_ERR_NOMEM;
 }
 
 void mega__ucx_leave(struct mega__origin *o)
@@ -260,12 +260,6 @@ void mega__ucx_force_close(ucp_ep_h *ep_p)
     *ep_p = NULL;
 }
 
-static void die(struct mega__origin *o, struct mega__link *link)
-{
-    o->dead = true;
-    o->lost = link;
-}
-
 void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
                        const bool *done)
 {
@@ -280,7 +274,7 @@ void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
         if (ucp_worker_progress(o->worker) == 0)
             sched_yield();
     if (!*done && !o->dead)
-        die(o, link);
+        o->dead = true;
 }
 
 /* ---- The end ---- */
@@ -304,22 +298,22 @@ static void close_link(struct mega__origin *o, struct mega__link *link)
         if (ucp_worker_progress(o->worker) == 0)
             sched_yield();
     if (!wait.done)
-        die(o, link);
+        o->dead = true;
 }
 
 void mega__ucx_origins_close(struct mega__net *net)
 {
     for (struct mega__origin *o = net->origins; o; o = o->next) {
-        for (unsigned i = 0; i < MEGA__REACH_BUCKETS; i++)
-            for (struct mega__reach *r = o->reach[i], *next; r; r = next) {
-                next = r->next;
-                if (!o->dead)
-                    ucp_rkey_destroy(r->key);
-                free(r);
-            }
         for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
             for (struct mega__link *l = o->links[i]; l && !o->dead; l = l->next)
                 close_link(o, l);
+        /* now no operation is under way that uses a key */
+        for (unsigned i = 0; i < MEGA__REACH_BUCKETS && !o->dead; i++)
+            for (struct mega__reach *r = o->reach[i], *next; r; r = next) {
+                next = r->next;
+                ucp_rkey_destroy(r->key);
+                free(r);
+            }
     }
 }
 
@@ -335,7 +329,6 @@ void mega__ucx_origins_free(struct mega__net *net)
         for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
             for (struct mega__link *l = o->links[i], *after; l; l = after) {
                 after = l->next;
-                free(l->acks);
                 free(l);
             }
         pthread_mutex_destroy(&o->mutex);

@@ -3,6 +3,8 @@
  * net_ucx_parts.c - bytes that travel in messages to the rank that serves a
  * home: those that it is to make durable, and small puts (net_ucx.h).
  */
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,23 +123,13 @@ mega_status_t mega__net_durable(struct mega__net *net,
 
 /* ---- Small puts ---- */
 
-/* On the list as long as the origin lives. */
-static struct mega__call *acks_of(struct mega__link *link)
+/* The number of its message: of the round, not of a call. Who is answered may
+ * have sent more meanwhile, and nothing says that answers come in order. */
+#define ANSWERS_PUT (UINT64_C(1) << 63)
+
+static uint64_t number_of(const struct mega__link *link)
 {
-    struct mega__origin *o = link->origin;
-    struct mega__call *acks = link->acks;
-    if (acks)
-        return acks;
-    acks = calloc(1, sizeof *acks);
-    if (!acks) {
-        mega__fail(MEGA_ERR_NOMEM, "no memory for a put");
-        return NULL;
-    }
-    acks->id = ++o->next_call;
-    acks->next = o->calls;
-    o->calls = acks;
-    link->acks = acks;
-    return acks;
+    return ANSWERS_PUT | (uint64_t)link->rank << 1 | link->round % 2;
 }
 
 mega_status_t mega__ucx_put_message(struct mega__link *link, mega_gptr_t p,
@@ -147,33 +139,38 @@ mega_status_t mega__ucx_put_message(struct mega__link *link, mega_gptr_t p,
         struct mega__wire_part part;
         char bytes[MEGA__SMALL];
     } out = {.part = {p.v, n, false, true}};
-    struct mega__call *acks = acks_of(link);
-    if (!acks)
-        return MEGA_ERR_NOMEM;
     struct mega__wire_head head = mega__ucx_head(link->origin, MEGA__WIRE_PUT);
-    head.call = acks->id;
+    head.call = number_of(link);
     head.nparts = 1;
     memcpy(out.bytes, src, n);
-    acks->expected++;
+    link->rounds[link->round % 2].pending++;
     return mega__ucx_send(link->origin, link, &head, &out, sizeof out.part + n);
 }
 
-/* Counted as long as the link works, so that a flush does not wait for those
- * that others send meanwhile: a server takes and answers them in order. */
-mega_status_t mega__ucx_flush_messages(struct mega__link *link, uint64_t sent)
+bool mega__ucx_put_answered(struct mega__origin *o,
+                            const struct mega__wire_answer *answer,
+                            const char *text, size_t len)
 {
-    struct mega__call *acks = link->acks;
-    if (!acks || sent == 0)
-        return MEGA_OK;
-    mega_status_t st = mega__ucx_await_count(link->origin, link, &acks->answers,
-                                             sent, &acks->answers);
-    if (st == MEGA_ERR_TIMEOUT)
-        st = mega__ucx_too_late(link);
-    if (st) {
-        acks->id = ++link->origin->next_call; /* answers to the old are late */
-        return st;
+    if (!(answer->call & ANSWERS_PUT))
+        return false;
+    struct mega__link *link =
+        mega__ucx_met(o, (int)(answer->call >> 1 & INT_MAX));
+    struct mega__round *round = link ? &link->rounds[answer->call % 2] : NULL;
+    if (!round || round->pending == 0)
+        return true;
+    if (answer->status && !link->refused) {
+        link->refused = answer->status;
+        snprintf(link->why, sizeof link->why, "%.*s", (int)len, text);
     }
-    st = mega__ucx_outcome(acks);
-    acks->head.status = 0; /* told once */
-    return st;
+    link->ended++;
+    round->pending--;
+    mega__ucx_advance(link);
+    return true;
+}
+
+mega_status_t mega__ucx_refused(struct mega__link *link)
+{
+    mega_status_t st = link->refused;
+    link->refused = MEGA_OK;
+    return st ? mega__fail(st, "%s", link->why) : MEGA_OK;
 }

@@ -58,34 +58,34 @@ static void rest(struct mega__origin *o, struct pace *pace)
     pthread_mutex_lock(&o->mutex);
 }
 
-struct goal { /* *done, or *count >= least */
+struct goal { /* *done, or the round is over */
     const bool *done;
-    const uint64_t *count;
-    uint64_t least;
-    const uint64_t *sign; /* the clock starts anew when it changes */
-    uint64_t seen;
+    uint64_t round;
+    bool patient; /* the clock starts anew when an operation of the link ends */
+    uint64_t ended;
 };
 
-static bool reached(const struct goal *goal)
+static bool reached(const struct goal *goal, const struct mega__link *link)
 {
-    return goal->done ? *goal->done : *goal->count >= goal->least;
+    return goal->done ? *goal->done : link->over >= goal->round;
 }
 
 /* What may take longer than one wait, such as the transfer before ours, is not
  * lost as long as the link moves on. */
-static void look_for_sign(struct goal *goal, struct pace *pace)
+static void look_for_sign(struct goal *goal, const struct mega__link *link,
+                          struct pace *pace)
 {
-    if (goal->sign && *goal->sign != goal->seen) {
-        goal->seen = *goal->sign;
+    if (goal->patient && link->ended != goal->ended)
         pace->began = 0;
-    }
+    goal->ended = link->ended;
 }
 
 static mega_status_t await(struct mega__origin *o, struct mega__link *link,
                            struct goal *goal, uint64_t seconds)
 {
     struct pace pace = {0};
-    while (!reached(goal)) {
+    goal->ended = link->ended;
+    while (!reached(goal, link)) {
         if (o->dead)
             return mega__ucx_given_up(link);
         if (ucp_worker_progress(o->worker) > 0) {
@@ -99,7 +99,7 @@ static mega_status_t await(struct mega__origin *o, struct mega__link *link,
             mega__ucx_force_close(&link->ep);
             continue;
         }
-        look_for_sign(goal, &pace);
+        look_for_sign(goal, link, &pace);
         rest(o, &pace);
         if (pace.began && pace.now - pace.began > seconds * 1000000000u)
             return MEGA_ERR_TIMEOUT;
@@ -113,14 +113,11 @@ mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
     return await(o, link, &(struct goal){.done = done}, seconds);
 }
 
-mega_status_t mega__ucx_await_count(struct mega__origin *o,
-                                    struct mega__link *link,
-                                    const uint64_t *count, uint64_t least,
-                                    const uint64_t *sign)
+mega_status_t mega__ucx_await_round(struct mega__origin *o,
+                                    struct mega__link *link, uint64_t round)
 {
-    struct goal goal = {
-        .count = count, .least = least, .sign = sign, .seen = *sign};
-    return await(o, link, &goal, o->net->ctx->conf.timeout.v.number);
+    return await(o, link, &(struct goal){.round = round, .patient = true},
+                 o->net->ctx->conf.timeout.v.number);
 }
 
 mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
@@ -129,8 +126,7 @@ mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
 {
     ucs_status_t rc = UCS_PTR_STATUS(request);
     if (UCS_PTR_IS_PTR(request)) {
-        struct goal goal = {
-            .done = &wait->done, .sign = &link->ended, .seen = link->ended};
+        struct goal goal = {.done = &wait->done, .patient = true};
         mega_status_t st =
             await(o, link, &goal, o->net->ctx->conf.timeout.v.number);
         if (st) {

@@ -228,6 +228,7 @@ struct mega__arena {
     bool far_puts;           /* of this thread, perhaps still on their way */
     mega_counters_t count;   /* by count.h; all but flushes, fences */
     struct mega__origin *origin; /* the transport's, for its thread */
+    struct mega__origin *undone; /* one that died with what it had begun */
     struct mega__arena *next;    /* in ctx->arenas */
     /* Under ctx->arena_lock: */
     pthread_t thread;

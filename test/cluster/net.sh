@@ -88,10 +88,12 @@ for tls in "${ways[@]}"; do
     MEGALLOC_TIMEOUT=2 lossy 4 net_ends lost 19
     told "$tls, a rank is stopped: the others are told" 2
 done
-for case in others own put told "told commit"; do
-    # shellcheck disable=SC2086 # a case and its argument
-    MEGALLOC_TIMEOUT=2 UCX_TLS=tcp,self hosts 2 net_lost $case
-    each_step "a rank is stopped for a while"
+for tls in tcp,self shm,self; do # of shared memory UCX ends nothing
+    for case in others own put told "told commit" middle "middle get"; do
+        # shellcheck disable=SC2086 # a case and its argument
+        MEGALLOC_TIMEOUT=2 UCX_TLS=$tls hosts 2 net_lost $case
+        each_step "$tls, a rank is stopped for a while"
+    done
 done
 UCX_TLS=shm,self hosts 4 net
 each_step "shared memory, 4 ranks"
@@ -102,7 +104,7 @@ for case in answered card dead undone pending no_worker unnamed; do
     MEGALLOC_TIMEOUT=5 UCX_TLS=tcp,self hosts 2 net_inside $case
     each_step "inside"
 done
-for case in beside_gets big big_nbi; do
+for case in beside_gets beside_refused big big_nbi; do
     MEGALLOC_TIMEOUT=2 MEGALLOC_HOME_SIZE=256M UCX_TLS=tcp,self \
         hosts 2 net_slow $case
     each_step "slow"

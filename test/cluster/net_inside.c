@@ -126,7 +126,6 @@ static void kill_origin(void)
     MUST(mega__ucx_server(o, 0, &link));
     mega__ucx_break(link, UCS_ERR_CONNECTION_RESET);
     o->dead = true;
-    o->lost = link;
     mega__ucx_leave(o);
 }
 
@@ -170,6 +169,7 @@ static void undone(int argc, char **argv)
         MUST(mega_put_nbi(p, word, sizeof word));
         kill_origin();
         lost(mega_quiet());
+        lost(mega_quiet()); /* and it stays so: an unlock is one (L3) */
         lost(mega_put_nbi(p, word, sizeof word));
         lost(mega_persist(p, sizeof word));
         lost(mega__net_flush_all(mega__the->net));

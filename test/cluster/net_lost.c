@@ -250,6 +250,51 @@ static void put(int argc, char **argv)
     end(mega_rank() ? NULL : "a put that was late meets no new chunk");
 }
 
+/* ---- In the middle of a transfer ---- */
+
+#define BIG (UINT64_C(96) << 20)
+#define LATE_US 1000000 /* for rank 1 to go on with what it was asked */
+static char *big_buf;
+static bool big_get;
+
+static void *transfer(void *arg)
+{
+    uint64_t v;
+    MUST(mega_get(&v, p, sizeof v));
+    if (big_get)
+        MUST(mega_get_nbi(big_buf, p, BIG));
+    else
+        MUST(mega_put_nbi(p, big_buf, BIG));
+    stopped();
+    REFUSED(MEGA_ERR_TIMEOUT, mega_quiet());
+    memset(big_buf, 9, BIG); /* the caller has it back */
+    return go_on(arg);
+}
+
+/* middle [get] */
+static void middle(int argc, char **argv)
+{
+    uint64_t len;
+    mega_region_t area;
+    big_get = argc > 0;
+    (void)argv;
+    begin(0, NULL);
+    MUST(mega_region_create("area", BIG, 0, &area));
+    p = mega_region_at(area, 1, 0, &len);
+    HOLDS(len >= BIG);
+    big_buf = malloc(BIG);
+    HOLDS(big_buf);
+    memset(big_buf, 7, BIG);
+    if (mega_rank() == 0)
+        while_stopped(transfer);
+    meet();
+    usleep(LATE_US);
+    MUST(mega_barrier());
+    for (uint64_t i = 0; mega_rank() == 0 && i < BIG; i++)
+        HOLDS(big_buf[i] == 9);
+    end(mega_rank() ? NULL : "a transfer that was given up is over");
+}
+
 /* ---- Whose puts they were ---- */
 
 /* More threads than the transport has workers for, so some share one. The two
@@ -324,10 +369,8 @@ static void told(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {{"others", others},
-                                             {"own", own},
-                                             {"put", put},
-                                             {"told", told},
-                                             {NULL, NULL}};
+    static const struct rank_case cases[] = {{"others", others}, {"own", own},
+                                             {"put", put},       {"told", told},
+                                             {"middle", middle}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

@@ -115,6 +115,39 @@ static void beside_puts(int argc, char **argv)
     flush_beside(put_more, "flushes end while another thread goes on putting");
 }
 
+/* By the worker of the thread that goes on. */
+static void be_refused(struct mega__origin *o)
+{
+    struct mega__link *link;
+    const mega_gptr_t mine = mega__gptr(1, 0, mega_offset(chunk));
+    pthread_mutex_lock(&o->mutex);
+    MUST(mega__ucx_server(o, 0, &link));
+    link->stamp = ++o->clock;
+    MUST(mega__ucx_put_message(link, mine, "", 1));
+    REFUSED(MEGA_ERR_ARG, mega__ucx_flush_link(o, link));
+    rank_told("rank 0 serves no such memory");
+    MUST(mega__ucx_flush_link(o, link));
+    mega__ucx_leave(o);
+}
+
+static void beside_refused(int argc, char **argv)
+{
+    more_fn *more = get_more;
+    pthread_t thread;
+    (void)argc, (void)argv;
+    begin(PIECE);
+    if (mega_rank() == 1) {
+        HOLDS(pthread_create(&thread, NULL, go_on, &more) == 0);
+        while (!begun)
+            sched_yield();
+        for (int i = 0; i < FLUSHES; i++)
+            be_refused(mega__the->net->origins); /* the last that was made */
+        enough = true;
+        HOLDS(pthread_join(thread, NULL) == 0);
+    }
+    end("a put that is refused ends nothing that is beside it");
+}
+
 /* ---- Transfers that take long ---- */
 
 /* A child that, from a byte on that is written to *start_p, lets the caller run
@@ -208,6 +241,7 @@ int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {{"beside_gets", beside_gets},
                                              {"beside_puts", beside_puts},
+                                             {"beside_refused", beside_refused},
                                              {"big", big},
                                              {"big_nbi", big_nbi},
                                              {NULL, NULL}};

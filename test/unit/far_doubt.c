@@ -4,6 +4,8 @@
 #include <criterion/criterion.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "chunk.h"
@@ -154,6 +156,121 @@ Test(far_doubt, a_chunk_whose_mark_was_in_doubt_is_freed)
 {
     world_on_hosts(m, 2, free_in_doubt, WORLD_KILL);
     world_on_hosts(m, 2, find_freed, WORLD_CLOSE);
+}
+
+/* ---- As many frees as may wait, beside a drain that cannot send them ---- */
+
+static mega_gptr_t freed[MEGA__FAR_FREES + 1]; /* one more than wait */
+static _Atomic bool under_way;
+
+static void be_slow(void *arg)
+{
+    (void)arg;
+    under_way = true;
+    usleep(100000);
+}
+
+static void free_beside_drain(struct mega__ctx *ctx, int rank, void *arg)
+{
+    pthread_t thread;
+    void *st;
+    (void)arg;
+    for (unsigned i = 0; rank == 0 && i <= MEGA__FAR_FREES; i++)
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 48, &freed[i]));
+    if (rank == 0)
+        OK(drain(ctx));
+    world_barrier(ctx);
+    if (rank == NEAR) {
+        for (unsigned i = 0; i < MEGA__FAR_FREES; i++)
+            OK(ops_free(ctx, freed[i]));
+        net_delay_late(ctx->net, MEGA_ERR_NOMEM);
+        net_delay_after(ctx->net, be_slow, NULL);
+        CHECK(pthread_create(&thread, NULL, drain_all, ctx) == 0, "no thread");
+        while (!under_way)
+            sched_yield();
+        OK(ops_free(ctx, freed[MEGA__FAR_FREES]));
+        pthread_join(thread, &st);
+        CHECK(*(mega_status_t *)st == MEGA_ERR_NOMEM, "they were sent");
+        OK(drain(ctx));
+    }
+    world_barrier(ctx);
+}
+
+static void find_freed_on(struct mega__ctx *ctx, int on, int rank)
+{
+    size_t usable;
+    for (unsigned i = 0; rank == on && i <= MEGA__FAR_FREES; i++)
+        CHECK(mega__chunk_usable(ctx, freed[i], &usable) == MEGA_ERR_NOT_LIVE,
+              "chunk %u is live", i);
+    world_barrier(ctx);
+}
+
+static void find_on_first(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    find_freed_on(ctx, 0, rank);
+}
+
+Test(far_doubt, a_free_waits_for_a_drain_that_has_the_list)
+{
+    world_on_hosts(m, 2, free_beside_drain, WORLD_KILL);
+    world_on_hosts(m, 2, find_on_first, WORLD_CLOSE);
+}
+
+/* ---- One of two homes is lost ---- */
+
+#define THIRD 2
+
+/* Until one is still on its way. */
+static void put_some(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    struct net_delay_counts n;
+    do {
+        OK(mega__rma_put(ctx, p, "", 1));
+        n = net_delay_counts(ctx->net);
+    } while (n.puts == n.delivered_late);
+}
+
+static void lose_one_of_two(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; rank == THIRD && i <= MEGA__FAR_FREES; i++)
+        OK(ops_alloc(ctx, OPS_DEFAULT, THIRD, 48, &freed[i]));
+    if (rank == THIRD)
+        OK(drain(ctx));
+    world_barrier(ctx);
+    if (rank == NEAR) {
+        OK(ops_alloc(ctx, OPS_DEFAULT, THIRD, 64, &marked[0]));
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 64, &marked[1]));
+        OK(ops_alloc(ctx, OPS_DEFAULT, THIRD, 64, &marked[2]));
+        put_some(ctx, marked[1]);
+        net_delay_stray(ctx->net);
+        CHECK(drain_by_another(ctx) == MEGA_ERR_TIMEOUT, "nothing was lost");
+        CHECK(mega__rma_quiet(ctx) == MEGA_ERR_TIMEOUT, "the put was not");
+        OK(ops_free(ctx, marked[2]));
+        for (unsigned i = 0; i <= MEGA__FAR_FREES; i++)
+            OK(ops_free(ctx, freed[i]));
+        CHECK(drain(ctx) == MEGA_ERR_TIMEOUT, "nothing is lost any more");
+    }
+    world_barrier(ctx);
+}
+
+static void find_on_third(struct mega__ctx *ctx, int rank, void *arg)
+{
+    size_t usable;
+    (void)arg;
+    if (rank == THIRD) {
+        OK(mega__chunk_usable(ctx, marked[0], &usable));
+        CHECK(mega__chunk_usable(ctx, marked[2], &usable) == MEGA_ERR_NOT_LIVE,
+              "what was freed is live");
+    }
+    find_freed_on(ctx, THIRD, rank);
+}
+
+Test(far_doubt, a_home_that_is_lost_keeps_no_marks_from_the_others)
+{
+    world_on_hosts(m, 3, lose_one_of_two, WORLD_KILL);
+    world_on_hosts(m, 3, find_on_third, WORLD_CLOSE);
 }
 
 /* ---- What was sent and not answered ---- */

@@ -6,6 +6,7 @@
 #include "chunk.h"
 #include "log.h"
 #include "rma.h"
+#include "span.h"
 #include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
 #include "test/lib/report.h"
@@ -151,4 +152,34 @@ static void misuse(struct mega__ctx *ctx, int rank, void *arg)
 Test(persistv, what_is_no_range_is_refused)
 {
     world_on_hosts(m, RANKS, misuse, WORLD_CLOSE);
+}
+
+/* A word that is damaged: a run of no length, or of too much. */
+static void over_damage(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 0) {
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 4 * MEGA__EXTENT, &chunk[0]));
+        struct mega__span *span = mega__span_of(ctx, chunk[0]);
+        const uint32_t e =
+            (uint32_t)(mega_offset(chunk[0]) >> MEGA__EXTENT_SHIFT);
+        const uint64_t word = mega__span_word(span, e);
+        for (int i = 0; i < 2; i++) { /* or beyond the end of the span */
+            const uint32_t n = i ? span->extents - e + 1 : 0;
+            atomic_store(&span->words[e],
+                         mega__word_run(MEGA__RUN_HEAD, n,
+                                        mega__word_region(word), ctx->epoch14,
+                                        0));
+            OK(mega__rma_persist(ctx, chunk[0], 4 * MEGA__EXTENT));
+            CHECK(ops_free(ctx, chunk[0]) == MEGA_ERR_NOT_LIVE, "free %d", i);
+        }
+        atomic_store(&span->words[e], word);
+        OK(ops_free(ctx, chunk[0]));
+    }
+    world_barrier(ctx);
+}
+
+Test(persistv, a_persist_over_a_damaged_word_ends, .timeout = 20)
+{
+    world_on_hosts(m, 1, over_damage, WORLD_CLOSE);
 }
