@@ -72,8 +72,8 @@ extern "C" {
  *  a home's file is missing; MISMATCH, DAMAGED: a file is not this space's or
  *  broken; nothing is written to the others; MEDIUM_FULL, IO: the system's
  *  reason is in the message; TIMEOUT: a rank is not here within
- *  MEGALLOC_START_TIMEOUT (if MPI was not started the process ends: MPI_Init
- *  does not return); or, and PEER, one is stopped or lost. All ranks return
+ *  MEGALLOC_START_TIMEOUT (if MPI was not started, no space can be opened in
+ *  this process then); or, and PEER, one is stopped or lost. All ranks return
  *  the same. MEGALLOC_OPEN=degraded: homes may be absent, it is read-only:
  *  what would change it gives UNSUPPORTED, what needs an absent home ABSENT. */
 mega_status_t mega_init(void) MEGA_MUST_CHECK;

@@ -4,17 +4,25 @@
  * after mega_finalize. What the others are told is for late.sh.
  */
 #include <mpi.h>
+#include <pthread.h>
 #include <signal.h>
 
 #include "rank.h"
 
 enum { VICTIM = 1 };
 
-static int rank_of_mpi(void)
+/* Of the environment: nobody may have started MPI. */
+static int my_rank(void)
 {
-    int rank;
-    PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    return rank;
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    rank = rank ? rank : getenv("PMI_RANK");
+    return rank ? atoi(rank) : -1;
+}
+
+/* Exit runs all that there is, also if MPI has not ended. */
+static void say_exit(void)
+{
+    printf("exits: rank %d\n", my_rank());
 }
 
 /* ---- In mega_init: at the n-th agreement of all ranks, or before ---- */
@@ -24,7 +32,7 @@ static int stop_at = -1; /* agreements still to come; 0: when hosts are found */
 int MPI_Iallgather(const void *in, int n, MPI_Datatype type, void *out, int m,
                    MPI_Datatype out_type, MPI_Comm comm, MPI_Request *request)
 {
-    if (stop_at == 0 && rank_of_mpi() == VICTIM)
+    if (stop_at == 0 && my_rank() == VICTIM)
         raise(SIGSTOP);
     return PMPI_Iallgather(in, n, type, out, m, out_type, comm, request);
 }
@@ -32,7 +40,7 @@ int MPI_Iallgather(const void *in, int n, MPI_Datatype type, void *out, int m,
 int MPI_Iallreduce(const void *in, void *out, int n, MPI_Datatype type,
                    MPI_Op op, MPI_Comm comm, MPI_Request *request)
 {
-    if (stop_at > 0 && --stop_at == 0 && rank_of_mpi() == VICTIM)
+    if (stop_at > 0 && --stop_at == 0 && my_rank() == VICTIM)
         raise(SIGSTOP);
     return PMPI_Iallreduce(in, out, n, type, op, comm, request);
 }
@@ -40,13 +48,17 @@ int MPI_Iallreduce(const void *in, void *out, int n, MPI_Datatype type,
 static void init(void)
 {
     const mega_status_t st = mega_init();
+    int started;
     if (!st)
         return;
     HOLDS(st == MEGA_ERR_TIMEOUT || st == MEGA_ERR_PEER);
-    printf("told: rank %d: %s\n", rank_of_mpi(), mega_errmsg());
+    printf("told: rank %d: %s\n", my_rank(), mega_errmsg());
     fflush(stdout);
+    MPI_Initialized(&started);
+    if (!started)
+        REFUSED(MEGA_ERR_STATE, mega_init());
     sleep(2); /* the others are told, too, before the launcher ends them */
-    _exit(75);
+    exit(started ? 75 : 0);
 }
 
 /* in AGREEMENT */
@@ -85,7 +97,7 @@ static void given(int argc, char **argv)
     MPI_Init(NULL, NULL);
     MUST(mega_init());
     MUST(mega_barrier());
-    if (rank_of_mpi() == VICTIM) {
+    if (my_rank() == VICTIM) {
         const pid_t child = fork();
         if (child == 0) {
             sleep(seconds);
@@ -99,25 +111,17 @@ static void given(int argc, char **argv)
     const mega_status_t st = mega_commit();
     HOLDS(st == MEGA_ERR_TIMEOUT || st == MEGA_ERR_PEER);
     see_unharmed(seconds);
-    printf("unharmed: rank %d\n", rank_of_mpi());
+    printf("unharmed: rank %d\n", my_rank());
     fflush(stdout);
     _exit(75);
 }
 
 /* ---- Before, after ---- */
 
-/* The number of the environment: nobody has started MPI. */
-static int is_victim(void)
-{
-    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
-    rank = rank ? rank : getenv("PMI_RANK");
-    return rank && atoi(rank) == VICTIM;
-}
-
 /* Stops, or works for so many seconds. */
 static void be_late(const char *how)
 {
-    if (!is_victim())
+    if (my_rank() != VICTIM)
         return;
     if (strcmp(how, "stop") == 0)
         raise(SIGSTOP);
@@ -146,11 +150,30 @@ static void after(int argc, char **argv)
     be_late(argv[0]);
 }
 
+static void *call_exit(void *arg)
+{
+    (void)arg;
+    exit(0);
+}
+
+/* thread: the first one does not come back. */
+static void thread(int argc, char **argv)
+{
+    pthread_t other;
+    (void)argc, (void)argv;
+    init();
+    MUST(mega_finalize());
+    HOLDS(pthread_create(&other, NULL, call_exit, NULL) == 0);
+    for (;;)
+        pause();
+}
+
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
-        {"before", before}, {"in", in},   {"given", given},
-        {"after", after},   {NULL, NULL},
+        {"before", before}, {"in", in},         {"given", given},
+        {"after", after},   {"thread", thread}, {NULL, NULL},
     };
+    atexit(say_exit);
     return rank_main(cases, argc, argv);
 }

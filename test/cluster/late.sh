@@ -13,6 +13,7 @@ for by in "" mpi; do # who has called MPI_Init
     new_space
     job 3 late before stop $by
     refused "stopped before mega_init${by:+, after MPI_Init}" "$not_all within 4 s"
+    tap_try "and the process exits as others do" grep -q '^exits: ' <<<"$output"
     MEGALLOC_START_TIMEOUT=60 job 3 late before 3 $by
     tap_empty "late to mega_init${by:+, after MPI_Init}: named, waited for" \
         "$( ((status == 0)) && [[ $output == *"$not_all, for 2 s"* ]] ||
@@ -26,9 +27,10 @@ for agreement in 0 1; do # the next ones are watched over several hosts only
 done
 new_space
 job 3 late after stop
-refused "stopped after mega_finalize" "$silent"
+refused "stopped after mega_finalize" "$silent" 'exits: '
 job 3 late after 4
 tap_empty "long at work after mega_finalize: named, waited for" \
     "$( ((status == 0)) && [[ $output == *"rank 1 has not come to the end"* ]] ||
         echo "status $status: $output")"
+passes "another thread than the first calls exit" 3 late thread
 tap_end
