@@ -6,6 +6,7 @@
 #include <mpi.h>
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 #include "rank.h"
 
@@ -45,9 +46,9 @@ int MPI_Iallreduce(const void *in, void *out, int n, MPI_Datatype type,
     return PMPI_Iallreduce(in, out, n, type, op, comm, request);
 }
 
-static void init(void)
+/* Ends, unless it is well. */
+static void look_at(mega_status_t st)
 {
-    const mega_status_t st = mega_init();
     int started;
     if (!st)
         return;
@@ -61,12 +62,106 @@ static void init(void)
     exit(started ? 75 : 0);
 }
 
+static void init(void)
+{
+    look_at(mega_init());
+}
+
 /* in AGREEMENT */
 static void in(int argc, char **argv)
 {
     HOLDS(argc == 1);
     stop_at = atoi(argv[0]);
     init();
+    MUST(mega_finalize());
+}
+
+/* ---- While the space is open ---- */
+
+static mega_gptr_t words; /* a PID of each rank, and one more */
+
+static void open_words(void)
+{
+    mega_region_t r;
+    init();
+    MUST(mega_region_create("words", 4096, 0, &r));
+    words = mega_region_at(r, 0, 0, NULL);
+    MUST(mega_set64(mega_add(words, 8 * mega_rank()), (uint64_t)getpid()));
+    MUST(mega_barrier());
+}
+
+static mega_status_t wait_in(const char *where)
+{
+    const mega_gptr_t word = mega_add(words, 8 * mega_nranks());
+    mega_region_t r;
+    if (strcmp(where, "barrier") == 0)
+        return mega_barrier();
+    if (strcmp(where, "commit") == 0)
+        return mega_commit();
+    if (strcmp(where, "finalize") == 0)
+        return mega_finalize();
+    if (strcmp(where, "create") == 0)
+        return mega_region_create("more", 4096, 0, &r);
+    if (strcmp(where, "word") == 0)
+        return mega_wait_until(word, MEGA_CMP_EQ, 1, -1);
+    HOLDS(strcmp(where, "lock") == 0);
+    return mega_lock(word, 0);
+}
+
+/* held WHERE: the victim stops, which the others wait for there. */
+static void held(int argc, char **argv)
+{
+    HOLDS(argc == 1);
+    open_words();
+    if (my_rank() == VICTIM && strcmp(argv[0], "lock") == 0)
+        MUST(wait_in("lock"));
+    MUST(mega_barrier());
+    if (my_rank() == VICTIM)
+        raise(SIGSTOP);
+    look_at(wait_in(argv[0]));
+}
+
+static void signal_all(int sig, const pid_t *pids)
+{
+    for (int i = 0; i < mega_nranks(); i++)
+        kill(pids[i], sig);
+}
+
+/* paused SECONDS: the job is, as a whole. */
+static void paused(int argc, char **argv)
+{
+    const unsigned seconds = argc == 1 ? (unsigned)atoi(argv[0]) : 0;
+    pid_t pids[16];
+    open_words();
+    HOLDS(mega_nranks() <= 16);
+    for (int i = 0; i < mega_nranks(); i++) {
+        uint64_t pid;
+        MUST(mega_get(&pid, mega_add(words, 8 * i), 8));
+        pids[i] = (pid_t)pid;
+    }
+    MUST(mega_barrier());
+    if (my_rank() == VICTIM && fork() == 0) {
+        sleep(2); /* they wait */
+        signal_all(SIGSTOP, pids);
+        sleep(seconds);
+        signal_all(SIGCONT, pids);
+        _exit(0);
+    }
+    if (my_rank() == VICTIM)
+        sleep(seconds + 4);
+    MUST(mega_commit());
+    MUST(mega_finalize());
+}
+
+/* works SECONDS: the victim does so, and is waited for. */
+static void works(int argc, char **argv)
+{
+    HOLDS(argc == 1);
+    open_words();
+    const time_t end = time(NULL) + atoi(argv[0]);
+    while (my_rank() == VICTIM && time(NULL) < end)
+        continue;
+    MUST(mega_commit());
     MUST(mega_finalize());
 }
 
@@ -172,6 +267,7 @@ int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
         {"before", before}, {"in", in},         {"given", given},
+        {"held", held},     {"paused", paused}, {"works", works},
         {"after", after},   {"thread", thread}, {NULL, NULL},
     };
     atexit(say_exit);
