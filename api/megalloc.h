@@ -72,8 +72,8 @@ extern "C" {
  *  a home's file is missing; MISMATCH, DAMAGED: a file is not this space's or
  *  broken; nothing is written to the others; MEDIUM_FULL, IO: the system's
  *  reason is in the message; TIMEOUT: a rank is not here within
- *  MEGALLOC_START_TIMEOUT (if MPI was not started the process ends: MPI_Init
- *  does not return); or, and PEER, one is stopped or lost. All ranks return
+ *  MEGALLOC_START_TIMEOUT (if MPI was not started, no space can be opened in
+ *  this process then); or, and PEER, one is stopped or lost. All ranks return
  *  the same. MEGALLOC_OPEN=degraded: homes may be absent, it is read-only:
  *  what would change it gives UNSUPPORTED, what needs an absent home ABSENT. */
 mega_status_t mega_init(void) MEGA_MUST_CHECK;
@@ -427,8 +427,8 @@ mega_status_t mega_root_next(mega_region_t r, uint64_t *iter_p,
 /* ---- Synchronisation --------------------------------------------------- */
 
 /** All ranks have arrived; a quiet of the calling threads. Collective. PEER,
- *  TIMEOUT, as of every collective call over several hosts: a rank that is
- *  waited for is lost or stopped; later ones then fail at once. */
+ *  TIMEOUT, as of every collective call: a rank that is waited for is lost or
+ *  stopped; later ones then fail at once. */
 mega_status_t mega_barrier(void) MEGA_MUST_CHECK;
 
 /** n bytes of root's buf to all. Collective. */
@@ -444,16 +444,16 @@ typedef enum mega_cmp {
 } mega_cmp_t; /* unsigned comparison */
 
 /** Waits until the 8 bytes at p compare so with value. timeout_ms < 0: for
- *  ever; then PEER, TIMEOUT: a rank of the job, which is on several hosts, is
- *  lost or stopped. TIMEOUT: else, after timeout_ms. Yields the processor, and
- *  sleeps, after 10 ms, for 1 ms at most. PEER: the server of p is lost. */
+ *  ever; then PEER, TIMEOUT: a rank of the job is lost or stopped. TIMEOUT:
+ *  else, after timeout_ms. Yields the processor, and sleeps, after 10 ms, for
+ *  1 ms at most. PEER: the server of p is lost. */
 mega_status_t mega_wait_until(mega_gptr_t p, mega_cmp_t cmp, uint64_t value,
                               int timeout_ms) MEGA_MUST_CHECK;
 
 /** Reader/writer lock in the 8 zeroed, aligned bytes at p. Not recursive. Void
  *  after a restart: nobody holds it. BUSY (try only); STATE: unlock of a lock
  *  that is not held; PEER, TIMEOUT: the writer, or while readers hold it any
- *  rank, of a job on several hosts is lost or stopped. */
+ *  rank is lost or stopped. */
 #define MEGA_LOCK_SHARED 1u
 mega_status_t mega_lock(mega_gptr_t p, unsigned flags) MEGA_MUST_CHECK;
 mega_status_t mega_trylock(mega_gptr_t p, unsigned flags) MEGA_MUST_CHECK;

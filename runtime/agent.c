@@ -339,7 +339,6 @@ static void *run(void *arg)
     }
     if (agent->growth.running)
         end_growth(agent);
-    mega__watch_rest(agent->ctx);
     return NULL;
 }
 

@@ -165,14 +165,13 @@ mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
                                const struct mega__boot_limits *limits,
                                struct mega__boot **boot_p)
 {
-    int started = 0, ended = 0;
-    MPI_Initialized(&started);
+    int ended = 0;
     MPI_Finalized(&ended);
     if (ended)
         return mega__fail(MEGA_ERR_STATE,
                           "MPI_Finalize was called: no space can be opened "
                           "in this process any more");
-    mega_status_t st = started ? MEGA_OK : mega__boot_mpi_begin(limits);
+    mega_status_t st = mega__boot_mpi_begin(limits);
     if (st)
         return st;
     struct mega__boot *boot = calloc(1, sizeof *boot);
@@ -288,7 +287,7 @@ static mega_status_t complete_one(struct mega__boot *boot, MPI_Request *request,
                 return st;
             next = 0;
         }
-        if (boot->watch || mega__rest_is_long(t - began))
+        if (boot->place.nhosts != 1 || mega__rest_is_long(t - began))
             mega__rest(t - began); /* else MPI does, if it is told to */
     }
     return mega__boot_mpi_status(rc, what);

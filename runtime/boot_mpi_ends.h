@@ -7,10 +7,11 @@
 
 #include "boot_mpi.h"
 
-/* MPI_Init_thread. At exit, if all spaces are closed, all ranks wait for each
- * other, then MPI_Finalize is called. Both have bounds, by limits, after which
- * the process ends: MPI would wait for ever.
- * ERRORS: IO, NOMEM. */
+/* MPI_Init_thread, unless it was called. At exit, if all spaces are closed, all
+ * ranks wait for each other, then MPI_Finalize is called. Both have bounds, by
+ * limits: MPI would wait for ever.
+ * ERRORS: IO, NOMEM; TIMEOUT - it does not return; STATE - it did not, earlier;
+ * THREAD - only one thread may call this MPI. */
 mega_status_t mega__boot_mpi_begin(const struct mega__boot_limits *limits);
 
 /* When a space is closed: whether its communicator is kept, to wait at exit. */

@@ -173,9 +173,9 @@ static mega_status_t begin_watch(struct mega__ctx *ctx)
     mega_status_t st = mega__watch_open(ctx);
     if (!st && ctx->net)
         st = mega__boot_agree(ctx->boot, mega__watch_link(ctx));
-    if (!st) /* of one host the launcher knows */
-        mega__boot_watch(ctx->boot, mega__conf_patience(&ctx->conf),
-                         ctx->net ? mega__watch_look_around : NULL, ctx);
+    if (!st)
+        mega__boot_watch(ctx->boot, mega__watch_period(ctx),
+                         mega__watch_look_around, ctx);
     return st;
 }
 
@@ -312,8 +312,8 @@ mega_status_t mega__space_commit(struct mega__ctx *ctx)
     return st ? st : mega__boot_agree(ctx->boot, write_served(ctx));
 }
 
-/* From here on who gets through first may answer no more, so it is not asked
- * soon. */
+/* From here on who gets through first may answer no more, so over hosts it is
+ * not asked soon. */
 static void end_watch(struct mega__ctx *ctx)
 {
     if (ctx->net)

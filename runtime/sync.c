@@ -5,8 +5,8 @@
  * A lock word is [epoch : 32 | holders : 32], holders being a number of
  * readers, or WRITER and its rank. A word of another epoch is free, whatever it
  * says: who held it is gone. 32 bits of epoch, for a word that wrapped would
- * hang. Over hosts who waits long asks the writer, or else one host after the
- * other, now and then whether all still answer.
+ * hang. Who waits long looks now and then whether all ranks are there: over
+ * hosts it asks the writer, or else one host after the other.
  */
 #include "sync.h"
 
@@ -31,8 +31,7 @@ struct patience {
 #define NOBODY (-2)
 static mega_status_t wait_on(struct mega__ctx *ctx, struct patience *w, int who)
 {
-    const uint64_t period =
-        1000000000 * (uint64_t)mega__conf_patience(&ctx->conf);
+    const uint64_t period = 1000000000 * mega__watch_period(ctx);
     mega_status_t st = MEGA_OK;
     if (++w->spins % SPINS != 0 && !mega__rest_is_long(w->waited))
         return MEGA_OK;
@@ -41,10 +40,10 @@ static mega_status_t wait_on(struct mega__ctx *ctx, struct patience *w, int who)
     w->began = w->began ? w->began : now;
     w->waited = now - w->began;
     w->next = w->next ? w->next : now + period;
-    if (!ctx->net || who == NOBODY || now < w->next)
+    if (who == NOBODY || now < w->next)
         return MEGA_OK;
-    st = who == ANY ? mega__watch_look_farther(ctx, &w->turn)
-                    : mega__net_alive(ctx->net, who);
+    st = who == ANY || !ctx->net ? mega__watch_look_farther(ctx, &w->turn)
+                                 : mega__net_alive(ctx->net, who);
     w->next = mega__rest_now() + period;
     return st;
 }

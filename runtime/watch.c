@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * watch.c - see watch.h. Each agent raises a number in memory of its host and
- * looks at those of the others. Who waits for a collective asks the rank 1, 2,
- * 4, ... after it: each asks few, whoever is lost is asked by the one before,
- * which waits too or will, and who knows of one answers so. Who waits for a
- * word or a lock may be alone in that, so it asks one host after the other.
+ * watch.c - see watch.h. Each agent raises a number in memory of its host, and
+ * looks at those of the others; whose number stays, of that rank's process the
+ * system is asked: it may only be slow, or in a debugger. A job on one host has
+ * no more than that. Over several, who waits for a collective asks the rank 1,
+ * 2, 4, ... after it: each asks few, whoever is lost is asked by the one
+ * before, which waits too or will, and who knows of one answers so. Who waits
+ * for a word or a lock may be alone in that, so it asks one host after the
+ * other.
  *
  * What can fail: a rank that is stopped, or lost, of which all these tell.
  * Nothing here is locked: a number has one writer, news have the first.
  */
 #include "watch.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "net.h"
@@ -31,20 +38,67 @@ struct host_watch { /* once per host */
     struct mega__shared shared;
     _Atomic int news; /* 0, WRITING, or a status: then text is set */
     char text[MEGA__ERRMSG_MAX];
-    struct place places[]; /* of all ranks, by host; then beats of the host's */
+    _Alignas(8) struct place places[]; /* of all, by host; then the pulses */
+};
+
+struct pulse {             /* of a rank of this host */
+    _Atomic uint32_t beat; /* its agent raises it; 0: there is none yet */
+    _Atomic int32_t pid;   /* 0: it has left */
+    uint64_t born;         /* a PID is used again; 0: not known */
 };
 
 struct mega__watch {
     struct host_watch *host;
-    _Atomic uint32_t *beats; /* by host_rank; 0: no agent is at work */
+    struct pulse *pulses; /* by host_rank */
     unsigned looks, late;
-    _Atomic int silent; /* host_rank of one that gives no sign; -1: nobody */
-    int64_t ticked;     /* ms */
+    _Atomic int silent;  /* host_rank of one that gives no sign; -1: nobody */
+    atomic_flag ticking; /* one thread is, with what follows */
+    int64_t ticked;      /* ms */
     struct {
         uint32_t beat;
-        uint32_t ticks; /* since it has changed */
-    } seen[];           /* by host_rank; the agent's */
+        uint32_t ticks; /* since it has changed, or was seen to run */
+    } seen[];           /* by host_rank */
 };
+
+/* ---- Processes ---- */
+
+/* The state, as ps shows it, and when it was born; X: there is none, 0: nobody
+ * can tell. */
+static char state_of(int32_t pid, uint64_t *born_p)
+{
+    char path[32], text[512], state = 0;
+    unsigned long long born;
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n < 0)
+        state = errno == ENOENT || errno == ESRCH ? 'X' : 0;
+    if (fd >= 0)
+        close(fd);
+    if (n < 0)
+        return state;
+    text[n] = '\0';
+    char *name_end = strrchr(text, ')'); /* a name may hold anything */
+    if (!name_end || sscanf(name_end,
+                            ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+                            "%*s %*s %*s %*s %*s %*s %*s %llu",
+                            &state, &born) != 2)
+        return 0;
+    *born_p = born;
+    return state;
+}
+
+/* Stopped, but not by a debugger, or gone. */
+static bool is_lost(const struct pulse *p)
+{
+    const int32_t pid = p->pid;
+    uint64_t born = p->born;
+    if (pid == 0)
+        return false;
+    const char state = state_of(pid, &born);
+    return state == 'T' || state == 'Z' || state == 'X' ||
+           (p->born && born != p->born);
+}
 
 /* ---- Open, close ---- */
 
@@ -62,12 +116,15 @@ static mega_status_t share(struct mega__ctx *ctx, const void *places, size_t n,
     mega_status_t st = mega__seg_share(
         ctx,
         sizeof *w->host + (size_t)ctx->place.nranks * sizeof(struct place) +
-            count * sizeof *w->beats,
+            count * sizeof *w->pulses,
         &p);
     if (st)
         return st;
     w->host = p;
-    w->beats = (void *)&w->host->places[ctx->place.nranks];
+    w->pulses = (void *)&w->host->places[ctx->place.nranks];
+    struct pulse *mine = &w->pulses[ctx->place.host_rank];
+    (void)state_of(getpid(), &mine->born);
+    mine->pid = getpid();
     if (ctx->place.host_rank == 0)
         memcpy(w->host->places, places, n);
     return MEGA_OK;
@@ -95,6 +152,7 @@ mega_status_t mega__watch_open(struct mega__ctx *ctx)
         return st;
     }
     w->silent = -1;
+    atomic_flag_clear(&w->ticking);
     atomic_store_explicit(&ctx->watch, w, memory_order_release);
     return MEGA_OK;
 }
@@ -105,6 +163,7 @@ void mega__watch_close(struct mega__ctx *ctx)
     if (!w)
         return;
     ctx->watch = NULL;
+    w->pulses[ctx->place.host_rank].pid = 0;
     mega__seg_unshare(w->host);
     free(w);
 }
@@ -170,6 +229,50 @@ mega_status_t mega__watch_answer(struct mega__ctx *ctx)
     return st || !w ? st : silence(ctx, w);
 }
 
+/* ---- Signs of life ---- */
+
+static void look_at_host(struct mega__ctx *ctx)
+{
+    struct mega__watch *w = watch_of(ctx);
+    int silent = -1;
+    for (int i = 0; i < ctx->place.host_nranks; i++) {
+        const struct pulse *p = &w->pulses[i];
+        uint32_t beat = p->beat;
+        bool gives = beat != w->seen[i].beat || !is_lost(p);
+        w->seen[i].beat = beat;
+        w->seen[i].ticks = gives ? 0 : w->seen[i].ticks + 1;
+        if (w->seen[i].ticks > ctx->conf.timeout.v.number)
+            silent = i;
+    }
+    w->silent = silent;
+}
+
+/* Once a second, whoever comes. */
+static void tick(struct mega__ctx *ctx, int64_t now_ms)
+{
+    struct mega__watch *w = watch_of(ctx);
+    if (atomic_flag_test_and_set(&w->ticking))
+        return;
+    if (!w->ticked || now_ms - w->ticked >= TICK_MS) {
+        look_at_host(ctx);
+        w->ticked = now_ms;
+    }
+    atomic_flag_clear(&w->ticking);
+}
+
+void mega__watch_beat(struct mega__ctx *ctx, int64_t now_ms)
+{
+    _Atomic uint32_t *mine = &watch_of(ctx)->pulses[ctx->place.host_rank].beat;
+    uint32_t next = *mine + 1;
+    *mine = next ? next : 1;
+    tick(ctx, now_ms);
+}
+
+uint32_t mega__watch_pulse(const struct mega__ctx *ctx, uint32_t host_rank)
+{
+    return watch_of(ctx)->pulses[host_rank].beat;
+}
+
 /* ---- Looks ---- */
 
 int mega__watch_step(unsigned n, int nranks)
@@ -199,8 +302,9 @@ mega_status_t mega__watch_look_around(void *arg)
 {
     struct mega__ctx *ctx = arg;
     struct mega__watch *w = watch_of(ctx);
+    tick(ctx, mega__watch_now_ms()); /* in mega_init no agent does yet */
     mega_status_t st = mega__watch_answer(ctx);
-    if (!st)
+    if (!st && ctx->net)
         st = look_at_step(ctx, w->looks++);
     if (st)
         tell_host(w, st);
@@ -234,37 +338,4 @@ mega_status_t mega__watch_look_late(void *arg)
                       "s (%d times MEGALLOC_TIMEOUT): one is stopped, or lost",
                       (LATE_LOOKS + 1ull) * ctx->conf.timeout.v.number,
                       LATE_LOOKS + 1);
-}
-
-/* ---- Signs of life ---- */
-
-void mega__watch_beat(struct mega__ctx *ctx, int64_t now_ms)
-{
-    struct mega__watch *w = watch_of(ctx);
-    _Atomic uint32_t *mine = &w->beats[ctx->place.host_rank];
-    int silent = -1;
-    uint32_t next = *mine + 1;
-    *mine = next ? next : 1;
-    if (w->ticked && now_ms - w->ticked < TICK_MS)
-        return;
-    w->ticked = now_ms;
-    for (int i = 0; i < ctx->place.host_nranks; i++) {
-        uint32_t beat = w->beats[i];
-        bool gives = beat == 0 || beat != w->seen[i].beat;
-        w->seen[i].beat = beat;
-        w->seen[i].ticks = gives ? 0 : w->seen[i].ticks + 1;
-        if (w->seen[i].ticks > ctx->conf.timeout.v.number)
-            silent = i;
-    }
-    w->silent = silent;
-}
-
-void mega__watch_rest(struct mega__ctx *ctx)
-{
-    watch_of(ctx)->beats[ctx->place.host_rank] = 0;
-}
-
-uint32_t mega__watch_pulse(const struct mega__ctx *ctx, uint32_t host_rank)
-{
-    return watch_of(ctx)->beats[host_rank];
 }

@@ -21,10 +21,16 @@ void mega__watch_close(struct mega__ctx *ctx);
  * cable is out, and a cut that is shorter than the limit ends no job. */
 mega_status_t mega__watch_link(struct mega__ctx *ctx);
 
-/* In a collective, where all wait for all: one look, at a rank that is farther
- * off each time. What it finds is told on this host. ctx as void, for
+/* In a collective, where all wait for all: one look, at this host and a rank
+ * that is farther off each time. What it finds is told here. ctx as void, for
  * mega__boot_watch. */
 mega_status_t mega__watch_look_around(void *ctx);
+
+/* How many seconds pass between two looks: at this host they are cheap. */
+static inline uint64_t mega__watch_period(const struct mega__ctx *ctx)
+{
+    return ctx->net ? mega__conf_patience(&ctx->conf) : 1;
+}
 
 /* How many ranks further look n goes: powers of two, by turns, so that news
  * are everywhere after about as many looks as there are. */
@@ -47,10 +53,9 @@ mega_status_t mega__watch_answer(struct mega__ctx *ctx);
 /* ---- Signs of life, by the agent ---- */
 
 /* At least once a second. Each second of its own it looks who has given none
- * for MEGALLOC_TIMEOUT: so a job that was stopped as a whole goes on. */
+ * for MEGALLOC_TIMEOUT, and was seen stopped, or gone, each time: so a job that
+ * was stopped as a whole goes on. */
 void mega__watch_beat(struct mega__ctx *ctx, int64_t now_ms);
-/* No more: nobody is to wait for one. */
-void mega__watch_rest(struct mega__ctx *ctx);
 
 /* Changes with each sign of life of a rank of this host. */
 uint32_t mega__watch_pulse(const struct mega__ctx *ctx, uint32_t host_rank);

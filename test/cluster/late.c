@@ -4,17 +4,26 @@
  * after mega_finalize. What the others are told is for late.sh.
  */
 #include <mpi.h>
+#include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 #include "rank.h"
 
 enum { VICTIM = 1 };
 
-static int rank_of_mpi(void)
+/* Of the environment: nobody may have started MPI. */
+static int my_rank(void)
 {
-    int rank;
-    PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    return rank;
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    rank = rank ? rank : getenv("PMI_RANK");
+    return rank ? atoi(rank) : -1;
+}
+
+/* Exit runs all that there is, also if MPI has not ended. */
+static void say_exit(void)
+{
+    printf("exits: rank %d\n", my_rank());
 }
 
 /* ---- In mega_init: at the n-th agreement of all ranks, or before ---- */
@@ -24,7 +33,7 @@ static int stop_at = -1; /* agreements still to come; 0: when hosts are found */
 int MPI_Iallgather(const void *in, int n, MPI_Datatype type, void *out, int m,
                    MPI_Datatype out_type, MPI_Comm comm, MPI_Request *request)
 {
-    if (stop_at == 0 && rank_of_mpi() == VICTIM)
+    if (stop_at == 0 && my_rank() == VICTIM)
         raise(SIGSTOP);
     return PMPI_Iallgather(in, n, type, out, m, out_type, comm, request);
 }
@@ -32,21 +41,30 @@ int MPI_Iallgather(const void *in, int n, MPI_Datatype type, void *out, int m,
 int MPI_Iallreduce(const void *in, void *out, int n, MPI_Datatype type,
                    MPI_Op op, MPI_Comm comm, MPI_Request *request)
 {
-    if (stop_at > 0 && --stop_at == 0 && rank_of_mpi() == VICTIM)
+    if (stop_at > 0 && --stop_at == 0 && my_rank() == VICTIM)
         raise(SIGSTOP);
     return PMPI_Iallreduce(in, out, n, type, op, comm, request);
 }
 
-static void init(void)
+/* Ends, unless it is well. */
+static void look_at(mega_status_t st)
 {
-    const mega_status_t st = mega_init();
+    int started;
     if (!st)
         return;
     HOLDS(st == MEGA_ERR_TIMEOUT || st == MEGA_ERR_PEER);
-    printf("told: rank %d: %s\n", rank_of_mpi(), mega_errmsg());
+    printf("told: rank %d: %s\n", my_rank(), mega_errmsg());
     fflush(stdout);
+    MPI_Initialized(&started);
+    if (!started)
+        REFUSED(MEGA_ERR_STATE, mega_init());
     sleep(2); /* the others are told, too, before the launcher ends them */
-    _exit(75);
+    exit(started ? 75 : 0);
+}
+
+static void init(void)
+{
+    look_at(mega_init());
 }
 
 /* in AGREEMENT */
@@ -55,6 +73,95 @@ static void in(int argc, char **argv)
     HOLDS(argc == 1);
     stop_at = atoi(argv[0]);
     init();
+    MUST(mega_finalize());
+}
+
+/* ---- While the space is open ---- */
+
+static mega_gptr_t words; /* a PID of each rank, and one more */
+
+static void open_words(void)
+{
+    mega_region_t r;
+    init();
+    MUST(mega_region_create("words", 4096, 0, &r));
+    words = mega_region_at(r, 0, 0, NULL);
+    MUST(mega_set64(mega_add(words, 8 * mega_rank()), (uint64_t)getpid()));
+    MUST(mega_barrier());
+}
+
+static mega_status_t wait_in(const char *where)
+{
+    const mega_gptr_t word = mega_add(words, 8 * mega_nranks());
+    mega_region_t r;
+    if (strcmp(where, "barrier") == 0)
+        return mega_barrier();
+    if (strcmp(where, "commit") == 0)
+        return mega_commit();
+    if (strcmp(where, "finalize") == 0)
+        return mega_finalize();
+    if (strcmp(where, "create") == 0)
+        return mega_region_create("more", 4096, 0, &r);
+    if (strcmp(where, "word") == 0)
+        return mega_wait_until(word, MEGA_CMP_EQ, 1, -1);
+    HOLDS(strcmp(where, "lock") == 0);
+    return mega_lock(word, 0);
+}
+
+/* held WHERE: the victim stops, which the others wait for there. */
+static void held(int argc, char **argv)
+{
+    HOLDS(argc == 1);
+    open_words();
+    if (my_rank() == VICTIM && strcmp(argv[0], "lock") == 0)
+        MUST(wait_in("lock"));
+    MUST(mega_barrier());
+    if (my_rank() == VICTIM)
+        raise(SIGSTOP);
+    look_at(wait_in(argv[0]));
+}
+
+static void signal_all(int sig, const pid_t *pids)
+{
+    for (int i = 0; i < mega_nranks(); i++)
+        kill(pids[i], sig);
+}
+
+/* paused SECONDS: the job is, as a whole. */
+static void paused(int argc, char **argv)
+{
+    const unsigned seconds = argc == 1 ? (unsigned)atoi(argv[0]) : 0;
+    pid_t pids[16];
+    open_words();
+    HOLDS(mega_nranks() <= 16);
+    for (int i = 0; i < mega_nranks(); i++) {
+        uint64_t pid;
+        MUST(mega_get(&pid, mega_add(words, 8 * i), 8));
+        pids[i] = (pid_t)pid;
+    }
+    MUST(mega_barrier());
+    if (my_rank() == VICTIM && fork() == 0) {
+        sleep(2); /* they wait */
+        signal_all(SIGSTOP, pids);
+        sleep(seconds);
+        signal_all(SIGCONT, pids);
+        _exit(0);
+    }
+    if (my_rank() == VICTIM)
+        sleep(seconds + 4);
+    MUST(mega_commit());
+    MUST(mega_finalize());
+}
+
+/* works SECONDS: the victim does so, and is waited for. */
+static void works(int argc, char **argv)
+{
+    HOLDS(argc == 1);
+    open_words();
+    const time_t end = time(NULL) + atoi(argv[0]);
+    while (my_rank() == VICTIM && time(NULL) < end)
+        continue;
+    MUST(mega_commit());
     MUST(mega_finalize());
 }
 
@@ -85,7 +192,7 @@ static void given(int argc, char **argv)
     MPI_Init(NULL, NULL);
     MUST(mega_init());
     MUST(mega_barrier());
-    if (rank_of_mpi() == VICTIM) {
+    if (my_rank() == VICTIM) {
         const pid_t child = fork();
         if (child == 0) {
             sleep(seconds);
@@ -99,25 +206,17 @@ static void given(int argc, char **argv)
     const mega_status_t st = mega_commit();
     HOLDS(st == MEGA_ERR_TIMEOUT || st == MEGA_ERR_PEER);
     see_unharmed(seconds);
-    printf("unharmed: rank %d\n", rank_of_mpi());
+    printf("unharmed: rank %d\n", my_rank());
     fflush(stdout);
     _exit(75);
 }
 
 /* ---- Before, after ---- */
 
-/* The number of the environment: nobody has started MPI. */
-static int is_victim(void)
-{
-    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
-    rank = rank ? rank : getenv("PMI_RANK");
-    return rank && atoi(rank) == VICTIM;
-}
-
 /* Stops, or works for so many seconds. */
 static void be_late(const char *how)
 {
-    if (!is_victim())
+    if (my_rank() != VICTIM)
         return;
     if (strcmp(how, "stop") == 0)
         raise(SIGSTOP);
@@ -146,11 +245,31 @@ static void after(int argc, char **argv)
     be_late(argv[0]);
 }
 
+static void *call_exit(void *arg)
+{
+    (void)arg;
+    exit(0);
+}
+
+/* thread: the first one does not come back. */
+static void thread(int argc, char **argv)
+{
+    pthread_t other;
+    (void)argc, (void)argv;
+    init();
+    MUST(mega_finalize());
+    HOLDS(pthread_create(&other, NULL, call_exit, NULL) == 0);
+    for (;;)
+        pause();
+}
+
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
-        {"before", before}, {"in", in},   {"given", given},
-        {"after", after},   {NULL, NULL},
+        {"before", before}, {"in", in},         {"given", given},
+        {"held", held},     {"paused", paused}, {"works", works},
+        {"after", after},   {"thread", thread}, {NULL, NULL},
     };
+    atexit(say_exit);
     return rank_main(cases, argc, argv);
 }

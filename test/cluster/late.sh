@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# late.sh - a rank is late, or stopped, before mega_init, in it, or after
-# mega_finalize: the others wait for it as long as it may work, and no longer.
+# late.sh - a rank is late, or stopped, before mega_init, in it, while the space
+# is open, or after: the others wait for it as long as it may work, no longer.
 # hosts.sh does so over hosts.
 . "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
 patience=30
@@ -13,22 +13,34 @@ for by in "" mpi; do # who has called MPI_Init
     new_space
     job 3 late before stop $by
     refused "stopped before mega_init${by:+, after MPI_Init}" "$not_all within 4 s"
+    tap_try "and the process exits as others do" grep -q '^exits: ' <<<"$output"
     MEGALLOC_START_TIMEOUT=60 job 3 late before 3 $by
     tap_empty "late to mega_init${by:+, after MPI_Init}: named, waited for" \
         "$( ((status == 0)) && [[ $output == *"$not_all, for 2 s"* ]] ||
             echo "status $status: $output")"
 done
-for agreement in 0 1; do # the next ones are watched over several hosts only
+for agreement in 0 1 2 5; do
     new_space
     job 3 late in $agreement
     refused "stopped in mega_init, before agreement $agreement" "$silent"
     tap_try "and all others are told" test "$(grep -c '^told: ' <<<"$output")" = 2
 done
+for where in barrier commit create word lock finalize; do
+    new_space
+    job 3 late held $where
+    refused "stopped while others wait: $where" "$silent"
+    tap_try "and all others are told" test "$(grep -c '^told: ' <<<"$output")" = 2
+done
+new_space
+passes "a job that is stopped as a whole goes on" 3 late paused 5
+new_space
+passes "a rank that works for long is waited for" 3 late works 6
 new_space
 job 3 late after stop
-refused "stopped after mega_finalize" "$silent"
+refused "stopped after mega_finalize" "$silent" 'exits: '
 job 3 late after 4
 tap_empty "long at work after mega_finalize: named, waited for" \
     "$( ((status == 0)) && [[ $output == *"rank 1 has not come to the end"* ]] ||
         echo "status $status: $output")"
+passes "another thread than the first calls exit" 3 late thread
 tap_end

@@ -176,12 +176,13 @@ static void sub(int argc, char **argv)
 
 /* ---- Ends ---- */
 
-/* end HOW: leaves the space in this way. */
+/* end HOW: leaves the space in this way. mpi, ours: by MPI_Finalize, where the
+ * program has started MPI, or mega_init has. */
 static void end(int argc, char **argv)
 {
     mega_gptr_t p;
     HOLDS(argc == 1);
-    if (strcmp(argv[0], "exit") != 0)
+    if (strcmp(argv[0], "mpi") == 0)
         MPI_Init(NULL, NULL);
     MUST(mega_init());
     MUST(mega_alloc(MEGA_DEFAULT, MEGA_ANY_HOME, 64, &p));

@@ -34,9 +34,11 @@ passes "a space each for two halves of a job" 4 life sub "$scratch/space"
 
 # ---- Ends ----
 
-new_space
-passes "MPI_Finalize closes an open space" 2 life end mpi
-passes "as cleanly as mega_finalize" 3 life ended 1
+for by in mpi ours; do
+    new_space
+    passes "MPI_Finalize closes an open space ($by)" 2 life end $by
+    passes "as cleanly as mega_finalize" 3 life ended 1
+done
 new_space
 job 2 life end exit
 tap_empty "exit() with the space open ends the job" \

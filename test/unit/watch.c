@@ -3,9 +3,14 @@
 #include "watch.h"
 
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "test/lib/boot_threads.h"
@@ -112,6 +117,13 @@ Test(watch, a_rank_looks_at_few)
 /* ---- Ranks of several hosts ---- */
 
 static struct mega__ctx *contexts[RANKS];
+static pid_t stand_in; /* the process of rank 3, if any: ranks are threads */
+static _Thread_local bool has_stand_in;
+
+pid_t getpid(void)
+{
+    return has_stand_in ? stand_in : (pid_t)syscall(SYS_getpid);
+}
 
 struct work {
     void (*fn)(struct mega__ctx *ctx, int rank);
@@ -122,6 +134,7 @@ static void work(struct mega__boot *boot, int rank, void *arg)
     struct mega__ctx *ctx = calloc(1, sizeof *ctx);
     CHECK(ctx, "no memory");
     contexts[rank] = ctx;
+    has_stand_in = stand_in && rank == 3;
     ctx->boot = boot;
     ctx->place = mega__boot_place(boot);
     ctx->conf.timeout.v.number = TIMEOUT;
@@ -173,58 +186,96 @@ Test(watch, each_host_is_asked_by_turns)
     on_ranks((const int[]){0, 0, 1, 2, 2}, look_at_each_host);
 }
 
-/* Rank 3 is the second of host 1; each knows it through its own host. */
-static void tell_of_silence(struct mega__ctx *ctx, int rank)
+/* Rank 1 looks at its host for so many seconds more. */
+static mega_status_t look_for(int seconds)
+{
+    static int64_t now = 5000;
+    for (; seconds > 0; seconds--, now += 1000)
+        mega__watch_beat(contexts[1], now);
+    return mega__watch_answer(contexts[1]);
+}
+
+static void expect_lost(const char *how)
 {
     unsigned turn = 0;
-    int64_t now = 5000;
-    if (rank != 1)
-        return;
-    for (int s = 0; s < 3 * TIMEOUT; s++, now += 1000) {
-        mega__watch_beat(contexts[1], now);
-        mega__watch_beat(contexts[3], now);
-        CHECK(mega__watch_answer(ctx) == MEGA_OK, "all give signs of life");
-    }
-    for (int s = 0; s < TIMEOUT; s++, now += 1000) {
-        mega__watch_beat(ctx, now);
-        CHECK(mega__watch_answer(ctx) == MEGA_OK, "silent for %d s", s);
-    }
-    mega__watch_beat(ctx, now);
-    mega__watch_beat(ctx, now + 1000);
-    expect(mega__watch_answer(ctx), MEGA_ERR_TIMEOUT, "rank 3 on host h1");
-    expect(mega__watch_look_farther(ctx, &turn), MEGA_ERR_TIMEOUT,
+    CHECK(look_for(TIMEOUT) == MEGA_OK, "%s for %d s", how, TIMEOUT);
+    expect(look_for(1), MEGA_ERR_TIMEOUT, "rank 3 on host h1");
+    expect(mega__watch_look_farther(contexts[1], &turn), MEGA_ERR_TIMEOUT,
            "rank 3 on host h1");
     CHECK(mega__watch_answer(contexts[0]) == MEGA_OK, "another host's");
+}
 
-    mega__watch_beat(contexts[3], now);
-    mega__watch_beat(ctx, now + 2000);
-    CHECK(mega__watch_answer(ctx) == MEGA_OK, "it goes on");
-    mega__watch_rest(contexts[3]);
-    for (int s = 0; s < 3 * TIMEOUT; s++)
-        mega__watch_beat(ctx, now + 3000 + 1000 * s);
-    CHECK(mega__watch_answer(ctx) == MEGA_OK, "it has ended");
+static void signalled(int sig, int options)
+{
+    int status;
+    CHECK(kill(stand_in, sig) == 0, "kill");
+    if (options)
+        CHECK(waitpid(stand_in, &status, options) == stand_in, "waitpid");
+    else
+        CHECK(waitid(P_PID, (id_t)stand_in, &(siginfo_t){0},
+                     WEXITED | WNOWAIT) == 0,
+              "waitid");
+}
+
+/* Rank 3 is the second of host 1; each knows it through its own host. */
+static void tell_of_lost(struct mega__ctx *ctx, int rank)
+{
+    (void)ctx;
+    if (rank != 1)
+        return;
+    CHECK(look_for(3 * TIMEOUT) == MEGA_OK, "it gives no sign, but works");
+    signalled(SIGSTOP, WUNTRACED);
+    expect_lost("stopped");
+    mega__watch_beat(contexts[3], 1000000);
+    CHECK(look_for(1) == MEGA_OK, "a sign of life");
+    expect_lost("stopped again");
+    signalled(SIGCONT, WCONTINUED);
+    CHECK(look_for(1) == MEGA_OK, "it goes on");
+    if (ptrace(PTRACE_SEIZE, stand_in, NULL, NULL) == 0) {
+        ptrace(PTRACE_INTERRUPT, stand_in, NULL, NULL);
+        CHECK(waitpid(stand_in, NULL, 0) == stand_in, "waitpid");
+        CHECK(look_for(3 * TIMEOUT) == MEGA_OK, "in a debugger");
+        ptrace(PTRACE_DETACH, stand_in, NULL, NULL);
+    }
+    signalled(SIGKILL, 0);
+    expect_lost("killed");
+    waitpid(stand_in, NULL, 0);
+    expect(look_for(1), MEGA_ERR_TIMEOUT, "rank 3 on host h1");
+    mega__watch_close(contexts[3]);
+    CHECK(look_for(1) == MEGA_OK, "it has left");
 }
 
 Test(watch, a_rank_tells_of_those_of_its_host)
 {
-    on_ranks((const int[]){0, 1, 0, 1, 2}, tell_of_silence);
+    stand_in = fork();
+    cr_assert(stand_in >= 0);
+    while (stand_in == 0)
+        pause();
+    on_ranks((const int[]){0, 1, 0, 1, 2}, tell_of_lost);
 }
 
-static void sleep_together(struct mega__ctx *ctx, int rank)
+/* A second before all are stopped is the last that is seen. */
+static void go_on_alone(struct mega__ctx *ctx, int rank)
 {
-    int64_t now = 5000;
-    for (int day = 0; rank == 0 && day < 10; day++, now += 86400000) {
-        for (int i = 0; i < RANKS; i++)
-            mega__watch_beat(contexts[i], now);
-        for (int i = 0; i < RANKS; i++)
-            CHECK(mega__watch_answer(contexts[i]) == MEGA_OK, "day %d", day);
-    }
-    (void)ctx;
+    if (rank != 1)
+        return;
+    signalled(SIGSTOP, WUNTRACED);
+    mega__watch_beat(ctx, 1000);
+    mega__watch_beat(ctx, 86400000);
+    signalled(SIGCONT, WCONTINUED);
+    mega__watch_beat(ctx, 86401000);
+    CHECK(mega__watch_answer(ctx) == MEGA_OK, "after a day");
+    signalled(SIGKILL, 0);
+    waitpid(stand_in, NULL, 0);
 }
 
 Test(watch, a_job_that_was_stopped_as_a_whole_goes_on)
 {
-    on_ranks(NULL, sleep_together);
+    stand_in = fork();
+    cr_assert(stand_in >= 0);
+    while (stand_in == 0)
+        pause();
+    on_ranks((const int[]){0, 1, 0, 1, 2}, go_on_alone);
 }
 
 /* One finds a rank lost in a collective; the others of its host know. */
