@@ -112,6 +112,10 @@ halts() {
         sleep 0.1
     done
     sleep 3 # all say so
+    for ((turn = 0; turn < 200; turn++)); do # else 137 is the job's status
+        ! built_with_mpich && kill -s 0 "$job" 2>/dev/null || break
+        sleep 0.1
+    done
     ranks_on 2 KILL
     end
     took=''
