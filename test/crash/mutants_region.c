@@ -30,62 +30,18 @@ static void know(struct scene *s, unsigned which, enum known k)
     medium_unlock(m);
 }
 
-/* Of the raw runs of a region on home 0, as recorded: they are whole, and
- * zeroed. */
-static uint64_t raw_bytes(struct mega__ctx *ctx, uint32_t id)
-{
-    uint64_t sum = 0;
-    const struct mega__home_block *b = ctx->homes[0].block;
-    for (unsigned i = 0; i < MEGA__RUNS_MAX; i++) {
-        const struct mega__run_record *run = &b->runs[i];
-        enum mega__record_state state;
-        uint32_t of;
-        if (!mega__record_state(run->state, &state, &of) ||
-            state != MEGA__REC_LIVE || of != id)
-            continue;
-        mega_gptr_t p = mega__gptr(0, 0, run->base);
-        const char *at = ops_at(ctx, p);
-        uint64_t w = mega__span_word(mega__span_of(ctx, p),
-                                     (uint32_t)(run->base / EXTENT));
-        CHECK(mega__word_kind(w) == MEGA__RUN_HEAD && run->start == sum &&
-                  mega__word_len(w) == run->extents,
-              "a raw run at %llu is %llx", (unsigned long long)run->start,
-              (unsigned long long)w);
-        CHECK(!at[0] && memcmp(at, at + 1, run->extents * EXTENT - 1) == 0,
-              "a raw run at %llu is not zeroed",
-              (unsigned long long)run->start);
-        sum += run->extents * EXTENT;
-    }
-    return sum;
-}
-
-static void verify_one(struct mega__ctx *ctx, const char *name, enum known k)
-{
-    uint32_t line;
-    uint64_t bytes = 0;
-    bool there =
-        mega__dir_region_find(mega__home_at(ctx, 0), name, &line) == MEGA_OK;
-    CHECK(!there || (k != NEVER && k != GONE), "region %s is back", name);
-    CHECK(there || k == NEVER || k == MAYBE || k == ENDING || k == GONE,
-          "region %s is lost", name);
-    if (!there)
-        return;
-    const struct mega__region_record *r = &ctx->homes[0].block->regions[line];
-    enum mega__record_state state;
-    uint32_t id = 0;
-    mega__record_state(r->state, &state, &id);
-    CHECK(mega__unseal(r->bytes_per_home, &bytes), "the size is damaged");
-    if (strcmp(name, "one") == 0)
-        CHECK(bytes == 2 * EXTENT ? k >= GROWING
-                                  : bytes == EXTENT && k <= GROWING,
-              "region one has %llu bytes per home", (unsigned long long)bytes);
-    CHECK(raw_bytes(ctx, id) == bytes, "region %s has %llu raw bytes", name,
-          (unsigned long long)raw_bytes(ctx, id));
-}
-
 static void verify_region(struct mega__ctx *ctx, const struct scene *s)
 {
-    verify_one(ctx, "one", (enum known)s->v[0]);
+    enum known k = (enum known)s->v[0];
+    uint64_t bytes = 0;
+    uint32_t id;
+    bool there = ops_region(ctx, "one", &id, &bytes);
+    CHECK(!there || (k != NEVER && k != GONE), "the region is back");
+    CHECK(there || k == NEVER || k == MAYBE || k == ENDING || k == GONE,
+          "the region is lost");
+    CHECK(!there || (bytes == 2 * EXTENT ? k >= GROWING
+                                         : bytes == EXTENT && k <= GROWING),
+          "it has %llu bytes per home", (unsigned long long)bytes);
 }
 
 /* What another home's server, with a fence of its own, may do now. */
