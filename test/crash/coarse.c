@@ -112,6 +112,32 @@ static void region_life(struct mega__ctx *ctx, int rank, struct scene *s)
     world_barrier(ctx);
 }
 
+static void make_grid(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    struct mega_region *r = NULL;
+    (void)rank;
+    OK(mega__region_create(ctx, "grid", 2 * EXTENT, &r));
+    s->v[0] = EXISTS;
+}
+
+/* At the fence of its run's record, of the record's state, of the size: it is
+ * undone, and the region grows the next time. */
+static void grow_that_fails(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    struct medium *m = medium_in_use();
+    (void)rank;
+    for (unsigned k = 2; k < 5; k++) {
+        know(s, GROWING);
+        m->fail_drain = m->drains + k;
+        CHECK(mega__region_grow(ctx->regions, EXTENT) == MEGA_ERR_IO,
+              "fence %u was to fail", k);
+        know(s, EXISTS);
+    }
+    m->fail_drain = MEDIUM_NEVER;
+    know(s, GROWING);
+    OK(mega__region_grow(ctx->regions, EXTENT));
+}
+
 static bool is_live(struct mega__ctx *ctx, mega_gptr_t p)
 {
     struct oracle_live *live;
@@ -176,4 +202,6 @@ SCENARIO_TEST(crash, F9_run_over_slab, .nranks = 1, .setup = fill_and_free,
               .act = run_over_slab, .film = FILM_JOB, .unclean = true)
 SCENARIO_TEST(crash, F8_region_create_grow_destroy, .nranks = 2,
               .act = region_life, .verify = verify_region)
+SCENARIO_TEST(crash, F8_region_grow_that_fails, .nranks = 1, .setup = make_grid,
+              .act = grow_that_fails, .verify = verify_region)
 SCENARIO_TEST(crash, roots_set_replace_remove, .nranks = 1, .act = roots)
