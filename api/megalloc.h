@@ -167,7 +167,7 @@ mega_status_t mega_region_destroy(mega_region_t *r_p) MEGA_MUST_CHECK;
 
 /** Adds raw zeroed bytes on every home, addressed after the former ones, which
  *  other threads may use meanwhile. Collective, durable, all homes or none.
- *  Errors as mega_region_create. */
+ *  Errors as mega_region_create; STATE: after one that could not be undone. */
 mega_status_t mega_region_grow(mega_region_t r, uint64_t more_per_home)
     MEGA_MUST_CHECK;
 

@@ -185,6 +185,17 @@ static size_t collect_runs(struct mega__ctx *ctx, struct part *part,
     return n;
 }
 
+mega_status_t mega__raw_none_from(struct mega__ctx *ctx, uint32_t id,
+                                  uint64_t from)
+{
+    struct part part = {id, from};
+    if (collect_runs(ctx, &part, NULL) == 0)
+        return MEGA_OK;
+    return mega__fail(MEGA_ERR_STATE,
+                      "the region's last grow failed, and what it has taken is "
+                      "given back when the space is opened again");
+}
+
 static mega_status_t gather(struct mega__ctx *ctx, struct part *part,
                             struct mega__run_map **map_p)
 {

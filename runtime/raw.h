@@ -15,6 +15,11 @@ mega_status_t mega__raw_reserve(struct mega__ctx *ctx, uint32_t id,
  * from, as far as it can: the next open frees the rest. */
 void mega__raw_give_back(struct mega__ctx *ctx, uint32_t id, uint64_t from);
 
+/* ERRORS: STATE - this rank serves runs that begin at or beyond from: of a grow
+ * that failed, and could not be undone. */
+mega_status_t mega__raw_none_from(struct mega__ctx *ctx, uint32_t id,
+                                  uint64_t from);
+
 /* Where the runs of a region lie that begin at or beyond from, one copy per
  * host. It lies over a layer of those before, NULL if from is 0, and may hold
  * some of these too. Collective. ERRORS: NOMEM; IO - no shared memory. */

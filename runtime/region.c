@@ -294,6 +294,22 @@ mega_status_t mega__region_open(struct mega__ctx *ctx, const char *name,
     return st ? st : handle_get(ctx, name, &d, r_p);
 }
 
+/* A size that is durable may not outlive its memory: this goes when all know
+ * that the former one is on the medium again. Else the next open decides, by
+ * what it finds there. */
+static void undo_grow(const struct mega_region *r, uint64_t have)
+{
+    struct mega__ctx *ctx = r->ctx;
+    struct mega__home *home0 = home0_if_served(ctx);
+    mega_status_t st =
+        home0 ? mega__dir_region_bytes(home0, &ctx->flusher, r->line, have)
+              : MEGA_OK;
+    if (mega__boot_agree(ctx->boot, st))
+        return;
+    mega__raw_give_back(ctx, r->id, have);
+    mega__boot_barrier(ctx->boot);
+}
+
 mega_status_t mega__region_grow(struct mega_region *r, uint64_t more)
 {
     struct mega__ctx *ctx = r->ctx;
@@ -307,7 +323,7 @@ mega_status_t mega__region_grow(struct mega_region *r, uint64_t more)
     mega_status_t st =
         want < have ? mega__fail(MEGA_ERR_TOO_BIG,
                                  "region %s cannot have more bytes", r->name)
-                    : MEGA_OK;
+                    : mega__raw_none_from(ctx, r->id, reserved);
     st = mega__boot_agree(ctx->boot, st);
     if (!st && want > reserved)
         st = mega__raw_reserve(ctx, r->id, reserved, want);
@@ -321,8 +337,7 @@ mega_status_t mega__region_grow(struct mega_region *r, uint64_t more)
         char text[MEGA__ERRMSG_MAX];
         memcpy(text, mega__errmsg_buffer(), sizeof text);
         mega__raw_forget(layer);
-        mega__raw_give_back(ctx, r->id, have);
-        mega__boot_barrier(ctx->boot);
+        undo_grow(r, have);
         return mega__fail(st, "%s", text);
     }
     handle_publish(r, layer, want);

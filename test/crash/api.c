@@ -249,6 +249,88 @@ static void usual_calls(struct mega__ctx *ctx, int rank, struct scene *s)
     call_by(0, alloc_put_free, ctx, rank, s);
 }
 
+/* ---- L3: the other rank makes durable what it is given ---- */
+
+typedef mega_status_t give_fn(mega_gptr_t slot, mega_gptr_t p,
+                              mega_gptr_t other);
+
+static mega_status_t by_quiet(mega_gptr_t slot, mega_gptr_t p,
+                              mega_gptr_t other)
+{
+    (void)other;
+    OK(mega_quiet());
+    return mega_amo(MEGA_AMO_SET, 0, 8, slot, p.v, 0, NULL);
+}
+
+static mega_status_t by_release(mega_gptr_t slot, mega_gptr_t p,
+                                mega_gptr_t other)
+{
+    (void)other;
+    return mega_amo(MEGA_AMO_SET, MEGA_AMO_RELEASE, 8, slot, p.v, 0, NULL);
+}
+
+static mega_status_t by_signal(mega_gptr_t slot, mega_gptr_t p,
+                               mega_gptr_t other)
+{
+    return mega_put_signal(other, &p, 8, slot, p.v);
+}
+
+static mega_status_t by_unlock(mega_gptr_t slot, mega_gptr_t p,
+                               mega_gptr_t other)
+{
+    OK(mega_lock(other, 0));
+    OK(mega_put(slot, &p, 8));
+    return mega_unlock(other, 0);
+}
+
+static mega_status_t by_barrier(mega_gptr_t slot, mega_gptr_t p,
+                                mega_gptr_t other)
+{
+    (void)other;
+    OK(mega_put(slot, &p, 8));
+    return mega_barrier();
+}
+
+static give_fn *const ways[] = {by_quiet, by_release, by_signal, by_unlock,
+                                by_barrier};
+static unsigned way; /* rank 0's alone */
+
+/* The claim of the slab must not take a mark along. */
+static void warm_up(struct scene *s)
+{
+    unsigned i = take(s, far_home(), 64, 0);
+    OK(mega_persist(s->o.chunks[i].p, 64));
+    oracle_set(&s->o, i, FATE_LIVE);
+}
+
+static void give_one(struct scene *s)
+{
+    unsigned i = take(s, far_home(), 64, 320 + way);
+    put(s->o.chunks[i].p, 64, 320 + way);
+    OK(ways[way](slot_of(s, far_home(), way), s->o.chunks[i].p,
+                 slot_of(s, far_home(), 16 + way)));
+}
+
+/* Rank 0 does no more for it: what goes along with the next comes too late. */
+static void given(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    call_by(0, warm_up, ctx, rank, s);
+    for (unsigned k = 0; k < sizeof ways / sizeof *ways; k++) {
+        if (rank == 0)
+            way = k;
+        else if (ways[k] == by_barrier)
+            world_barrier(ctx);
+        call_by(0, give_one, ctx, rank, s);
+        if (rank == 1) {
+            CHECK(ops_load(ctx, slot_of(s, 1, k)).v ==
+                      s->o.chunks[s->o.n - 1].p.v,
+                  "it was not given");
+            step_keep(ctx, s, s->o.n - 1);
+        }
+        world_barrier(ctx);
+    }
+}
+
 /* ---- Roots by name: p[8] was set, p[9] is being set ---- */
 
 #define ABSENT mega_from_bits(UINT64_MAX) /* there is no such name */
@@ -342,6 +424,7 @@ SCENARIO_TEST(api, alloc_persist_drain_free, .nranks = 1, .setup = step_table,
               .act = usual_calls)
 SCENARIO_TEST(api, alloc_persist_drain_free_far, FAR, .setup = step_table,
               .act = usual_calls)
+SCENARIO_TEST(api, L3_given_over_hosts, FAR, .setup = step_table, .act = given)
 SCENARIO_TEST(api, root_set_replace_remove, .nranks = 1, .setup = no_root,
               .act = root_by_name, .verify = verify_root)
 SCENARIO_TEST(api, root_set_of_another_host, FAR, .setup = no_root,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* laws.c - the laws of durability of megalloc.h: a litmus test for each, named
- * after it. What a law promises is a promise to the oracle, no more. */
+ * after it. What a law promises is a promise to the oracle, no more. L3 is one
+ * between hosts: api.c. */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -9,7 +10,6 @@
 #include "hot.h"
 #include "intent.h"
 #include "log.h"
-#include "rma.h"
 #include "space.h"
 #include "sync.h"
 #include "test/lib/ops.h"
@@ -128,17 +128,7 @@ static void commit_for_idle(struct mega__ctx *ctx, int rank, struct scene *s)
     pthread_join(thread, NULL);
 }
 
-/* ---- L2, L3: given to another rank ---- */
-
-static void give(struct mega__ctx *ctx, struct scene *s, unsigned turn,
-                 size_t size)
-{
-    unsigned i = step_take(ctx, s, 0, size, 20 + turn);
-    CHECK(mega__rma_quiet(ctx) == MEGA_OK, "quiet");
-    CHECK(mega__rma_amo(ctx, MEGA_AMO_SET, 8, s->p[0], s->o.chunks[i].p.v, 0,
-                        NULL) == MEGA_OK,
-          "give: %s", mega__errmsg_buffer());
-}
+/* ---- L2: given to another rank ---- */
 
 /* Knows the pointer from memory alone. */
 static mega_gptr_t receive(struct mega__ctx *ctx, struct scene *s)
@@ -158,24 +148,6 @@ static unsigned number_of(const struct scene *s, mega_gptr_t p)
     if (i == 0)
         abort(); /* a pointer that nobody made */
     return i - 1;
-}
-
-static void hand_over(struct mega__ctx *ctx, int rank, struct scene *s)
-{
-    static const size_t sizes[] = {2000, 64, 70000};
-    for (unsigned turn = 0; turn < 3; turn++) {
-        if (rank == 0) {
-            give(ctx, s, turn, sizes[turn]);
-        } else {
-            mega_gptr_t p = receive(ctx, s);
-            unsigned i = number_of(s, p);
-            step_keep(ctx, s, i); /* the allocation is durable with it */
-            step_link_in(ctx, s, i, s->p[1]);
-            oracle_link(&s->o, i, mega_null()); /* the next one's */
-            ops_store(ctx, s->p[0], mega_null());
-        }
-        world_barrier(ctx);
-    }
 }
 
 /* Only the last bytes of it, by another: the whole chunk is allocated. */
@@ -320,8 +292,6 @@ SCENARIO_TEST(laws, F17_commit_for_idle_threads, .nranks = 1,
               .setup = two_slots, .act = commit_for_idle, .thin = 4)
 SCENARIO_TEST(laws, L2_durable_data_is_allocated, .nranks = 2,
               .home_size = "4M", .home_max = "4M", .act = persist_its_end)
-SCENARIO_TEST(laws, L3_given_after_quiet, .nranks = 2, .setup = two_slots,
-              .act = hand_over, .thin = 2)
 SCENARIO_TEST(laws, L4_before_what_rests_on_it, .nranks = 2, .setup = two_slots,
               .act = link_that_was_read)
 SCENARIO_TEST(laws, L5_nothing_twice_nothing_lost, .nranks = 2, .act = churn,

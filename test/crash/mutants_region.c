@@ -2,13 +2,15 @@
 /*
  * mutants_region.c - the flushes and drains of the directory, dropped: a region
  * is made, grown and ended, with a root in it; then its lines of the directory
- * are another's.
+ * are another's. And of recovery, where a grow was cut off.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent.h"
 #include "directory.h"
 #include "log.h"
+#include "raw.h"
 #include "region.h"
 #include "roll.h"
 #include "span.h"
@@ -30,62 +32,18 @@ static void know(struct scene *s, unsigned which, enum known k)
     medium_unlock(m);
 }
 
-/* Of the raw runs of a region on home 0, as recorded: they are whole, and
- * zeroed. */
-static uint64_t raw_bytes(struct mega__ctx *ctx, uint32_t id)
-{
-    uint64_t sum = 0;
-    const struct mega__home_block *b = ctx->homes[0].block;
-    for (unsigned i = 0; i < MEGA__RUNS_MAX; i++) {
-        const struct mega__run_record *run = &b->runs[i];
-        enum mega__record_state state;
-        uint32_t of;
-        if (!mega__record_state(run->state, &state, &of) ||
-            state != MEGA__REC_LIVE || of != id)
-            continue;
-        mega_gptr_t p = mega__gptr(0, 0, run->base);
-        const char *at = ops_at(ctx, p);
-        uint64_t w = mega__span_word(mega__span_of(ctx, p),
-                                     (uint32_t)(run->base / EXTENT));
-        CHECK(mega__word_kind(w) == MEGA__RUN_HEAD && run->start == sum &&
-                  mega__word_len(w) == run->extents,
-              "a raw run at %llu is %llx", (unsigned long long)run->start,
-              (unsigned long long)w);
-        CHECK(!at[0] && memcmp(at, at + 1, run->extents * EXTENT - 1) == 0,
-              "a raw run at %llu is not zeroed",
-              (unsigned long long)run->start);
-        sum += run->extents * EXTENT;
-    }
-    return sum;
-}
-
-static void verify_one(struct mega__ctx *ctx, const char *name, enum known k)
-{
-    uint32_t line;
-    uint64_t bytes = 0;
-    bool there =
-        mega__dir_region_find(mega__home_at(ctx, 0), name, &line) == MEGA_OK;
-    CHECK(!there || (k != NEVER && k != GONE), "region %s is back", name);
-    CHECK(there || k == NEVER || k == MAYBE || k == ENDING || k == GONE,
-          "region %s is lost", name);
-    if (!there)
-        return;
-    const struct mega__region_record *r = &ctx->homes[0].block->regions[line];
-    enum mega__record_state state;
-    uint32_t id = 0;
-    mega__record_state(r->state, &state, &id);
-    CHECK(mega__unseal(r->bytes_per_home, &bytes), "the size is damaged");
-    if (strcmp(name, "one") == 0)
-        CHECK(bytes == 2 * EXTENT ? k >= GROWING
-                                  : bytes == EXTENT && k <= GROWING,
-              "region one has %llu bytes per home", (unsigned long long)bytes);
-    CHECK(raw_bytes(ctx, id) == bytes, "region %s has %llu raw bytes", name,
-          (unsigned long long)raw_bytes(ctx, id));
-}
-
 static void verify_region(struct mega__ctx *ctx, const struct scene *s)
 {
-    verify_one(ctx, "one", (enum known)s->v[0]);
+    enum known k = (enum known)s->v[0];
+    uint64_t bytes = 0;
+    uint32_t id;
+    bool there = ops_region(ctx, "one", &id, &bytes);
+    CHECK(!there || (k != NEVER && k != GONE), "the region is back");
+    CHECK(there || k == NEVER || k == MAYBE || k == ENDING || k == GONE,
+          "the region is lost");
+    CHECK(!there || (bytes == 2 * EXTENT ? k >= GROWING
+                                         : bytes == EXTENT && k <= GROWING),
+          "it has %llu bytes per home", (unsigned long long)bytes);
 }
 
 /* What another home's server, with a fence of its own, may do now. */
@@ -145,6 +103,114 @@ Test(mutants, regions, .timeout = 7200)
         {"drain", "run record", "as for their flushes", 14 + 1},
         {"flush", "word 4", "region two is never live; region one tells",
          21 + 1},
+        {NULL, NULL, NULL, 0}};
+    mutate(&sc, excuses);
+}
+
+/* ---- A grow that was cut off ---- */
+
+#define PIECE 14 /* extents 14 and 16 are free, then 15: words of two lines */
+
+/* The number of the run at an extent. */
+static unsigned run_at(const struct scene *s, unsigned extent)
+{
+    for (unsigned k = 0; k < s->o.n; k++)
+        if (mega_offset(s->o.chunks[k].p) == extent * EXTENT)
+            return k;
+    abort();
+}
+
+static void free_run(struct mega__ctx *ctx, struct scene *s, unsigned extent)
+{
+    unsigned k = run_at(s, extent);
+    step_drop(ctx, s, k);
+    oracle_set(&s->o, k, FATE_FREE);
+}
+
+/* Of "one" only the runs are there, two, for the room is in two pieces, and in
+ * two lines of records. "two" has grown; its size is seen, and not durable. */
+static void cut_grow(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    struct medium *m = medium_in_use();
+    struct mega_region *one = NULL, *two = NULL;
+    mega_gptr_t p;
+    (void)rank;
+    s->hands_off = true;
+    OK(mega__region_create(ctx, "one", EXTENT, &one));
+    OK(mega__region_create(ctx, "two", EXTENT, &two));
+    m->drop_flush = m->flushes + 5;
+    OK(mega__region_grow(two, EXTENT));
+    m->drop_flush = MEDIUM_NEVER;
+    CHECK(strstr(m->dropped, "region record 1"), "dropped: %s", m->dropped);
+    while (ops_alloc(ctx, OPS_DEFAULT, 0, EXTENT, &p) == MEGA_OK)
+        step_keep(ctx, s, oracle_add(&s->o, p, EXTENT, 0));
+    free_run(ctx, s, PIECE);
+    free_run(ctx, s, PIECE + 2);
+    OK(mega__raw_reserve(ctx, one->id, EXTENT, 3 * EXTENT));
+    know(s, 0, EXISTS);
+    know(s, 1, GROWING);
+}
+
+/* In one piece now: its second record stays as recovery has left it. */
+static void grow_again(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    struct mega_region *one = NULL;
+    (void)rank;
+    know(s, 1, GROWN);
+    free_run(ctx, s, PIECE + 1);
+    OK(mega__region_open(ctx, "one", &one));
+    know(s, 0, GROWING);
+    OK(mega__region_grow(one, 2 * EXTENT));
+    know(s, 0, GROWN);
+}
+
+static void verify_grown(struct mega__ctx *ctx, const struct scene *s)
+{
+    static const char *const names[] = {"one", "two"};
+    for (unsigned k = 0; k < 2; k++) {
+        uint64_t bytes = 0, grown = k ? 2 * EXTENT : 3 * EXTENT;
+        uint32_t id;
+        CHECK(ops_region(ctx, names[k], &id, &bytes), "region %s is lost",
+              names[k]);
+        CHECK((bytes == EXTENT && s->v[k] <= GROWING) ||
+                  (bytes == grown && s->v[k] >= GROWING),
+              "region %s has %llu bytes per home", names[k],
+              (unsigned long long)bytes);
+    }
+}
+
+Test(mutants, recovery_of_a_grow, .timeout = 7200)
+{
+    static const struct scenario sc = {.name = "recovery of a grow",
+                                       .nranks = 1,
+                                       .device = true,
+                                       .home_size = "4M",
+                                       .home_max = "4M",
+                                       .setup = cut_grow,
+                                       .film = FILM_JOB,
+                                       .unclean = true,
+                                       .cut = true,
+                                       .act = grow_again,
+                                       .verify = verify_grown};
+    static const struct scenario_excuse excuses[] = {
+        {"flush", "pool: word 2",
+         "the flush of its whole block follows (recover.c)", 0},
+        {"drain", "pool: word 0 + 0", "as for its flush", 1},
+        {"drain", "pool: word 0 + 0",
+         "the fence of the pruned runs follows (recover.c)", 2 + 1},
+        {"drain", "sync", "a device has none", 0},
+        {"drain", "run record", "the fence of FREEING follows (run.c)", 4 + 1},
+        {"flush", "extent word", "a head that is dead stays dead (run.c)",
+         5 + 1},
+        {"flush", "extent word", "a head that is dead stays dead (run.c)",
+         6 + 1},
+        {"drain", "extent word", "as for its flush", 5 + 1},
+        {"drain", "extent word", "as for its flush", 6 + 1},
+        {"flush", "mark of extent", "a raw run has no mark (run.c)", 0},
+        {"drain", "mark of extent", "as for its flush", 0},
+        {"drain", "extent word",
+         "the head of a raw run waits for the fence of its record (run.c)",
+         9 + 1},
         {NULL, NULL, NULL, 0}};
     mutate(&sc, excuses);
 }

@@ -12,6 +12,7 @@
 #include "arena.h"
 #include "log.h"
 #include "roll.h"
+#include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
 #include "test/lib/report.h"
 #include "test/lib/scenario.h"
@@ -138,7 +139,10 @@ static void releases(struct mega__ctx *ctx, int rank, struct scene *s)
 
 /* ---- Adopt and adopt ---- */
 
-/* A thread fills the home and ends: slabs with room, without an owner. */
+static unsigned at_swap; /* of one slab, and past it; changed by turns */
+static bool freed;       /* what names it to the second of them */
+
+/* A thread fills the home and ends: slabs without an owner, one has room. */
 static void *fill_and_end(void *arg)
 {
     struct mega__ctx *ctx = ((void **)arg)[0];
@@ -147,14 +151,11 @@ static void *fill_and_end(void *arg)
     unsigned n = 0, i;
     while ((i = take(ctx, s, home, 20000, 0)) < MOST)
         n++;
-    for (unsigned k = 0; k < n; k += 4)
-        step_drop(ctx, s, k);
-    for (unsigned k = 0; k < n; k++)
-        if (k % 4)
-            s->o.chunks[k].fate = FATE_LIVE; /* when all is drained */
+    step_drop(ctx, s, 0);
+    for (unsigned k = 1; k < n; k++)
+        s->o.chunks[k].fate = FATE_LIVE; /* when all is drained */
     step_drain(ctx);
-    for (unsigned k = 0; k < n; k += 4)
-        s->o.chunks[k].fate = FATE_FREE;
+    s->o.chunks[0].fate = FATE_FREE;
     return NULL;
 }
 
@@ -164,21 +165,57 @@ static void unowned_slabs(struct mega__ctx *ctx, int rank, struct scene *s)
     s->hands_off = true;
     if (rank != (ctx->place.nhosts > 1 ? FAR : 0))
         return;
+    at_swap = 0;
+    freed = false;
     pthread_create(&thread, NULL, fill_and_end, (void *[]){ctx, s});
     pthread_join(thread, NULL);
+}
+
+static void wait_for_both(void *arg)
+{
+    (void)arg;
+    at_swap++;
+    while (at_swap < 2)
+        turns_step();
+}
+
+/* A slab is named to one rank only, unless more is freed in it: rank 1 does so
+ * when rank 0 is about to swap, so rank 2 is named it, too. */
+static void adopt_the_same(struct mega__ctx *ctx, int rank, struct scene *s,
+                           int home)
+{
+    unsigned i = MOST;
+    while ((rank == 1 && at_swap == 0) || (rank == 2 && !freed))
+        turns_step();
+    if (rank == 1) {
+        step_drop(ctx, s, 1);
+        step_drop(ctx, s, 4); /* in another slab: who loses finds that */
+        freed = true;
+    } else {
+        net_delay_before(ctx->net, wait_for_both, NULL);
+        i = take(ctx, s, home, 20000, 400 + (uint64_t)rank);
+        CHECK(i < MOST, "there was no room for both");
+        at_swap++;
+    }
+    while (at_swap < 4) /* nobody else takes that */
+        turns_step();
+    if (i < MOST)
+        step_keep(ctx, s, i);
 }
 
 /* Some of what was there is freed meanwhile, in slabs that change hands. */
 static void adopt_all(struct mega__ctx *ctx, int rank, struct scene *s,
                       int home)
 {
+    adopt_the_same(ctx, rank, s, home);
     for (unsigned k = 0; k < 4; k++) {
-        unsigned i = take(ctx, s, home, 20000, 300 + 10 * (uint64_t)rank + k);
+        unsigned i = 1 + 4 * (3 * k + (unsigned)rank);
+        if (i < s->o.n && s->o.chunks[i].tag == 0 &&
+            s->o.chunks[i].fate == FATE_LIVE)
+            step_drop(ctx, s, i);
+        i = take(ctx, s, home, 20000, 300 + 10 * (uint64_t)rank + k);
         if (i < MOST)
             step_keep(ctx, s, i);
-        i = 1 + 4 * (3 * k + (unsigned)rank);
-        if (i < s->o.n && s->o.chunks[i].tag == 0)
-            step_drop(ctx, s, i);
     }
     step_drain(ctx);
 }
@@ -186,6 +223,8 @@ static void adopt_all(struct mega__ctx *ctx, int rank, struct scene *s,
 static void adoptions(struct mega__ctx *ctx, int rank, struct scene *s)
 {
     by_turns(adopt_all, ctx, rank, s);
+    world_barrier(ctx);
+    CHECK(s->v[2] > s->v[0] + s->v[1], "no rank has lost a swap");
 }
 
 /* ---- Runs and slabs ---- */

@@ -42,7 +42,9 @@ struct mega__boot {
     struct meeting *host;
     void (*at_end)(void *);
     void *at_end_arg;
-    bool alone; /* its team is its own */
+    bool alone;         /* its team is its own */
+    unsigned calls;     /* collectives so far */
+    unsigned breaks_in; /* so many more; 0: never */
 };
 
 struct boot_team {
@@ -130,9 +132,12 @@ static void take(const struct meeting *m, int me, void *out)
 }
 
 /* One collective: out gets what the call's kind says. */
-static mega_status_t together(struct meeting *m, int me, struct shown mine,
-                              void *out)
+static mega_status_t together(struct mega__boot *boot, struct meeting *m,
+                              int me, struct shown mine, void *out)
 {
+    boot->calls++;
+    if (boot->breaks_in > 0 && --boot->breaks_in == 0)
+        boot_team_break(boot->team);
     m->shown[me] = mine;
     if (m->count == 1 && !m->broken) { /* nobody to wait for */
         take(m, me, out);
@@ -209,6 +214,30 @@ void boot_team_free(struct boot_team **team_p)
     free(team->ranks);
     free(team->transports);
     free(team);
+}
+
+void boot_team_break_at(struct boot_team *team, int rank, unsigned n)
+{
+    team->ranks[rank].breaks_in = n;
+}
+
+unsigned boot_team_collectives(const struct boot_team *team, int rank)
+{
+    return team->ranks[rank].calls;
+}
+
+static void meeting_mend(struct meeting *m)
+{
+    m->broken = false;
+    m->arrived = 0;
+}
+
+void boot_team_mend(struct boot_team *team)
+{
+    meeting_mend(&team->all);
+    meeting_mend(&team->firsts);
+    for (int h = 0; h < team->nhosts; h++)
+        meeting_mend(&team->hosts[h]);
 }
 
 void *boot_team_comm(struct boot_team *team, int rank)
@@ -300,27 +329,27 @@ void mega__boot_at_end(struct mega__boot *boot, void (*fn)(void *), void *arg)
 
 mega_status_t mega__boot_barrier(struct mega__boot *boot)
 {
-    return together(&boot->team->all, boot->place.rank,
+    return together(boot, &boot->team->all, boot->place.rank,
                     (struct shown){.call = BARRIER}, NULL);
 }
 
 mega_status_t mega__boot_bcast(struct mega__boot *boot, void *buf, size_t n,
                                int root)
 {
-    return together(&boot->team->all, boot->place.rank,
+    return together(boot, &boot->team->all, boot->place.rank,
                     (struct shown){BCAST, n, root, buf}, buf);
 }
 
 mega_status_t mega__boot_least(struct mega__boot *boot, int value, int *least_p)
 {
-    return together(&boot->team->all, boot->place.rank,
+    return together(boot, &boot->team->all, boot->place.rank,
                     (struct shown){LEAST, sizeof value, 0, &value}, least_p);
 }
 
 mega_status_t mega__boot_host_gather(struct mega__boot *boot, const void *in,
                                      size_t n, void *out)
 {
-    return together(boot->host, boot->place.host_rank,
+    return together(boot, boot->host, boot->place.host_rank,
                     (struct shown){GATHER, n, 0, in},
                     boot->place.host_rank == 0 ? out : NULL);
 }
@@ -328,20 +357,20 @@ mega_status_t mega__boot_host_gather(struct mega__boot *boot, const void *in,
 mega_status_t mega__boot_firsts_allgather(struct mega__boot *boot,
                                           const void *in, size_t n, void *out)
 {
-    return together(&boot->team->firsts, boot->place.host,
+    return together(boot, &boot->team->firsts, boot->place.host,
                     (struct shown){GATHER, n, 0, in}, out);
 }
 
 mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
                                     size_t n)
 {
-    return together(boot->host, boot->place.host_rank,
+    return together(boot, boot->host, boot->place.host_rank,
                     (struct shown){BCAST, n, 0, buf}, buf);
 }
 
 mega_status_t mega__boot_host_barrier(struct mega__boot *boot)
 {
-    return together(boot->host, boot->place.host_rank,
+    return together(boot, boot->host, boot->place.host_rank,
                     (struct shown){.call = BARRIER}, NULL);
 }
 

@@ -21,6 +21,13 @@ void boot_team_run(int nranks, const int *hosts, boot_team_fn *fn, void *arg);
 
 /* A rank has died: collectives under way and to come fail with PEER. */
 void boot_team_break(struct boot_team *team);
+/* The same when this rank comes to its nth collective from now on, 1 the next;
+ * 0: it does not. */
+void boot_team_break_at(struct boot_team *team, int rank, unsigned n);
+/* How many there were. */
+unsigned boot_team_collectives(const struct boot_team *team, int rank);
+/* Whoever was lost is there again. Nobody is in a collective. */
+void boot_team_mend(struct boot_team *team);
 
 /* Does what MPI_Finalize does: calls the functions of mega__boot_at_end. */
 void boot_team_end(struct boot_team *team, int rank);

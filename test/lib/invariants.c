@@ -8,15 +8,34 @@
 #include "directory.h"
 #include "medium.h"
 #include "report.h"
+#include "run.h"
 #include "seen.h"
 #include "span.h"
 
 #define WHERE(span, e)                                                         \
     (unsigned)(span)->home->no, (unsigned)(span)->no, (unsigned)(e)
 
+static bool is_recorded(const struct mega__span *span, uint32_t e,
+                        uint32_t region)
+{
+    const struct mega__run_record *runs = span->home->block->runs;
+    uint64_t base = (uint64_t)span->no << MEGA_OFFSET_BITS |
+                    (uint64_t)e << MEGA__EXTENT_SHIFT;
+    uint64_t state;
+    for (unsigned i = 0; i < MEGA__RUNS_MAX; i++)
+        if (runs[i].base == base && mega__unseal(runs[i].state, &state) &&
+            state == ((uint64_t)region << 8 | MEGA__REC_LIVE))
+            return true;
+    return false;
+}
+
 static void check_run(const struct mega__span *span, uint32_t e, uint64_t w)
 {
     uint32_t len = mega__word_len(w);
+    CHECK(!(mega__word_flags(w) & MEGA__RUN_RAW) ||
+              is_recorded(span, e, mega__word_region(w)),
+          "home %u span %u extent %u: a raw run without a record",
+          WHERE(span, e));
     CHECK(len >= 1 && len <= span->extents - e,
           "home %u span %u extent %u: a run of %u extents", WHERE(span, e),
           len);
@@ -140,9 +159,72 @@ static void check_ids(const struct mega__home_block *b)
     }
 }
 
+/* A raw run that is recorded has its head, and begins where another of its
+ * region ends; at each place one. */
+static void check_raw_run(struct mega__ctx *ctx, uint32_t home, uint64_t state,
+                          const struct mega__run_record *run)
+{
+    const struct mega__run_record *all = ctx->homes[home].block->runs;
+    mega_gptr_t p = mega__gptr(home, 0, run->base);
+    const struct mega__span *span = mega__span_of(ctx, p);
+    uint64_t other,
+        w = span ? mega__span_word(
+                       span, (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT))
+                 : 0;
+    unsigned before = run->start == 0, here = 0;
+    CHECK(mega__word_kind(w) == MEGA__RUN_HEAD &&
+              mega__word_flags(w) == MEGA__RUN_RAW &&
+              mega__word_region(w) == state >> 8 &&
+              mega__word_len(w) == run->extents,
+          "home %u: raw run at %llx is %llx", home,
+          (unsigned long long)run->base, (unsigned long long)w);
+    for (unsigned i = 0; i < MEGA__RUNS_MAX; i++) {
+        if (!mega__unseal(all[i].state, &other) || other != state)
+            continue;
+        here += all[i].start == run->start;
+        before += all[i].start + all[i].extents * (uint64_t)MEGA__EXTENT ==
+                  run->start;
+    }
+    CHECK(before == 1 && here == 1,
+          "home %u region %u: %u raw runs begin at %llu, %u end there", home,
+          (unsigned)(state >> 8), here, (unsigned long long)run->start, before);
+}
+
+/* All of each region that lives, and no other's. */
+static void check_raw(struct mega__ctx *ctx, uint32_t home,
+                      const struct mega__live *live)
+{
+    const struct mega__run_record *runs = ctx->homes[home].block->runs;
+    uint64_t sums[MEGA_REGIONS_MAX + 1] = {0}, state;
+    for (unsigned i = 0; i < MEGA__RUNS_MAX; i++) {
+        if (!mega__unseal(runs[i].state, &state) ||
+            (state & 255) <= MEGA__REC_GONE)
+            continue;
+        uint32_t k = 0;
+        while (k < live->n && live->ids[k] != state >> 8)
+            k++;
+        CHECK(k < live->n, "home %u: a raw run of region %u, which is not live",
+              home, (unsigned)(state >> 8));
+        if (k == live->n)
+            continue;
+        sums[k] += runs[i].extents;
+        check_raw_run(ctx, home, state, &runs[i]);
+    }
+    for (uint32_t k = 0; k < live->n; k++)
+        CHECK(sums[k] == mega__run_extents(live->bytes_per_home[k]),
+              "home %u: region %u has %llu raw extents, not %llu bytes", home,
+              live->ids[k], (unsigned long long)sums[k],
+              (unsigned long long)live->bytes_per_home[k]);
+}
+
 void invariants_of_format(struct mega__ctx *ctx)
 {
+    struct mega__live live;
+    mega__dir_live(ctx->homes[0].block, &live);
     check_ids(ctx->homes[0].block);
+    for (uint32_t h = 0; h < ctx->nhomes; h++)
+        if (ctx->homes[h].block)
+            check_raw(ctx, h, &live);
     each_span(ctx, check_span);
 }
 

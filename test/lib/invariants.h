@@ -10,7 +10,8 @@
 #include "types.h"
 
 /* CHECKs every mapped home: words decode, runs are whole, marks lie at chunk
- * starts, regions of words exist. Nobody may be at work. */
+ * starts, regions of words exist; each region has its raw runs on all of them.
+ * Nobody may be at work. */
 void invariants_of_format(struct mega__ctx *ctx);
 
 /* CHECKs what recovery has to leave, before anybody allocates: no owner, no

@@ -348,6 +348,10 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
                             size_t size, mega_gptr_t p, uint64_t value,
                             uint64_t compare, uint64_t *old_p)
 {
+    void (*before)(void *arg) = net->before;
+    net->before = NULL;
+    if (before)
+        before(net->before_arg);
     turns_step();
     char *at = target(net, p, size);
     mega_status_t st = net_delay__reach_home(net, mega__gptr_home(p));

@@ -33,6 +33,9 @@ void net_delay_arrive(struct mega__net *net);
  * in the thread that sent it. */
 void net_delay_after(struct mega__net *net, void (*fn)(void *arg), void *arg);
 
+/* Before the next atomic is done: calls fn, once, in the thread that asks. */
+void net_delay_before(struct mega__net *net, void (*fn)(void *arg), void *arg);
+
 /* All other hosts are gone for this rank: nothing gets there or back. */
 void net_delay_lose(struct mega__net *net);
 /* The same before its nth operation of any kind from now on, 1 the next. */

@@ -33,6 +33,8 @@ struct mega__net {
     int lost_rank;            /* or -1 */
     void (*after)(void *arg); /* the next message; or NULL */
     void *after_arg;
+    void (*before)(void *arg); /* the next atomic; or NULL */
+    void *before_arg;
 };
 
 /* ---- net_delay_lost.c ---- */

@@ -40,6 +40,12 @@ void net_delay_after(struct mega__net *net, void (*fn)(void *arg), void *arg)
     net->after_arg = arg;
 }
 
+void net_delay_before(struct mega__net *net, void (*fn)(void *arg), void *arg)
+{
+    net->before = fn;
+    net->before_arg = arg;
+}
+
 void net_delay_lose(struct mega__net *net)
 {
     net->lost = true;

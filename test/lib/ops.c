@@ -120,3 +120,35 @@ mega_gptr_t ops_root(struct mega__ctx *ctx, const char *name)
     CHECK(st == MEGA_OK, "root %s: %s", name, mega__errmsg_buffer());
     return st ? mega_null() : mega__dir_root_slot((uint32_t)req.result);
 }
+
+static void check_zero(struct mega__ctx *ctx, uint32_t home, uint32_t region)
+{
+    const struct mega__run_record *runs = ctx->homes[home].block->runs;
+    for (unsigned i = 0; i < MEGA__RUNS_MAX; i++) {
+        uint64_t state;
+        if (!mega__unseal(runs[i].state, &state) ||
+            state != ((uint64_t)region << 8 | MEGA__REC_LIVE))
+            continue;
+        const char *at = ops_at(ctx, mega__gptr(home, 0, runs[i].base));
+        CHECK(!at[0] &&
+                  memcmp(at, at + 1, runs[i].extents * MEGA__EXTENT - 1) == 0,
+              "home %u: a raw run at %llu is not zeroed", home,
+              (unsigned long long)runs[i].start);
+    }
+}
+
+bool ops_region(struct mega__ctx *ctx, const char *name, uint32_t *id_p,
+                uint64_t *bytes_p)
+{
+    const struct mega__region_record *r = ctx->homes[0].block->regions;
+    enum mega__record_state state;
+    uint32_t line;
+    if (mega__dir_region_find(mega__home_at(ctx, 0), name, &line) != MEGA_OK)
+        return false;
+    mega__record_state(r[line].state, &state, id_p);
+    CHECK(mega__unseal(r[line].bytes_per_home, bytes_p),
+          "the size of region %s is damaged", name);
+    for (uint32_t h = 0; h < ctx->nhomes; h++)
+        check_zero(ctx, h, *id_p);
+    return true;
+}

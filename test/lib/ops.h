@@ -42,4 +42,9 @@ bool ops_filled(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag);
 /* The slot of a root, made if need be. Null: CHECKed. */
 mega_gptr_t ops_root(struct mega__ctx *ctx, const char *name);
 
+/* Of a region that home 0's directory, mapped here, says to live: its id and
+ * size per home. CHECKs that its raw memory is zero, as it is made. */
+bool ops_region(struct mega__ctx *ctx, const char *name, uint32_t *id_p,
+                uint64_t *bytes_p);
+
 #endif
