@@ -58,7 +58,7 @@ static void look_at(mega_status_t st)
     MPI_Initialized(&started);
     if (!started)
         REFUSED(MEGA_ERR_STATE, mega_init());
-    sleep(2); /* the others are told, too, before the launcher ends them */
+    sleep(3); /* the others are told, too, before the launcher ends them */
     exit(started ? 75 : 0);
 }
 

@@ -9,6 +9,12 @@ export MEGALLOC_TIMEOUT=2 MEGALLOC_START_TIMEOUT=4
 not_all="not every rank has called mega_init"
 silent="rank 1 on host $(hostname) has given no sign of life for 2 s"
 
+others_told() { # the launcher may let the stopped one go on, to end it
+    tap_empty "and all others are told" \
+        "$( (($(grep -c '^told: rank [02]: ' <<<"$output") == 2)) ||
+            echo "$output")"
+}
+
 for by in "" mpi; do # who has called MPI_Init
     new_space
     job 3 late before stop $by
@@ -23,13 +29,13 @@ for agreement in 0 1 2 5; do
     new_space
     job 3 late in $agreement
     refused "stopped in mega_init, before agreement $agreement" "$silent"
-    tap_try "and all others are told" test "$(grep -c '^told: ' <<<"$output")" = 2
+    others_told
 done
 for where in barrier commit create word lock finalize; do
     new_space
     job 3 late held $where
     refused "stopped while others wait: $where" "$silent"
-    tap_try "and all others are told" test "$(grep -c '^told: ' <<<"$output")" = 2
+    others_told
 done
 new_space
 passes "a job that is stopped as a whole goes on" 3 late paused 5
