@@ -268,7 +268,8 @@ mega_status_t mega__region_create(struct mega__ctx *ctx, const char *name,
     MEGA__CRASH(region_live);
     if (st)
         mega__region_close(&r);
-    *r_p = r;
+    else
+        *r_p = r;
     return st;
 }
 
@@ -314,16 +315,22 @@ mega_status_t mega__region_grow(struct mega_region *r, uint64_t more)
     if (!st && want > reserved)
         st = mega__raw_gather(ctx, r->id, reserved, atomic_load(&r->places),
                               &layer);
-    if (!st && home0)
-        st = mega__dir_region_bytes(home0, &ctx->flusher, r->line, want);
-    st = mega__boot_agree(ctx->boot, st);
     if (st) {
         char text[MEGA__ERRMSG_MAX];
         memcpy(text, mega__errmsg_buffer(), sizeof text);
-        mega__raw_forget(layer);
-        mega__raw_give_back(ctx, r->id, have);
+        /* If this fails others may be further: the next open decides. */
+        if (mega__boot_barrier(ctx->boot) == MEGA_OK)
+            mega__raw_give_back(ctx, r->id, have);
         mega__boot_barrier(ctx->boot);
         return mega__fail(st, "%s", text);
+    }
+    if (home0)
+        st = mega__dir_region_bytes(home0, &ctx->flusher, r->line, want);
+    st = mega__boot_agree(ctx->boot, st);
+    if (st) { /* decided or not: the next open keeps the runs, or prunes them */
+        atomic_store_explicit(&ctx->unsettled, true, memory_order_relaxed);
+        mega__raw_forget(layer);
+        return st;
     }
     handle_publish(r, layer, want);
     return MEGA_OK;
