@@ -128,19 +128,6 @@ static void discard_gone(struct mega__arena *a)
         }
 }
 
-unsigned mega__arena_trim(struct mega__arena *a, struct mega__home *home)
-{
-    const uint64_t before = a->count.extents_released;
-    pthread_mutex_lock(&a->heaps_lock);
-    discard_gone(a);
-    for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
-        for (struct mega__heap *h = a->heaps[i]; h; h = h->next)
-            for (unsigned c = 0; h->home == home && c < MEGA__CLASSES; c++)
-                trim_bin(a, h, c);
-    pthread_mutex_unlock(&a->heaps_lock);
-    return (unsigned)(a->count.extents_released - before);
-}
-
 static void give_up_heaps(struct mega__arena *a)
 {
     pthread_mutex_lock(&a->heaps_lock);
@@ -149,6 +136,42 @@ static void give_up_heaps(struct mega__arena *a)
         for (struct mega__heap *h = a->heaps[i]; h; h = h->next)
             give_up_bins(a, h);
     pthread_mutex_unlock(&a->heaps_lock);
+}
+
+/* What threads that have ended had to keep, for chunks that were reserved, and
+ * now are not. Returns how many extents are free by that. */
+static uint64_t trim_idle(struct mega__ctx *ctx)
+{
+    uint64_t freed = 0;
+    pthread_mutex_lock(&ctx->arena_lock);
+    for (struct mega__arena *a = ctx->arenas; a; a = a->next) {
+        if (a->in_use)
+            continue;
+        freed -= a->count.extents_released;
+        a->in_use = true;
+        a->thread = pthread_self();
+        pthread_mutex_unlock(&ctx->arena_lock);
+        give_up_heaps(a);
+        pthread_mutex_lock(&ctx->arena_lock);
+        a->in_use = false;
+        freed += a->count.extents_released;
+    }
+    pthread_mutex_unlock(&ctx->arena_lock);
+    return freed;
+}
+
+unsigned mega__arena_trim(struct mega__arena *a, struct mega__home *home)
+{
+    const uint64_t before = a->count.extents_released;
+    const uint64_t idle = trim_idle(a->ctx);
+    pthread_mutex_lock(&a->heaps_lock);
+    discard_gone(a);
+    for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
+        for (struct mega__heap *h = a->heaps[i]; h; h = h->next)
+            for (unsigned c = 0; h->home == home && c < MEGA__CLASSES; c++)
+                trim_bin(a, h, c);
+    pthread_mutex_unlock(&a->heaps_lock);
+    return (unsigned)(a->count.extents_released - before + idle);
 }
 
 /* ---- Threads ---- */

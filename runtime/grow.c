@@ -238,11 +238,17 @@ static mega_status_t plan(const struct mega__ctx *ctx,
     return MEGA_OK;
 }
 
+/* A growth that failed at its end has left spans that only this rank has. */
+static bool has_more(const struct mega__home *home)
+{
+    return count_spans(home) > atomic_load(&home->seg->nspans);
+}
+
 mega_status_t mega__home_growable(struct mega__ctx *ctx,
                                   struct mega__home *home, uint64_t need)
 {
     uint64_t size, least;
-    return plan(ctx, home, need, &size, &least);
+    return has_more(home) ? MEGA_OK : plan(ctx, home, need, &size, &least);
 }
 
 mega_status_t mega__home_takes(struct mega__ctx *ctx,
@@ -270,7 +276,7 @@ mega_status_t mega__home_takes(struct mega__ctx *ctx,
     return MEGA_OK;
 }
 
-mega_status_t mega__home_grow(struct mega__ctx *ctx, struct mega__home *home,
+static mega_status_t add_pool(struct mega__ctx *ctx, struct mega__home *home,
                               struct mega__flusher *f, uint64_t need)
 {
     uint64_t size = 0, least = 0;
@@ -287,12 +293,20 @@ mega_status_t mega__home_grow(struct mega__ctx *ctx, struct mega__home *home,
     pthread_mutex_lock(&ctx->map_lock);
     st = mega__home_open_pool(ctx, home, k);
     pthread_mutex_unlock(&ctx->map_lock);
+    return st;
+}
+
+mega_status_t mega__home_grow(struct mega__ctx *ctx, struct mega__home *home,
+                              struct mega__flusher *f, uint64_t need)
+{
+    mega_status_t st = has_more(home) ? MEGA_OK : add_pool(ctx, home, f, need);
     if (st)
         return st;
-    mega__home_write(home, f, &home->block->npools, k + 1);
+    mega__home_write(home, f, &home->block->npools, home->npools);
     st = mega__pool_drain(f);
     MEGA__CRASH(pool_listed);
-    for (; !st && no < MEGA__SPANS_MAX && atomic_load(&home->spans[no]); no++)
+    for (uint32_t no = atomic_load(&home->seg->nspans);
+         !st && no < MEGA__SPANS_MAX && atomic_load(&home->spans[no]); no++)
         st = mega__net_expose(ctx->net, atomic_load(&home->spans[no]));
     if (!st)
         mega__home_share(ctx, home);

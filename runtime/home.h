@@ -81,7 +81,8 @@ mega_status_t mega__home_takes(struct mega__ctx *ctx,
                                uint64_t *bytes_p, uint64_t *device_p,
                                uint64_t *left_p);
 
-/* Adds a span that has room for a run of need bytes.
+/* Adds a span that has room for a run of need bytes; or those that an earlier
+ * call has made, and failed later.
  * ERRORS: HOME_FULL - MEGALLOC_HOME_MAX; MEDIUM_FULL; TABLE_FULL; IO. */
 mega_status_t mega__home_grow(struct mega__ctx *ctx, struct mega__home *home,
                               struct mega__flusher *f, uint64_t need);

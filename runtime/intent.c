@@ -298,6 +298,12 @@ static bool is_doubt(mega_status_t st)
     return st == MEGA_ERR_PEER || st == MEGA_ERR_TIMEOUT;
 }
 
+/* Whatever it was, only these two say that something may have changed. */
+static mega_status_t as_doubt(mega_status_t st)
+{
+    return !st || is_doubt(st) ? st : MEGA_ERR_PEER;
+}
+
 /* A far record was not written, or perhaps was. */
 static mega_status_t leave_unwritten(struct mega__ctx *ctx,
                                      const struct mega__record *record,
@@ -305,7 +311,7 @@ static mega_status_t leave_unwritten(struct mega__ctx *ctx,
 {
     if (is_doubt(st) || st == MEGA_ERR_IO) { /* IO: written, not synced */
         mega__record_keep(ctx, record);
-        return is_doubt(st) ? st : MEGA_ERR_PEER;
+        return as_doubt(st);
     }
     mega_status_t given = mega__record_give(ctx, record);
     (void)given; /* the write has said what matters */
@@ -313,14 +319,13 @@ static mega_status_t leave_unwritten(struct mega__ctx *ctx,
 }
 
 /* Something may not be durable, the record among it: the next open completes
- * what it finds. Whatever it was, only these two say that something may have
- * changed. */
+ * what it finds. */
 static mega_status_t leave_decided(struct mega__ctx *ctx,
                                    const struct mega__record *record,
                                    mega_status_t st)
 {
     mega__record_keep(ctx, record);
-    return is_doubt(st) ? st : MEGA_ERR_PEER;
+    return as_doubt(st);
 }
 
 mega_status_t mega__intent_publish(struct mega__ctx *ctx,
@@ -364,7 +369,7 @@ mega_status_t mega__intent_publish(struct mega__ctx *ctx,
         return leave_decided(ctx, &record, st);
     mega_status_t given = mega__record_give(ctx, &record);
     mega_status_t settled = settle(ctx, a, items, checks, n);
-    return settled ? settled : given;
+    return as_doubt(settled ? settled : given);
 }
 
 /* ---- Replay ---- */

@@ -268,7 +268,8 @@ mega_status_t mega__region_create(struct mega__ctx *ctx, const char *name,
     MEGA__CRASH(region_live);
     if (st)
         mega__region_close(&r);
-    *r_p = r;
+    else
+        *r_p = r;
     return st;
 }
 
@@ -304,8 +305,10 @@ static void undo_grow(const struct mega_region *r, uint64_t have)
     mega_status_t st =
         home0 ? mega__dir_region_bytes(home0, &ctx->flusher, r->line, have)
               : MEGA_OK;
-    if (mega__boot_agree(ctx->boot, st))
+    if (mega__boot_agree(ctx->boot, st)) {
+        atomic_store_explicit(&ctx->unsettled, true, memory_order_relaxed);
         return;
+    }
     mega__raw_give_back(ctx, r->id, have);
     mega__boot_barrier(ctx->boot);
 }

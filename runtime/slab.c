@@ -149,8 +149,7 @@ void mega__slab_recycle(struct mega__arena *a, struct mega__slab *slab)
 
 void mega__slab_delete(struct mega__arena *a, struct mega__slab *slab)
 {
-    atomic_store_explicit(&slab->span->slabs[slab->extent], NULL,
-                          memory_order_release);
+    mega__slab_detach(slab);
     mega__slab_recycle(a, slab);
 }
 
@@ -198,22 +197,6 @@ void mega__slab_unnote(struct mega__slab *slab, uint32_t lines)
             *kept++ = *f;
     }
     bin->top = kept;
-}
-
-unsigned mega__slab_available(const struct mega__slab *slab)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
-        n += (unsigned)__builtin_popcountll(slab->avail[i]);
-    return n;
-}
-
-bool mega__slab_reserved(const struct mega__slab *slab)
-{
-    uint64_t any = 0;
-    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
-        any |= atomic_load_explicit(&slab->rsv[i], memory_order_acquire);
-    return any != 0;
 }
 
 unsigned mega__slab_sweep_line(struct mega__ctx *ctx, struct mega__slab *slab,
@@ -322,13 +305,31 @@ static bool class_fits(const struct mega__ctx *ctx,
     return true;
 }
 
+/* DEAD by an older epoch, from here on FREE: now a mark alone tells of its
+ * chunk, also if that is reserved. */
+static void end_dead(struct mega__slab *slab, _Atomic uint8_t *line,
+                     uint64_t dead)
+{
+    for (; dead; dead &= dead - 1) {
+        _Atomic uint8_t *mark = &line[__builtin_ctzll(dead)];
+        atomic_store_explicit(mark, MEGA__MARK_FREE, memory_order_relaxed);
+        if (slab->far)
+            mega__far_note(slab->arena, mark);
+    }
+}
+
 bool mega__slab_first_scan(struct mega__ctx *ctx, struct mega__slab *slab)
 {
     const struct mega__class *c = &ctx->classes.of[slab->class];
-    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
-        slab->avail[i] =
-            line_unused(ctx, slab->marks + i * MEGA__LINE, c->starts[i]);
-    return class_fits(ctx, slab->marks, slab->class);
+    if (!class_fits(ctx, slab->marks, slab->class))
+        return false;
+    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++) {
+        _Atomic uint8_t *line = slab->marks + i * MEGA__LINE;
+        slab->avail[i] = line_unused(ctx, line, c->starts[i]);
+        end_dead(slab, line,
+                 slab->avail[i] & ~line_equals(line, MEGA__MARK_FREE));
+    }
+    return true;
 }
 
 struct mega__slab *mega__slab_adopt(struct mega__arena *a,

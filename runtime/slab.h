@@ -44,8 +44,8 @@ void mega__slab_delete(struct mega__arena *a, struct mega__slab *slab);
 void mega__slab_detach(struct mega__slab *slab);
 void mega__slab_recycle(struct mega__arena *a, struct mega__slab *slab);
 
-/* Fills the list from the marks. False: a mark where no chunk begins, so the
- * word's class is damaged. */
+/* Fills the list from the marks, of which those DEAD by an older epoch become
+ * FREE. False: a mark where no chunk begins, so the word's class is damaged. */
 bool mega__slab_first_scan(struct mega__ctx *ctx, struct mega__slab *slab);
 
 uint64_t mega__slab_owned_word(const struct mega__ctx *ctx,
@@ -64,8 +64,22 @@ unsigned mega__slab_sweep(struct mega__ctx *ctx, struct mega__slab *slab);
 unsigned mega__slab_sweep_line(struct mega__ctx *ctx, struct mega__slab *slab,
                                unsigned line);
 
-unsigned mega__slab_available(const struct mega__slab *slab);
-bool mega__slab_reserved(const struct mega__slab *slab);
+/* How many chunks are in the list; whether any is reserved. */
+static inline unsigned mega__slab_available(const struct mega__slab *slab)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
+        n += (unsigned)__builtin_popcountll(slab->avail[i]);
+    return n;
+}
+
+static inline bool mega__slab_reserved(const struct mega__slab *slab)
+{
+    uint64_t any = 0;
+    for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
+        any |= atomic_load_explicit(&slab->rsv[i], memory_order_acquire);
+    return any != 0;
+}
 
 /* Gives the slab up: its extent becomes FREE if no chunk of it is in use, else
  * anyone of the region may adopt it. slab is no more.

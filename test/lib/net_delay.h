@@ -43,6 +43,9 @@ void net_delay_lose_at(struct mega__net *net, unsigned n);
 /* One rank does not answer any more, when it is asked whether it does. */
 void net_delay_lose_rank(struct mega__net *net, int rank);
 
+/* So many spans, the next ones, cannot be exposed to other hosts: IO. */
+void net_delay_refuse_spans(unsigned n);
+
 /* The order of deliveries of jobs to come follows from this. */
 void net_delay_seed(uint64_t seed);
 

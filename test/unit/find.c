@@ -12,6 +12,7 @@
 #include "roll.h"
 #include "seg.h"
 #include "span.h"
+#include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
 #include "test/lib/world.h"
 
@@ -192,4 +193,26 @@ static void fill_up_and_ask(struct mega__ctx *ctx, int rank, void *arg)
 Test(find, a_home_that_is_full_for_good_is_not_asked_again)
 {
     cr_assert_eq(world_do(2, fill_up_and_ask, NULL), MEGA_OK);
+}
+
+/* ---- Of a file that was made in vain ---- */
+
+static void grow_in_vain(struct mega__ctx *ctx, int rank, void *arg)
+{
+    const size_t size = (size_t)16 << 20;
+    const size_t files = m->nfiles;
+    mega_gptr_t p;
+    (void)rank, (void)arg;
+    net_delay_refuse_spans(3);
+    for (int i = 0; i < 3; i++)
+        CHECK(ops_alloc(ctx, OPS_DEFAULT, 0, size, &p) == MEGA_ERR_IO, "grown");
+    OK(ops_alloc(ctx, OPS_DEFAULT, 0, size, &p));
+    CHECK(m->nfiles == files + 1, "%zu files more", m->nfiles - files);
+    OK(ops_free(ctx, p));
+}
+
+Test(find, a_span_that_others_cannot_reach_yet_is_used_before_one_is_made)
+{
+    world_set("HOME_MAX", "1G");
+    cr_assert_eq(world_do(1, grow_in_vain, NULL), MEGA_OK);
 }

@@ -281,3 +281,49 @@ Test(regions, one_that_could_not_be_ended_is_ended_by_the_open)
         cr_assert(drain < 100, "never");
     } while (drain > 0);
 }
+
+/* Its end may be on the medium or not; then so is what it has reserved. */
+static void fail_to_grow(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega_region *r;
+    (void)rank;
+    OK(mega__region_create(ctx, "r", EXTENT, &r));
+    const uint64_t end = m->drains + *(unsigned *)arg;
+    m->fail_drain = end;
+    mega_status_t st = mega__region_grow(r, 4 * EXTENT);
+    m->fail_drain = MEDIUM_NEVER;
+    *(unsigned *)arg = m->drains > end ? *(unsigned *)arg + 1 : 0;
+    CHECK(!st || r->bytes_per_home == EXTENT, "it has grown, and says %d", st);
+}
+
+static void look_at_all(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega_region *r;
+    none_is_there(ctx, rank, arg);
+    OK(mega__region_open(ctx, "r", &r));
+    for (uint64_t off = 0; off < r->bytes_per_home; off += EXTENT)
+        CHECK(!mega_is_null(mega__region_at(r, 0, off, NULL)),
+              "%llu of %llu bytes are nowhere", (unsigned long long)off,
+              (unsigned long long)r->bytes_per_home);
+    OK(mega__region_destroy(&r));
+}
+
+static void fail_each_drain(bool power_loss)
+{
+    struct world w = {.nranks = 1, .fn = fail_to_grow, .end = WORLD_KILL};
+    unsigned drain = 0;
+    w.arg = &drain;
+    do {
+        cr_assert_eq(world_run(&w), MEGA_OK);
+        if (power_loss)
+            medium_power_loss(m);
+        cr_assert_eq(world_do(1, look_at_all, NULL), MEGA_OK);
+        cr_assert(drain < 100, "never");
+    } while (drain > 0);
+}
+
+Test(regions, a_grow_that_fails_leaves_no_bytes_without_a_place)
+{
+    fail_each_drain(false);
+    fail_each_drain(true);
+}
