@@ -86,7 +86,8 @@ static inline struct mega__slab *mega__arena_unpark(struct mega__heap *heap,
 void mega__arena_usual(struct mega__ctx *ctx, uint64_t name, uint32_t region,
                        int home);
 
-/* Frees the extents of the arena's own empty slabs on a home; how many. */
+/* Frees the extents of the arena's own empty slabs on a home, and what the
+ * arenas of threads that have ended can give up; how many. */
 unsigned mega__arena_trim(struct mega__arena *a, struct mega__home *home);
 
 /* ---- Over all arenas of the job: collectives ---- */

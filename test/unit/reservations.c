@@ -2,6 +2,7 @@
 /* reservations.c - many reserved chunks at once, of one thread: each slab that
  * has one stays, and allocation goes on. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "chunk.h"
@@ -149,6 +150,39 @@ static void use_up(struct mega__ctx *ctx, int rank, void *arg)
 Test(reservations, what_is_freed_beside_them_is_found_when_the_home_is_full)
 {
     cr_assert_eq(world_do(2, use_up, NULL), MEGA_OK);
+}
+
+/* ---- Of a thread that has ended ---- */
+
+enum { HELD = 100 };
+static mega_gptr_t held[HELD];
+
+static void *reserve_and_end(void *ctx)
+{
+    for (int i = 0; i < HELD; i++)
+        held[i] = reserve(ctx, 0, 32768);
+    return NULL;
+}
+
+static void take_over(struct mega__ctx *ctx, int rank, void *arg)
+{
+    pthread_t thread;
+    mega_gptr_t p, q;
+    (void)rank, (void)arg;
+    pthread_create(&thread, NULL, reserve_and_end, ctx);
+    pthread_join(thread, NULL);
+    for (int i = 0; i < HELD; i++)
+        OK(mega__chunk_cancel(ctx, held[i]));
+    OK(ops_alloc(ctx, OPS_DEFAULT, 0, 9 << 20, &p));
+    while (ops_alloc(ctx, OPS_DEFAULT, 0, 32768, &q) == MEGA_OK)
+        ;
+    OK(ops_free(ctx, p));
+    OK(ops_alloc(ctx, OPS_DEFAULT, 0, 32768, &q));
+}
+
+Test(reservations, are_given_back_though_their_thread_has_ended)
+{
+    cr_assert_eq(world_do(1, take_over, NULL), MEGA_OK);
 }
 
 /* ---- Of chunks that a publish has freed ---- */
