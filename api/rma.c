@@ -55,6 +55,8 @@ mega_status_t mega_get_nbi(void *dst, mega_gptr_t p, size_t n)
 mega_status_t mega_putv(const mega_iov_t *iov, size_t count)
 {
     mega_status_t st = MEGA_OK;
+    if (!mega__the)
+        return mega__api_closed();
     if (!iov && count > 0)
         return no_buffer();
     for (size_t i = 0; !st && i < count; i++)
@@ -65,6 +67,8 @@ mega_status_t mega_putv(const mega_iov_t *iov, size_t count)
 mega_status_t mega_getv(const mega_iov_t *iov, size_t count)
 {
     mega_status_t st = MEGA_OK;
+    if (!mega__the)
+        return mega__api_closed();
     if (!iov && count > 0)
         return no_buffer();
     for (size_t i = 0; !st && i < count; i++) /* far ones in one round trip */

@@ -133,6 +133,8 @@ static void again(int argc, char **argv)
     HOLDS(mega_my_home() == -1 && mega_comm() == MPI_COMM_NULL);
     REFUSED(MEGA_ERR_STATE, mega_alloc(MEGA_DEFAULT, 0, 1, &p));
     REFUSED(MEGA_ERR_STATE, mega_region_close(NULL));
+    REFUSED(MEGA_ERR_STATE, mega_putv(NULL, 0));
+    REFUSED(MEGA_ERR_STATE, mega_getv(NULL, 1));
     for (uint64_t turn = 1; turn <= 12; turn++) {
         MUST(mega_init());
         REFUSED(MEGA_ERR_STATE, mega_init());
