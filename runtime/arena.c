@@ -128,19 +128,21 @@ static void discard_gone(struct mega__arena *a)
         }
 }
 
-static void give_up_heaps(struct mega__arena *a)
+/* on: a home, or NULL for all. */
+static void give_up_heaps(struct mega__arena *a, const struct mega__home *on)
 {
     pthread_mutex_lock(&a->heaps_lock);
     discard_gone(a);
     for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
         for (struct mega__heap *h = a->heaps[i]; h; h = h->next)
-            give_up_bins(a, h);
+            if (!on || h->home == on)
+                give_up_bins(a, h);
     pthread_mutex_unlock(&a->heaps_lock);
 }
 
-/* What threads that have ended had to keep, for chunks that were reserved, and
- * now are not. Returns how many extents are free by that. */
-static uint64_t trim_idle(struct mega__ctx *ctx)
+/* What threads that have ended had to keep on a home, for chunks that were
+ * reserved, and now are not. Returns how many extents are free by that. */
+static uint64_t trim_idle(struct mega__ctx *ctx, const struct mega__home *on)
 {
     uint64_t freed = 0;
     pthread_mutex_lock(&ctx->arena_lock);
@@ -151,7 +153,7 @@ static uint64_t trim_idle(struct mega__ctx *ctx)
         a->in_use = true;
         a->thread = pthread_self();
         pthread_mutex_unlock(&ctx->arena_lock);
-        give_up_heaps(a);
+        give_up_heaps(a, on);
         pthread_mutex_lock(&ctx->arena_lock);
         a->in_use = false;
         freed += a->count.extents_released;
@@ -163,7 +165,7 @@ static uint64_t trim_idle(struct mega__ctx *ctx)
 unsigned mega__arena_trim(struct mega__arena *a, struct mega__home *home)
 {
     const uint64_t before = a->count.extents_released;
-    const uint64_t idle = trim_idle(a->ctx);
+    const uint64_t idle = trim_idle(a->ctx, home);
     pthread_mutex_lock(&a->heaps_lock);
     discard_gone(a);
     for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
@@ -181,7 +183,7 @@ unsigned mega__arena_trim(struct mega__arena *a, struct mega__home *home)
 static void leave(struct mega__arena *a)
 {
     struct mega__ctx *ctx = a->ctx;
-    give_up_heaps(a);
+    give_up_heaps(a, NULL);
     if (mega__dirty_drain(a) != MEGA_OK || mega__far_send_all(a) != MEGA_OK ||
         mega__net_flush(ctx->net) != MEGA_OK) /* far slabs given up */
         a->flusher.failed = true;
@@ -400,7 +402,7 @@ void mega__arena_give_up_all(struct mega__ctx *ctx)
     if (!mega__arena(ctx)) /* the net asks for one */
         return;            /* slabs stay owned: the next open settles that */
     for (struct mega__arena *a = first(ctx); a; a = a->next)
-        give_up_heaps(a);
+        give_up_heaps(a, NULL);
 }
 
 mega_status_t mega__arena_drain_all(struct mega__ctx *ctx,
