@@ -299,23 +299,71 @@ static mega_status_t alloc_on(struct mega__ctx *ctx, struct mega__arena *a,
     return mega__dirty_note(a, home->how, mark);
 }
 
-static mega_status_t alloc_any(struct mega__ctx *ctx, struct mega__arena *a,
-                               uint32_t region, size_t size, bool live,
-                               mega_gptr_t *p_p)
+/* ---- On any home ---- */
+
+/* A full home is searched through before it says so, for each chunk. */
+#define SHUN_FIRST 16
+#define SHUN_MAX 1024
+
+/* NULL: it is asked each time. */
+static struct mega__shun *shun_of(struct mega__ctx *ctx, struct mega__arena *a,
+                                  uint32_t region, struct mega__home *home,
+                                  size_t size)
 {
-    mega_status_t st = MEGA_ERR_ABSENT;
+    struct mega__heap *heap =
+        size <= MEGA__CLASS_MAX ? mega__arena_heap(a, region, home) : NULL;
+    return heap ? &heap->shun[mega__class_of(&ctx->classes, size)] : NULL;
+}
+
+static void shun_more(struct mega__shun *shun)
+{
+    unsigned next = shun->last ? 2u * shun->last : SHUN_FIRST;
+    shun->last = shun->left = (uint16_t)(next < SHUN_MAX ? next : SHUN_MAX);
+}
+
+/* NULL for left_out_p: leaves none out. */
+static mega_status_t alloc_among(struct mega__ctx *ctx, struct mega__arena *a,
+                                 uint32_t region, size_t size, bool live,
+                                 bool *left_out_p, mega_gptr_t *p_p)
+{
+    mega_status_t st = MEGA_ERR_HOME_FULL;
     uint32_t from = ctx->my_home < 0 ? 0 : (uint32_t)ctx->my_home;
     for (uint32_t i = 0; i < 2 * ctx->nhomes; i++) {
         uint32_t h = (from + i) % ctx->nhomes;
         /* those of this host first */
         if (ctx->homes[h].local != (i < ctx->nhomes))
             continue;
-        st = alloc_on(ctx, a, region, mega__home_at(ctx, h), size, live, p_p);
-        if (!is_full(st))
-            break;
+        struct mega__home *home = mega__home_at(ctx, h);
+        struct mega__shun *shun = shun_of(ctx, a, region, home, size);
+        if (left_out_p && shun && shun->left > 0) {
+            shun->left--;
+            *left_out_p = true;
+            continue;
+        }
+        st = alloc_on(ctx, a, region, home, size, live, p_p);
+        if (!is_full(st)) {
+            if (shun)
+                shun->last = shun->left = 0;
+            return st;
+        }
+        if (shun)
+            shun_more(shun);
     }
     return st;
 }
+
+static mega_status_t alloc_any(struct mega__ctx *ctx, struct mega__arena *a,
+                               uint32_t region, size_t size, bool live,
+                               mega_gptr_t *p_p)
+{
+    bool left_out = false;
+    mega_status_t st = alloc_among(ctx, a, region, size, live, &left_out, p_p);
+    return is_full(st) && left_out
+               ? alloc_among(ctx, a, region, size, live, NULL, p_p)
+               : st;
+}
+
+/* ---- The call ---- */
 
 mega_status_t mega__chunk_alloc(struct mega__ctx *ctx, uint32_t region,
                                 int home, size_t size, bool live,

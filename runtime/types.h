@@ -151,6 +151,12 @@ struct mega__bin { /* the slabs an arena owns of one region, home, class */
     } freed[MEGA__BIN_FREED];
 };
 
+/* Chunks of MEGA_ANY_HOME that go to other homes before this one, which was
+ * full, is asked again; how many did the last time. */
+struct mega__shun {
+    uint16_t left, last;
+};
+
 struct mega__heap { /* an arena's part of one region on one home */
     struct mega__heap *next;
     uint32_t region, on; /* on: the number of the home */
@@ -161,6 +167,7 @@ struct mega__heap { /* an arena's part of one region on one home */
     /* By class: slabs whose chunks are in use or reserved, for which the bin
      * has no room. A ring by next; this is the last, or NULL. */
     struct mega__slab *parked[MEGA__CLASSES];
+    struct mega__shun shun[MEGA__CLASSES];
     _Alignas(MEGA__BIN_BYTES) struct mega__bin bins[MEGA__CLASSES];
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* find.c - a FREE extent is found wherever it lies. Linked so that all claims
- * of slabs come by here first. */
+ * of slabs, and all looks for memory that others have freed, come by here. */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -215,4 +215,66 @@ Test(find, a_span_that_others_cannot_reach_yet_is_used_before_one_is_made)
 {
     world_set("HOME_MAX", "1G");
     cr_assert_eq(world_do(1, grow_in_vain, NULL), MEGA_OK);
+}
+
+/* ---- On any home, of which one is full ---- */
+
+static unsigned searches;
+
+unsigned __real_mega__slab_reclaim(struct mega__arena *a,
+                                   struct mega__home *home);
+unsigned __wrap_mega__slab_reclaim(struct mega__arena *a,
+                                   struct mega__home *home);
+
+unsigned __wrap_mega__slab_reclaim(struct mega__arena *a,
+                                   struct mega__home *home)
+{
+    searches++;
+    return __real_mega__slab_reclaim(a, home);
+}
+
+static unsigned fill_on(struct mega__ctx *ctx, int home, mega_gptr_t *p)
+{
+    unsigned n = 0;
+    mega_status_t st;
+    while (!(st = ops_alloc(ctx, OPS_DEFAULT, home, 4096, &p[n])))
+        n++;
+    CHECK(st == MEGA_ERR_HOME_FULL, "home %d: %d", home, st);
+    return n;
+}
+
+static unsigned number_on(unsigned home, const mega_gptr_t *p, unsigned n)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < n; i++)
+        count += mega__gptr_home(p[i]) == home;
+    return count;
+}
+
+static void go_elsewhere(struct mega__ctx *ctx, int rank, void *arg)
+{
+    enum { SOME = 100 };
+    static mega_gptr_t p[4096], any[4096];
+    (void)arg;
+    if (rank != 0)
+        return;
+    const unsigned full = fill_on(ctx, 0, p);
+    searches = 0;
+    for (unsigned i = 0; i < SOME; i++)
+        OK(ops_alloc(ctx, OPS_DEFAULT, MEGA_ANY_HOME, 4096, &any[i]));
+    CHECK(number_on(1, any, SOME) == SOME, "home 0 was full");
+    CHECK(searches < SOME / 4, "home 0 was searched %u times", searches);
+    for (unsigned i = 0; i < full; i++)
+        OK(ops_free(ctx, p[i]));
+    const unsigned more = SOME + fill_on(ctx, MEGA_ANY_HOME, any + SOME);
+    CHECK(number_on(0, any, more) == full, "%u of %u chunks of home 0",
+          number_on(0, any, more), full);
+    CHECK(number_on(0, any, more) < more &&
+              ops_alloc(ctx, OPS_DEFAULT, 1, 4096, p) == MEGA_ERR_HOME_FULL,
+          "home 1 has room");
+}
+
+Test(find, a_full_home_is_not_searched_for_each_chunk)
+{
+    cr_assert_eq(world_do(2, go_elsewhere, NULL), MEGA_OK);
 }
