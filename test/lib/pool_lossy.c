@@ -145,11 +145,18 @@ void mega__pool_write(struct mega__flusher *f, enum mega__how how, void *to,
     mega__pool_flush(f, how, to, len);
 }
 
+static mega_status_t failed_before(void)
+{
+    return mega__fail(MEGA_ERR_IO, "an earlier flush of the thread failed");
+}
+
 mega_status_t mega__pool_drain(struct mega__flusher *f)
 {
     struct medium *m = medium_in_use();
+    const bool failed = f->failed;
+    f->failed = false;
     if (!f->unfenced)
-        return MEGA_OK;
+        return failed ? failed_before() : MEGA_OK;
     turns_step();
     medium_lock(m);
     medium_point(m, "drain", NULL, 0);
@@ -169,7 +176,7 @@ mega_status_t mega__pool_drain(struct mega__flusher *f)
     medium_unlock(m);
     if (number == m->fail_drain)
         return mega__fail(MEGA_ERR_IO, "msync: the test says so");
-    return MEGA_OK;
+    return failed ? failed_before() : MEGA_OK;
 }
 
 /* ---- Create, open, map, close ---- */
