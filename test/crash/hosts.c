@@ -408,7 +408,7 @@ SCENARIO_TEST(hosts, F23_alloc_persist_free, .nranks = 2, .hosts = host_of,
 SCENARIO_TEST(hosts, F6_persist_for_another, .nranks = 2, .hosts = host_of,
               .act = persist_for_another)
 SCENARIO_TEST(hosts, L1_commit, .nranks = 2, .hosts = host_of,
-              .setup = step_table, .act = commit, .thin = 2)
+              .setup = step_table, .act = commit, .thin = 6)
 SCENARIO_TEST(hosts, L4_before_what_rests_on_it, .nranks = 2, .hosts = host_of,
               .setup = step_table, .act = link_that_was_read)
 SCENARIO_TEST(hosts, far_free_of_the_servers_chunks, .nranks = 2,
@@ -430,6 +430,6 @@ SCENARIO_TEST(hosts, F9_change_class_far, .nranks = 2, .hosts = host_of,
 SCENARIO_TEST(hosts, F11_far_runs, .nranks = 2, .hosts = host_of,
               .setup = where_runs_come, .act = runs, .thin = 3)
 SCENARIO_TEST(hosts, random_work, .nranks = 2, .hosts = host_of,
-              .act = random_work, .thin = 20)
+              .act = random_work, .thin = 40)
 SCENARIO_TEST(hosts, lose_a_rank, .nranks = 2, .hosts = host_of,
               .setup = some_of_the_server, .act = lose_a_rank, .thin = 4)

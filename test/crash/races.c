@@ -297,8 +297,8 @@ static void random_work(struct mega__ctx *ctx, int rank, struct scene *s)
 
 SCENARIO_TEST(races, claims, CARD(claims), .thin = 16)
 SCENARIO_TEST(races, claims_over_hosts, HOSTS(claims), .thin = 8)
-SCENARIO_TEST(races, releases, CARD(releases), .thin = 40)
-SCENARIO_TEST(races, releases_over_hosts, HOSTS(releases), .thin = 24)
+SCENARIO_TEST(races, releases, CARD(releases), .thin = 80)
+SCENARIO_TEST(races, releases_over_hosts, HOSTS(releases), .thin = 48)
 SCENARIO_TEST(races, adoptions, CARD(adoptions), .setup = unowned_slabs,
               .thin = 16)
 SCENARIO_TEST(races, adoptions_over_hosts, HOSTS(adoptions),
