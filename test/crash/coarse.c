@@ -2,7 +2,6 @@
 /* coarse.c - runs, regions and roots crashed at every step. */
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent.h"
@@ -138,16 +137,6 @@ static void grow_that_fails(struct mega__ctx *ctx, int rank, struct scene *s)
     OK(mega__region_grow(ctx->regions, EXTENT));
 }
 
-static bool is_live(struct mega__ctx *ctx, mega_gptr_t p)
-{
-    struct oracle_live *live;
-    size_t n = oracle_walk(ctx, &live), i = 0;
-    while (i < n && live[i].p.v != p.v)
-        i++;
-    free(live);
-    return i < n;
-}
-
 /* The region is there, or it is not. */
 static void verify_region(struct mega__ctx *ctx, const struct scene *s)
 {
@@ -160,7 +149,7 @@ static void verify_region(struct mega__ctx *ctx, const struct scene *s)
           "the region is lost");
     /* With the region goes what is in it, and not before. */
     CHECK(known != ENDING || s->o.n > 1 ||
-              is_live(ctx, s->o.chunks[0].p) == there,
+              oracle_is_live(ctx, s->o.chunks[0].p) == there,
           "the region is %sthere, its chunk is not so", there ? "" : "not ");
     CHECK(!there || bytes == 2 * EXTENT ||
               (known >= GROWING && bytes == 3 * EXTENT),

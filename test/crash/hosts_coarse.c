@@ -5,7 +5,6 @@
  * In the middle of either the ranks lose each other. See hosts.c. */
 #include <criterion/criterion.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent.h"
@@ -54,16 +53,6 @@ static bool may_be(uint64_t known, bool there)
     return there ? known != NEVER && known != GONE : known != EXISTS;
 }
 
-static bool is_live(struct mega__ctx *ctx, mega_gptr_t p)
-{
-    struct oracle_live *live;
-    size_t n = oracle_walk(ctx, &live), i = 0;
-    while (i < n && live[i].p.v != p.v)
-        i++;
-    free(live);
-    return i < n;
-}
-
 /* Its raw runs, on all homes or none: invariants.h. With a region goes what is
  * in it, the first two chunks, and not before. */
 static void verify_regions(struct mega__ctx *ctx, const struct scene *s)
@@ -75,7 +64,7 @@ static void verify_regions(struct mega__ctx *ctx, const struct scene *s)
     CHECK(!grid || bytes == s->v[WAS] || bytes == s->v[BECOMES],
           "grid has %llu bytes per home", (unsigned long long)bytes);
     for (unsigned k = 0; s->v[GRID] == ENDING && k < 2; k++)
-        CHECK(is_live(ctx, s->o.chunks[k].p) == grid,
+        CHECK(oracle_is_live(ctx, s->o.chunks[k].p) == grid,
               "grid is %sthere, its chunk %u is not so", grid ? "" : "not ", k);
     bool root =
         grid && mega__dir_root_find(mega__home_at(ctx, 0), id, "within");

@@ -130,6 +130,16 @@ size_t oracle_walk(struct mega__ctx *ctx, struct oracle_live **list_p)
     return l.n;
 }
 
+bool oracle_is_live(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    struct oracle_live *live;
+    size_t n = oracle_walk(ctx, &live), i = 0;
+    while (i < n && live[i].p.v != p.v)
+        i++;
+    free(live);
+    return i < n;
+}
+
 /* ---- Verification ---- */
 
 static const struct oracle_live *find_live(const struct oracle_live *list,

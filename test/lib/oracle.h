@@ -52,5 +52,6 @@ struct oracle_live {
     uint32_t region;
 };
 size_t oracle_walk(struct mega__ctx *ctx, struct oracle_live **list_p);
+bool oracle_is_live(struct mega__ctx *ctx, mega_gptr_t p); /* by a walk */
 
 #endif
