@@ -192,7 +192,7 @@ mega_gptr_t mega_region_at(mega_region_t r, int home, uint64_t off,
 
 /* ---- Chunks ------------------------------------------------------------ */
 
-#define MEGA_ANY_HOME (-1) /* this rank's, then its host's, then others */
+#define MEGA_ANY_HOME (-1) /* this rank's, its host's, others; full: later */
 
 /** A chunk of at least size bytes (>= 1) on a home, contents undefined, aligned
  *  to 16, from a page up to a page. One rank; lock-free but for a thread's

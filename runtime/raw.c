@@ -193,7 +193,7 @@ mega_status_t mega__raw_none_from(struct mega__ctx *ctx, uint32_t id,
         return MEGA_OK;
     return mega__fail(MEGA_ERR_STATE,
                       "the region's last grow failed, and what it has taken is "
-                      "given back when the space is opened again");
+                      "kept or given back when the space is opened again");
 }
 
 static mega_status_t gather(struct mega__ctx *ctx, struct part *part,
