@@ -87,7 +87,8 @@ static void *go_on(void *more)
     return NULL;
 }
 
-static void flush_beside(more_fn *more, const char *what)
+/* does: some times, by a second thread. */
+static void beside(more_fn *more, more_fn *does, const char *what)
 {
     pthread_t thread;
     begin(PIECE);
@@ -96,28 +97,36 @@ static void flush_beside(more_fn *more, const char *what)
         while (!begun)
             sched_yield();
         for (int i = 0; i < FLUSHES; i++)
-            MUST(mega__net_flush_all(mega__the->net)); /* as a commit does */
+            does();
         enough = true;
         HOLDS(pthread_join(thread, NULL) == 0);
     }
     end(what);
 }
 
+static void flush_all(void) /* as a commit does */
+{
+    MUST(mega__net_flush_all(mega__the->net));
+}
+
 static void beside_gets(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    flush_beside(get_more, "flushes end while another thread goes on getting");
+    beside(get_more, flush_all,
+           "flushes end while another thread goes on getting");
 }
 
 static void beside_puts(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    flush_beside(put_more, "flushes end while another thread goes on putting");
+    beside(put_more, flush_all,
+           "flushes end while another thread goes on putting");
 }
 
 /* By the worker of the thread that goes on. */
-static void be_refused(struct mega__origin *o)
+static void be_refused(void)
 {
+    struct mega__origin *o = mega__the->net->origins; /* the last made */
     struct mega__link *link;
     const mega_gptr_t mine = mega__gptr(1, 0, mega_offset(chunk));
     pthread_mutex_lock(&o->mutex);
@@ -132,20 +141,9 @@ static void be_refused(struct mega__origin *o)
 
 static void beside_refused(int argc, char **argv)
 {
-    more_fn *more = get_more;
-    pthread_t thread;
     (void)argc, (void)argv;
-    begin(PIECE);
-    if (mega_rank() == 1) {
-        HOLDS(pthread_create(&thread, NULL, go_on, &more) == 0);
-        while (!begun)
-            sched_yield();
-        for (int i = 0; i < FLUSHES; i++)
-            be_refused(mega__the->net->origins); /* the last that was made */
-        enough = true;
-        HOLDS(pthread_join(thread, NULL) == 0);
-    }
-    end("a put that is refused ends nothing that is beside it");
+    beside(get_more, be_refused,
+           "a put that is refused ends nothing that is beside it");
 }
 
 /* ---- Transfers that take long ---- */
