@@ -190,7 +190,7 @@ void crash_film_start(struct crash_film *film, struct medium *m,
     film->oracle = oracle;
     film->oracle_size = oracle_size;
     medium_lock(m);
-    medium_copy(film->base, m);
+    medium_copy_media(film->base, m);
     m->on_point = on_point;
     m->on_point_arg = film;
     on_point(m, "start", NULL, 0, film);
@@ -225,29 +225,19 @@ void crash_film_free(struct crash_film *film)
 static void load_file(const struct crash_film *film,
                       const struct crash_file *from, struct medium *to)
 {
-    struct medium_file *file = medium_find(to, from->name);
-    if (file && file->made != from->made) {
-        medium_remove(to, file);
-        file = NULL;
-    }
-    if (!file)
-        file = medium_add(to, from->name, from->made);
+    struct medium_file *file = medium_place(to, from->name, from->made);
     file->size = from->size;
     file->ino = from->ino;
     file->host = from->host;
-    file->served = false;
-    file->opens = 0;
-    memset(file->seq, 0, file->made / MEGA__LINE * 4);
+    if (from->base < 0) {
+        medium_fill(film->base, file);
+        return;
+    }
+    const char *old = film->base->files[from->base]->media;
     for (int k = 0; k < 2; k++) {
         uint64_t begin, end = medium_range(file, k, &begin);
-        if (from->base < 0) {
-            memset(file->cpu + begin, film->base->fill, end - begin);
-            memset(file->media + begin, film->base->fill, end - begin);
-        } else {
-            const char *old = film->base->files[from->base]->media;
-            memcpy(file->cpu + begin, old + begin, end - begin);
-            memcpy(file->media + begin, old + begin, end - begin);
-        }
+        memcpy(file->cpu + begin, old + begin, end - begin);
+        memcpy(file->media + begin, old + begin, end - begin);
     }
 }
 

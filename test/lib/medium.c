@@ -179,24 +179,91 @@ uint64_t medium_bytes(const struct medium *m)
     return sum;
 }
 
-struct medium_file *medium_add(struct medium *m, const char *name,
-                               uint64_t size)
+/* Files that were removed, of a size that is wanted again and again: a crash
+ * test makes some for each image, and fresh pages cost more than the copying.
+ */
+static struct medium_file *spare[16];
+static pthread_mutex_t spare_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+#define SPARE_MOST (UINT64_C(8) << 20)
+
+static struct medium_file *take_spare(uint64_t made)
 {
-    struct medium_file *file = calloc(1, sizeof *file);
-    file->name = strdup(name);
-    file->size = file->made = size;
-    file->ino = m->next_ino++;
-    file->host = host_of(m, name);
-    file->cpu = map_bytes(size);
-    file->media = map_bytes(size);
-    file->seq = (uint32_t *)(void *)map_bytes(size / MEGA__LINE * 4);
+    struct medium_file *file = NULL;
+    pthread_mutex_lock(&spare_mutex);
+    for (unsigned i = 0; i < 16 && !file; i++)
+        if (spare[i] && spare[i]->made == made) {
+            file = spare[i];
+            spare[i] = NULL;
+        }
+    pthread_mutex_unlock(&spare_mutex);
+    return file;
+}
+
+static bool keep_spare(struct medium_file *file)
+{
+    bool kept = false;
+    pthread_mutex_lock(&spare_mutex);
+    for (unsigned i = 0; i < 16 && !kept && file->made <= SPARE_MOST; i++)
+        if (!spare[i]) {
+            spare[i] = file;
+            kept = true;
+        }
+    pthread_mutex_unlock(&spare_mutex);
+    return kept;
+}
+
+static struct medium_file *new_file(uint64_t made)
+{
+    struct medium_file *file = take_spare(made);
+    if (file)
+        return file;
+    file = calloc(1, sizeof *file);
+    file->made = made;
+    file->cpu = map_bytes(made);
+    file->media = map_bytes(made);
+    file->seq = (uint32_t *)(void *)map_bytes(made / MEGA__LINE * 4);
+    return file;
+}
+
+struct medium_file *medium_place(struct medium *m, const char *name,
+                                 uint64_t made)
+{
+    struct medium_file *file = medium_find(m, name);
+    if (file && file->made != made) {
+        medium_remove(m, file);
+        file = NULL;
+    }
+    if (!file) {
+        file = new_file(made);
+        file->name = strdup(name);
+        m->files = realloc(m->files, (m->nfiles + 1) * sizeof *m->files);
+        m->files[m->nfiles++] = file;
+    }
+    file->size = made;
+    file->served = false;
+    file->opens = 0;
+    memset(file->seq, 0, made / MEGA__LINE * 4);
+    return file;
+}
+
+void medium_fill(const struct medium *m, struct medium_file *file)
+{
     for (int i = 0; i < 2; i++) {
         uint64_t begin, end = medium_range(file, i, &begin);
         memset(file->cpu + begin, m->fill, end - begin);
         memset(file->media + begin, m->fill, end - begin);
     }
-    m->files = realloc(m->files, (m->nfiles + 1) * sizeof *m->files);
-    m->files[m->nfiles++] = file;
+}
+
+struct medium_file *medium_add(struct medium *m, const char *name,
+                               uint64_t size)
+{
+    int host = host_of(m, name);
+    struct medium_file *file = medium_place(m, name, size);
+    file->ino = m->next_ino++;
+    file->host = host;
+    medium_fill(m, file);
     return file;
 }
 
@@ -215,34 +282,26 @@ void medium_remove(struct medium *m, struct medium_file *file)
         if (m->files[i] == file)
             m->files[i--] = m->files[--m->nfiles];
     forget_pending(m, file);
+    free(file->name);
+    file->name = NULL;
+    if (keep_spare(file))
+        return;
     munmap(file->cpu, file->made);
     munmap(file->media, file->made);
     munmap(file->seq, file->made / MEGA__LINE * 4);
-    free(file->name);
     free(file);
 }
 
-/* A file of to, to receive from; one of the same name and size serves. */
-static struct medium_file *landing(struct medium *to,
-                                   const struct medium_file *from)
+static void copy_bytes(const struct medium_file *file, char *to,
+                       const char *from)
 {
-    struct medium_file *file = medium_find(to, from->name);
-    if (file && file->made != from->made) {
-        medium_remove(to, file);
-        file = NULL;
+    for (int k = 0; k < 2; k++) {
+        uint64_t begin, end = medium_range(file, k, &begin);
+        memcpy(to + begin, from + begin, end - begin);
     }
-    if (!file)
-        file = medium_add(to, from->name, from->made);
-    file->size = from->size;
-    file->ino = from->ino;
-    file->host = from->host;
-    file->served = false;
-    file->opens = 0;
-    memset(file->seq, 0, file->made / MEGA__LINE * 4);
-    return file;
 }
 
-void medium_copy(struct medium *to, const struct medium *from)
+void medium_copy_media(struct medium *to, const struct medium *from)
 {
     forget_pending(to, NULL);
     for (size_t i = 0; i < to->nfiles; i++) {
@@ -257,17 +316,24 @@ void medium_copy(struct medium *to, const struct medium *from)
     }
     for (size_t i = 0; i < from->nfiles; i++) {
         const struct medium_file *f = from->files[i];
-        struct medium_file *t = landing(to, f);
-        for (int k = 0; k < 2; k++) {
-            uint64_t begin, end = medium_range(f, k, &begin);
-            memcpy(t->cpu + begin, f->cpu + begin, end - begin);
-            memcpy(t->media + begin, f->media + begin, end - begin);
-        }
+        struct medium_file *t = medium_place(to, f->name, f->made);
+        t->size = f->size;
+        t->ino = f->ino;
+        t->host = f->host;
+        copy_bytes(f, t->media, f->media);
     }
     to->next_ino = from->next_ino;
     to->how = from->how;
     to->fill = from->fill;
     to->capacity = from->capacity;
+}
+
+void medium_copy(struct medium *to, const struct medium *from)
+{
+    medium_copy_media(to, from);
+    for (size_t i = 0; i < from->nfiles; i++)
+        copy_bytes(from->files[i], medium_find(to, from->files[i]->name)->cpu,
+                   from->files[i]->cpu);
 }
 
 /* ---- Power and damage ---- */
@@ -337,104 +403,4 @@ void medium_flip(struct medium_file *file, uint64_t off, unsigned char mask)
 void medium_cut(struct medium_file *file, uint64_t size)
 {
     file->size = size;
-}
-
-/* ---- What lies where ---- */
-
-static const struct mega__span_header *span_at(const struct medium_file *file,
-                                               uint64_t off, uint64_t *base_p)
-{
-    const struct mega__pool_root *root =
-        (const void *)(file->cpu + MEDIUM_ROOT_OFF);
-    for (unsigned i = 0; i < MEGA__POOL_SPANS; i++) {
-        uint64_t base = root->spans[i].base, size = root->spans[i].size;
-        if (root->spans[i].listed != 1 || base < MEDIUM_DATA ||
-            base >= file->size || size > file->size - base || off < base ||
-            off >= base + size)
-            continue;
-        *base_p = base;
-        return (const void *)(file->cpu + base);
-    }
-    return NULL;
-}
-
-bool medium_is_mark(const struct medium_file *file, uint64_t off)
-{
-    uint64_t base;
-    const struct mega__span_header *h = span_at(file, off, &base);
-    if (!h || h->magic != MEGA__SPAN_MAGIC)
-        return false;
-    return off - base >= h->marks_off &&
-           off - base < h->marks_off + (h->size >> MEGA__GRANULE_SHIFT);
-}
-
-/* The part of the home block at offset at of it. */
-static void describe_block(uint64_t at, char *text, size_t size)
-{
-    static const struct part {
-        const char *name;
-        uint64_t off, each;
-    } parts[] = {
-        {"intent", offsetof(struct mega__home_block, intents),
-         sizeof(struct mega__intent)},
-        {"run record", offsetof(struct mega__home_block, runs),
-         sizeof(struct mega__run_record)},
-        {"root record", offsetof(struct mega__home_block, roots),
-         sizeof(struct mega__root_record)},
-        {"region record", offsetof(struct mega__home_block, regions),
-         sizeof(struct mega__region_record)},
-        {"word", 0, 8},
-    };
-    const struct part *p = parts;
-    while (at < p->off)
-        p++;
-    snprintf(text, size, "%s %llu + %llu", p->name,
-             (unsigned long long)((at - p->off) / p->each),
-             (unsigned long long)((at - p->off) % p->each));
-}
-
-static void describe_span(const struct mega__span_header *h, uint64_t at,
-                          char *text, size_t size)
-{
-    uint64_t block = MEGA__HOME_BLOCK_OFF;
-    uint64_t hints = h->words_off + 8 * (h->size >> MEGA__EXTENT_SHIFT);
-    if (h->span == 0 && at >= block &&
-        at < block + sizeof(struct mega__home_block))
-        describe_block(at - block, text, size);
-    else if (at < h->words_off)
-        snprintf(text, size, "span header + %llu", (unsigned long long)at);
-    else if (at < hints)
-        snprintf(text, size, "extent word %llu",
-                 (unsigned long long)(at - h->words_off) / 8);
-    else if (at < h->marks_off)
-        snprintf(text, size, "hints");
-    else if (at < (uint64_t)h->first << MEGA__EXTENT_SHIFT)
-        snprintf(
-            text, size, "mark of extent %llu granule %llu",
-            (unsigned long long)(at - h->marks_off) / MEGA__EXTENT_GRANULES,
-            (unsigned long long)(at - h->marks_off) % MEGA__EXTENT_GRANULES);
-    else
-        snprintf(text, size, "extent %llu + %llu",
-                 (unsigned long long)at >> MEGA__EXTENT_SHIFT,
-                 (unsigned long long)at % MEGA__EXTENT);
-}
-
-void medium_describe(struct medium *m, const void *addr, char *text,
-                     size_t size)
-{
-    struct medium_file *file = medium_find_addr(m, addr);
-    if (!file) {
-        snprintf(text, size, "outside all files");
-        return;
-    }
-    const char *slash = strrchr(file->name, '/');
-    uint64_t base, off = (uint64_t)((const char *)addr - file->cpu);
-    const struct mega__span_header *h = span_at(file, off, &base);
-    int n = snprintf(text, size, "%s: ", slash ? slash + 1 : file->name);
-    size_t used = n > 0 && (size_t)n < size ? (size_t)n : size - 1;
-    if (h && h->magic == MEGA__SPAN_MAGIC)
-        describe_span(h, off - base, text + used, size - used);
-    else
-        snprintf(text + used, size - used, "byte %llu",
-                 (unsigned long long)off);
 }

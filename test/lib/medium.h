@@ -108,6 +108,12 @@ void medium_point(struct medium *m, const char *what, const void *addr,
 /* Of all files. */
 uint64_t medium_bytes(const struct medium *m);
 
+/* The file of this name, made with so many bytes: one that was there serves.
+ * The bytes, ino and host are the caller's to set. */
+struct medium_file *medium_place(struct medium *m, const char *name,
+                                 uint64_t made);
+void medium_fill(const struct medium *m, struct medium_file *file);
+
 /* A new file of size bytes, both images filled. */
 struct medium_file *medium_add(struct medium *m, const char *name,
                                uint64_t size);
@@ -115,6 +121,8 @@ void medium_remove(struct medium *m, struct medium_file *file);
 
 /* Copies media and cpu of all files, no pending flushes. to is emptied. */
 void medium_copy(struct medium *to, const struct medium *from);
+/* Media alone: what cpu holds is nothing. */
+void medium_copy_media(struct medium *to, const struct medium *from);
 
 /* The power fails: cpu becomes media, nothing is pending, nothing is open. */
 void medium_power_loss(struct medium *m);

@@ -90,7 +90,6 @@ struct inner {
     const struct crash_pick *outer_pick;
     const char *after;
     uint64_t decided; /* by the recovery, when it was through; 0: no matter */
-    struct untouched *before;
 };
 
 static bool verify_second(const struct crash_point *p,
@@ -134,7 +133,7 @@ static void note_decided(struct mega__ctx *ctx, int rank, void *arg)
     if (rank != 0 || ctx->recovery.created) /* else the next makes another */
         return;
     in->decided = invariants_decided(ctx);
-    untouched_check(ctx, in->before);
+    untouched_check(ctx, in->run->image, in->film.base);
 }
 
 /* The image is opened, and that is filmed. */
@@ -155,12 +154,10 @@ static void film_recovery(struct inner *in, const struct crash_point *p,
     in->after = ", again inside recovery";
     memcpy(promised, p->oracle, sizeof *promised);
     crash_image(&r->film, p, pick, r->image);
-    in->before = untouched_new(r->image);
     medium_use(r->image);
     crash_film_start(&in->film, r->image, promised, sizeof *promised);
     CHECK(world_run(&w) == MEGA_OK, "open: %s", w.message);
     crash_film_stop(&in->film);
-    untouched_free(&in->before);
 }
 
 /* Which point: any of those that the last recovery had. */
