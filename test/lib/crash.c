@@ -58,6 +58,8 @@ static void record_delta(const struct crash_film *film, struct crash_point *p,
     for (int k = 0; k < 2; k++) {
         uint64_t begin, end = medium_range(f, k, &begin);
         for (uint64_t off = begin; off < end; off += MEGA__LINE) {
+            if (!f->seq[off / MEGA__LINE]) /* nothing has come to it */
+                continue;
             const void *was =
                 b < 0 ? (void *)blank : film->base->files[b]->media + off;
             if (medium_same_line(f->media + off, was))

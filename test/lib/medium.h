@@ -32,6 +32,9 @@
 #define MEDIUM_POOL_LEAST (MEDIUM_DATA + (UINT64_C(1) << 20))
 #define MEDIUM_NEVER UINT64_MAX
 #define MEDIUM_HOSTS 4
+#define MEDIUM_BORN                                                            \
+    1u /* seq of a line that creation wrote, before any flush                  \
+        */
 
 struct medium_file {
     char *name;
@@ -42,7 +45,7 @@ struct medium_file {
     bool served; /* a server has it open */
     unsigned opens;
     char *cpu, *media;
-    uint32_t *seq; /* per line: the flush whose value is on media */
+    uint32_t *seq; /* per line: the flush whose value is on media; 0: none */
 };
 
 struct medium_pending { /* a line flushed and not drained */
@@ -143,10 +146,9 @@ void medium_copy_line(void *to, const void *from);
 bool medium_same_line(const void *a, const void *b);
 
 /* Calls fn for each line in which cpu and media differ. */
-void medium_each_dirty(struct medium *m,
-                       void (*fn)(struct medium_file *file, uint64_t off,
-                                  void *arg),
-                       void *arg);
+typedef void (*medium_dirty_fn)(struct medium_file *file, uint64_t off,
+                                void *arg);
+void medium_each_dirty(struct medium *m, medium_dirty_fn fn, void *arg);
 
 /* The two used ranges of a file: i 0 and 1. */
 uint64_t medium_range(const struct medium_file *file, int i, uint64_t *begin_p);

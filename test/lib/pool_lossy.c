@@ -198,6 +198,8 @@ static void write_both(struct medium_file *file, uint64_t off, const void *data,
 {
     memcpy(file->cpu + off, data, n);
     memcpy(file->media + off, data, n);
+    for (uint64_t line = off / MEGA__LINE; line * MEGA__LINE < off + n; line++)
+        file->seq[line] = MEDIUM_BORN;
 }
 
 mega_status_t mega__pool_create(const char *path, uint64_t size,
