@@ -57,7 +57,8 @@ static mega_status_t raise_epoch(struct mega__ctx *ctx)
     ctx->dead_mark = mega__dead_mark(ctx->epoch);
     /* On each home the flush of its block follows (make_durable); these are for
      * the order: clean before epoch, since a clean word of another epoch is a
-     * fault, and the other homes before home 0. */
+     * fault, the other homes before home 0, and that before what says that all
+     * have it. */
     mega_status_t st = write_all(ctx, clean, 0, true, true);
     if (!st)
         st = write_all(ctx, epoch, ctx->epoch, false, true);

@@ -61,8 +61,6 @@ Test(mutants, creation, .timeout = 7200)
          "born: the fence of the clean word follows", 3 + 1},
         {"drain", "pool: word 0 + 0", "clean: the fence of the epoch follows",
          5 + 1},
-        {"drain", "pool: word 0 + 0", "the fence of its whole block follows",
-         6 + 1},
         {"drain", "pool: word 0 + 0", "nothing is only seen; recovery tells",
          7 + 1},
         {"drain", "extent word", "the thread's first persist has a fence", 0},
@@ -178,9 +176,6 @@ Test(mutants, end, .timeout = 7200)
         {"drain", "extent word", "as for its flush", 0},
         {"flush", "pool: word 2",
          "only says whether the next open needs a sync", 15 + 1},
-        {"drain", "pool: word 0",
-         "of the epoch: the fence of its whole block follows (recover.c)",
-         1 + 1},
         {"drain", "pool: word 0", "nothing is only seen; recovery tells",
          2 + 1},
         {"drain", "pool: word 0", "as for the flush of the clean word", 6 + 1},
@@ -254,7 +249,6 @@ Test(mutants, recovery, .timeout = 7200)
     static const struct scenario_excuse excuses[] = {
         EXCUSES_OF_OPEN,
         {"drain", "pool: word 0 + 0", "as for its flush", 1},
-        {"drain", "pool: word 0 + 0", "as for its flush", 2},
         {"drain", "intent", "the fence of the pruned runs follows (intent.c)",
          0},
         {NULL, NULL, NULL, 0}};
@@ -336,8 +330,6 @@ Test(mutants, adoption, .timeout = 7200)
     static const struct scenario_excuse excuses[] = {
         EXCUSES_OF_OPEN,
         {"drain", "pool: word 0 + 0", "clean: nothing is only seen", 1},
-        {"drain", "pool: word 0 + 0", "the fence of its whole block follows",
-         1 + 1},
         {"drain", "pool: word 0 + 0",
          "the fence of the pruned runs follows (recover.c)", 2 + 1},
         {NULL, NULL, NULL, 0}};
@@ -399,7 +391,6 @@ Test(mutants, recovery_of_regions, .timeout = 7200)
     static const struct scenario_excuse excuses[] = {
         EXCUSES_OF_OPEN,
         {"drain", "pool: word 0 + 0", "as for its flush", 1},
-        {"drain", "pool: word 0 + 0", "as for its flush", 2},
         {"flush", "as on the medium", "nothing is only seen; recovery tells",
          0},
         {"drain", "pool: word 0 + 0", "as for its flush", 3},
