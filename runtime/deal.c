@@ -225,17 +225,27 @@ static bool none_born(const struct mega__summary *all, size_t n)
     return true;
 }
 
-static mega_status_t remove_unborn(struct mega__ctx *ctx)
+static mega_status_t remove_served(struct mega__ctx *ctx, bool home0)
 {
     mega_status_t st = MEGA_OK;
     uint32_t i = 0;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &i));)
+        if ((home->no == 0) == home0)
+            st = mega__home_remove(ctx, home);
+    return mega__boot_agree(ctx->boot, st);
+}
+
+/* Home 0 last: without it the others, which may be born, were a space of which
+ * it is missing. */
+static mega_status_t remove_unborn(struct mega__ctx *ctx)
+{
     if (ctx->place.rank == 0)
         mega__log(MEGA__LOG_WARN, "removing the files of a creation that was "
                                   "never finished");
-    for (struct mega__home *home;
-         !st && (home = mega__home_next_served(ctx, &i));)
-        st = mega__home_remove(ctx, home);
-    st = mega__boot_agree(ctx->boot, st);
+    mega_status_t st = remove_served(ctx, false);
+    if (!st)
+        st = remove_served(ctx, true);
     mega__roll_drop(ctx);
     return st;
 }

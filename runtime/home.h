@@ -55,7 +55,7 @@ mega_status_t mega__home_remove_unlisted(struct mega__ctx *ctx,
                                          struct mega__home *home,
                                          uint64_t listed);
 
-/* Removes the files of a home that was never born, or is not to be. */
+/* Removes the files of a home that was never born, or is not to be; durable. */
 mega_status_t mega__home_remove(struct mega__ctx *ctx, struct mega__home *home);
 
 /* Fills the home's part of the segment. */

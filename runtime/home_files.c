@@ -74,5 +74,9 @@ mega_status_t mega__home_remove(struct mega__ctx *ctx, struct mega__home *home)
     home->lock_fd = -1; /* keep it over the close */
     mega__home_close(home);
     home->lock_fd = fd;
-    return mega__home_remove_unlisted(ctx, home, 0);
+    char path[MEGA__PATH];
+    mega_status_t st = mega__home_path(ctx, home->no, 0, "", path);
+    if (!st)
+        st = mega__home_remove_unlisted(ctx, home, 0);
+    return st ? st : mega__pool_sync_name(path);
 }

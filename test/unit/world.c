@@ -4,6 +4,7 @@
 #include "test/lib/world.h"
 
 #include <criterion/criterion.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -249,6 +250,64 @@ Test(world, copies_that_went_apart_are_not_mixed)
     medium_free(&before);
     medium_free(&one);
     medium_free(&other);
+}
+
+/* ---- A creation that was killed ---- */
+
+#define SHOTS 8
+
+struct shots {
+    unsigned n;
+    struct medium *of[SHOTS];
+};
+
+static void shoot(struct medium *now, const char *what, const void *addr,
+                  size_t len, void *arg)
+{
+    struct shots *shots = arg;
+    (void)addr, (void)len;
+    if (strcmp(what, "unlinked") != 0 || shots->n == SHOTS)
+        return;
+    shots->of[shots->n] = medium_new();
+    medium_copy(shots->of[shots->n++], now);
+}
+
+/* All are born but home 0. */
+static void unbear_home0(void)
+{
+    struct medium_file *file = world_file(m, 0, 0);
+    const struct mega__pool_root *root =
+        (const void *)(file->cpu + MEDIUM_ROOT_OFF);
+    const uint64_t off = root->spans[0].base + MEGA__HOME_BLOCK_OFF +
+                         offsetof(struct mega__home_block, born);
+    const uint64_t unborn = mega__seal(0);
+    memcpy(file->cpu + off, &unborn, sizeof unborn);
+    memcpy(file->media + off, &unborn, sizeof unborn);
+}
+
+/* The open removes them, and is cut off after each. */
+Test(world, a_removal_of_unborn_homes_that_was_cut_off_goes_on)
+{
+    for (int nranks = 1; nranks <= 3; nranks += 2) {
+        struct shots shots = {0};
+        while (m->nfiles > 0)
+            medium_remove(m, m->files[0]);
+        crash(3);
+        unbear_home0();
+        m->on_point = shoot;
+        m->on_point_arg = &shots;
+        cr_assert_eq(world_do(nranks, NULL, NULL), MEGA_OK);
+        m->on_point = NULL;
+        CHECK(shots.n >= 3, "%u files were removed", shots.n);
+        for (unsigned i = 0; i < shots.n; i++) {
+            struct world w = {.nranks = nranks};
+            medium_use(shots.of[i]);
+            CHECK(world_run(&w) == MEGA_OK, "after removal %u: %s", i,
+                  w.message);
+            medium_use(m);
+            medium_free(&shots.of[i]);
+        }
+    }
 }
 
 /* ---- A pool that cannot be opened ---- */
