@@ -4,7 +4,7 @@
  * that rank 1, which is stopped, has not answered. What it sent arrives when
  * rank 1 goes on, and nothing that the process does then may build on that;
  * test/cluster/net.sh starts it. With a directory as argument the link to it
- * is cut instead: faults.sh does that, when a file there says so.
+ * is cut instead: faults_links.sh does that, when a file there says so.
  */
 #include <dirent.h>
 #include <pthread.h>

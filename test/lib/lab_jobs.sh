@@ -16,7 +16,7 @@ texts=(/usr/include/linux/usb /usr/include/linux/netfilter_bridge)
 homes=/run/megalloc
 ranks=3 # of the next job
 job=''
-struck=0
+struck='' # when it was, and $took, in ms, its end came
 scratch=$(mktemp -d) || exit 1
 trap 'lab down; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM HUP
@@ -92,7 +92,7 @@ go_on() { # [--early: until its processes are there] OPTION...: of lab run
     done
 }
 
-# Its end: $status is 124 if it did not come; $took, ms, since it was struck.
+# Its end: $status is 124 if it did not come.
 end() {
     local until=$((SECONDS + patience))
     while kill -s 0 "$job" 2>/dev/null; do
@@ -107,7 +107,9 @@ end() {
     wait "$job"
     status=$?
     output=$(<"$scratch/log")
-    took=$(((${EPOCHREALTIME/./} - ${struck/./}) / 1000))
+    took=''
+    [[ ! $struck ]] || took=$(((${EPOCHREALTIME/./} - ${struck/./}) / 1000))
+    struck=''
 }
 
 # Nothing of the job is left, on no host; a daemon that is cut off needs as

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# faults.sh - jobs over three hosts of a lab, to each of which something
-# happens: none may hang, and after each the index is finished by another job,
-# verified, and its homes are sound.
+# faults_ranks.sh - jobs over three hosts of a lab, of which a rank or a whole
+# host is killed or stopped: none may hang, and after each the index is finished
+# by another job, verified, and its homes are sound.
 #   FAULTS_TIMEOUT  MEGALLOC_TIMEOUT of the jobs that have to fail, in s (6)
 set -u
 . "${MEGA_SRCDIR:?}/test/lib/lab_jobs.sh"
-three_hosts faults
-long=30 # MEGALLOC_TIMEOUT of those that have to go on
+three_hosts faults_ranks
 
 # Who speaks first of a rank of h2 that is gone: mpirun, of it or of the host,
 # or another rank that waited for it.
@@ -136,167 +135,13 @@ halts "a rank is stopped before mega_init" \
 halts "a rank is stopped after mega_finalize" "rank 1 on host h2" after stop
 export MEGALLOC_TIMEOUT=${FAULTS_TIMEOUT:-6}
 unset MEGALLOC_START_TIMEOUT
-for when in before after; do
-    output=$(MEGALLOC_TIMEOUT=4 lab run -n 3 "$program" $when 60 2>&1 </dev/null &
-        sleep 2
-        lab cut 2
-        wait $!)
-    status=$?
-    told "a link is cut for good $when the space is open" "h2"
-    lab heal 2
-done
 program=$textindex_program
+
+# ---- A host ----
 
 hit lab kill 2
 told "a host is killed: the job ends, and names it" "on node h2" "on host h2"
 whole "a host is killed"
-
-# ---- A host that is not there ----
-
-output=$(lab run --hosts 1,3 -n 2 "$program" stats 2>&1 </dev/null)
-status=$?
-told "a job without a host that has a home: refused, and which is told" \
-    "home 1 of 3 is missing: it was last on host h2"
-
-new_space
-lab run -n 3 "$build/test/cluster/degraded" make "$scratch/places" crash \
-    >/dev/null 2>&1 </dev/null
-lab kill 2
-output=$(MEGALLOC_OPEN=degraded lab run --hosts 1,3 -n 2 \
-    "$build/test/cluster/degraded" look "$scratch/places" 0 -1 2>&1 </dev/null)
-status=$?
-passed "a host was killed: MEGALLOC_OPEN=degraded reads what the others have"
-
-# ---- Links ----
-
-# cut_for SECONDS: during a build, which waits for the end of it.
-cut_for() {
-    local turn waits=''
-    for turn in {1..5}; do
-        begin
-        lab cut 2
-        sleep "$1"
-        ! kill -s 0 "$job" 2>/dev/null || waits=yes
-        lab heal 2
-        end
-        ((status == 0)) && [[ ! $waits ]] || return # else it was too fast
-    done
-    status="was done before the cut, $turn times"
-}
-
-for seconds in 1 10; do
-    MEGALLOC_TIMEOUT=$long cut_for $seconds
-    passed "a link is cut for $seconds s: the job goes on"
-    whole "a link is cut for $seconds s"
-done
-
-# What was sent while it was cut arrives afterwards; the program says when. The
-# launcher waits for longer than the ranks do.
-for case in own put; do
-    new_space
-    rm -f "$scratch"/{cut,heal,is-cut,is-healed}
-    output=$(MEGALLOC_TIMEOUT=$long lab run -n 3 env MEGALLOC_TIMEOUT=2 \
-        "$build/test/cluster/net_lost" $case "$scratch" 2>&1 </dev/null &
-        for step in cut heal; do
-            until [[ -e $scratch/$step ]] || ! kill -s 0 $!; do sleep 0.05; done
-            lab $step 2
-            : >"$scratch/is-${step/heal/healed}"
-        done
-        wait $!)
-    status=$?
-    passed "a link is cut for longer than is waited, and heals: $case"
-done
-
-# The launcher's own connections, which are idle for long.
-output=$(MEGALLOC_TIMEOUT=30 lab run -n 3 sh -c "echo >$scratch/idle; sleep 11" \
-    2>&1 </dev/null &
-    until [[ -e $scratch/idle ]] || ! kill -s 0 $!; do sleep 0.05; done
-    sleep 3
-    lab cut 2 --for 5
-    wait $!)
-status=$?
-passed "a link is cut while nobody says anything: the job goes on"
-
-hit lab cut 2
-told "a link is cut for good: the job ends, and names the host" \
-    "on node h2" "on host h2"
-lab heal 2
-whole "a link is cut for good"
-
-new_space
-output=$(lab cut 2 --delay 25 2>&1)
-status=$?
-slow="a link is late, and a thread puts all the time: flushes end"
-if ((status == 77)); then
-    tap_skip "$slow" "${output##*$'\n'}"
-else
-    output=$(MEGALLOC_TIMEOUT=2 lab run --hosts 1,2 -n 2 \
-        "$build/test/cluster/net_slow" beside_puts 2>&1 </dev/null)
-    status=$?
-    passed "$slow"
-fi
-lab heal 2
-
-MEGALLOC_TIMEOUT=$long begin
-output=$(lab cut 2 --loss 1 --delay 50 --for 4 2>&1)
-status=$?
-if ((status == 77)); then
-    tap_skip "a bad link" "${output##*$'\n'}"
-    end
-else
-    end
-    passed "a link loses packets and is late: the job goes on"
-fi
-whole "a link loses packets and is late"
-
-# ---- Homes ----
-
-cp "${pools[1]}/home-1.0.pool" "$scratch/old"
-textindex stats
-cp "${pools[1]}/home-1.0.pool" "$scratch/new"
-cp "$scratch/old" "${pools[1]}/home-1.0.pool"
-textindex stats
-told "a host has an older copy of its home: refused" "home 1 is an older copy"
-cp "$scratch/new" "${pools[1]}/home-1.0.pool"
-whole "the right copy again"
-
-new_space
-lab on 2 mount -o remount,size=8M "$homes"
-textindex build "${texts[@]}"
-told "a host has no room for its home: refused" "No space left"
-lab on 2 mount -o remount,size=100M "$homes"
-textindex build "${texts[@]}"
-passed "then it has room: the same job passes"
-whole "a host had no room for its home"
-
-new_space
-lab on 2 mount -o remount,size=64k /dev/shm
-textindex build "${texts[@]}"
-passed "a host's /dev/shm is full: what its ranks share is not there"
-whole "a host's /dev/shm was full"
-lab on 2 mount -o remount,size=64M /dev/shm
-
-new_space
-lab on 2 mount -o remount,size=12M "$homes"
-output=$(MEGALLOC_HOME_SIZE=8M lab run -n 3 "$build/test/cluster/medium" 1 2>&1)
-status=$?
-passed "a medium fills up on one host only: who asks is told, others go on"
-sound
-tap_empty "and all homes are sound" "$unsound"
-new_space
-export MEGALLOC_HOME_SIZE=8M
-begin
-ranks_on 3 KILL
-end
-output=$(lab run -n 3 "$build/test/cluster/medium" 1 keep 2>&1)
-status=$?
-passed "a host's medium is filled when an index is half built"
-go_on
-ranks_on 3 KILL
-end
-whole "a rank is killed beside a host whose medium is full"
-export MEGALLOC_HOME_SIZE=16M
-lab on 2 mount -o remount,size=100M "$homes"
 
 # ---- Restarts ----
 
