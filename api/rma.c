@@ -169,9 +169,10 @@ mega_gptr_t mega_gptr_of(const void *addr)
             if (!span) /* spans are met in any order: look on while there are */
                 if (!home->seg || no >= atomic_load(&home->seg->nspans))
                     break;
-            if (span && a >= span->base + span->data &&
-                a < span->base + span->size)
-                return mega__span_gptr(span, (uint64_t)(a - span->base));
+            if (!span || a < span->base || a >= span->base + span->size)
+                continue;
+            mega_gptr_t p = mega__span_gptr(span, (uint64_t)(a - span->base));
+            return mega__rma_address(ctx, p, 1) ? p : mega_null();
         }
     return mega_null();
 }

@@ -157,12 +157,15 @@ mega_status_t mega__rma_copy(struct mega__ctx *ctx, mega_gptr_t dst,
     if (to)
         return mega__rma_get(ctx, to, src, n);
     char piece[16384];
-    mega_status_t st = MEGA_OK;
+    mega_status_t st = check_far(ctx, src, n); /* all, before a part is there */
+    if (!st)
+        st = check_far_put(ctx, dst, n);
     for (size_t at = 0; !st && at < n; at += sizeof piece) {
         size_t len = n - at < sizeof piece ? n - at : sizeof piece;
-        st = mega__rma_get(ctx, piece, mega_add(src, (int64_t)at), len);
+        st = mega__net_get(ctx->net, piece, mega_add(src, (int64_t)at), len);
         if (!st)
-            st = mega__rma_put(ctx, mega_add(dst, (int64_t)at), piece, len);
+            st =
+                mega__net_put(ctx->net, mega_add(dst, (int64_t)at), piece, len);
         if (!st)
             st = mega__net_flush(ctx->net);
     }

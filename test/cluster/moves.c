@@ -73,6 +73,13 @@ static void put_get(int argc, char **argv)
     HOLDS(mega_put(mega_from_bits(UINT64_MAX), out, 8) != MEGA_OK);
     HOLDS(mega_put(p, NULL, 8) == MEGA_ERR_ARG);
     HOLDS(mega_get(in, p, SIZE_MAX) != MEGA_OK);
+    MUST(mega_put(p, "mine", 5));
+    MUST(mega_put(q, "ours", 5));
+    MUST(mega_quiet());
+    REFUSED(MEGA_ERR_ARG, mega_copy(p, q, SIZE_MAX)); /* no part is copied */
+    REFUSED(MEGA_ERR_ARG, mega_copy(mega_null(), mega_null(), 0));
+    MUST(mega_get(in, p, 5));
+    HOLDS(memcmp(in, "mine", 5) == 0);
     MUST(mega_persist(p, 0));
     MUST(mega_free(p));
     MUST(mega_free(q));
@@ -264,6 +271,8 @@ static void roots(int argc, char **argv)
     (void)argc, (void)argv;
     if (mega_rank() != 0)
         return;
+    MUST(mega_root_slot(area, "root-0", &p));
+    HOLDS(!mega_ptr(p) || mega_gptr_of(mega_ptr(p)).v == p.v);
     for (int i = 0; i < MEGA_ROOTS_MAX; i++) {
         snprintf(name, sizeof name, "root-%d", i);
         MUST(mega_root_set(area, name, at(0, 8 * (uint64_t)i)));

@@ -152,6 +152,7 @@ static void wild(int argc, char **argv)
     REFUSED(MEGA_ERR_ARG, mega_put(mega_from_bits(UINT64_MAX), text, 8));
     REFUSED(MEGA_ERR_ARG, mega_get(text, mega_null(), 8));
     REFUSED(MEGA_ERR_ARG, mega_get(text, at(far, 0), SIZE_MAX));
+    REFUSED(MEGA_ERR_ARG, mega_copy(at(far, 0), at(far, 8), SIZE_MAX));
     REFUSED(MEGA_ERR_ARG,
             mega_get(text, mega_add(start, (INT64_C(1) << 34) - 8), 8));
     REFUSED(MEGA_ERR_ARG, /* a span that is not there */
