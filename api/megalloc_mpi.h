@@ -17,8 +17,9 @@ extern "C" {
  *  initialised. Collective over comm. Errors as mega_init. */
 mega_status_t mega_init_comm(MPI_Comm comm) MEGA_MUST_CHECK;
 
-/** The communicator of the open space, for other collectives; the library
- *  uses a duplicate of its own. MPI_COMM_NULL if closed. Do not free it. */
+/** A communicator of the ranks of the open space, for the program alone: that
+ *  of all processes, or a duplicate of what mega_init_comm was given.
+ *  MPI_COMM_NULL if closed. Do not free it. */
 MPI_Comm mega_comm(void);
 
 #ifdef __cplusplus

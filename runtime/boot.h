@@ -67,7 +67,8 @@ mega_status_t mega__boot_given_up(const struct mega__boot *boot);
 /* Calls fn(arg) when MPI is about to end and the job has not left. */
 void mega__boot_at_end(struct mega__boot *boot, void (*fn)(void *), void *arg);
 
-/* The communicator, as an MPI_Comm, for megalloc_mpi.h. */
+/* A communicator of the ranks, as an MPI_Comm, for megalloc_mpi.h: no message
+ * of ours goes by it. */
 void *mega__boot_comm(struct mega__boot *boot);
 
 /* ---- agree.c: built on the calls above ---- */

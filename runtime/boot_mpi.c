@@ -109,16 +109,24 @@ static void watch_by(struct mega__boot *boot, uint64_t ns,
     boot->watch_ns = ns;
 }
 
+static mega_status_t duplicate(struct mega__boot *boot, MPI_Comm from,
+                               MPI_Comm *to)
+{
+    MPI_Request request;
+    return mega__boot_mpi_complete(boot, MPI_Comm_idup(from, to, &request), 1,
+                                   &request, "MPI_Comm_idup");
+}
+
 /* All ranks have come, from where on none may be silent. */
 static mega_status_t meet(struct mega__boot *boot, MPI_Comm from,
                           const char *shown)
 {
-    MPI_Request request;
     MPI_Comm_rank(from, &boot->place.rank);
     watch_by(boot, SECOND_NS, wait_for_late, boot);
-    mega_status_t st = mega__boot_mpi_complete(
-        boot, MPI_Comm_idup(from, &boot->comm, &request), 1, &request,
-        "MPI_Comm_idup");
+    mega_status_t st = duplicate(boot, from, &boot->comm);
+    boot->user = MPI_COMM_WORLD;
+    if (!st && !boot->world) /* the program may free what it gave */
+        st = duplicate(boot, from, &boot->user);
     if (st)
         return st;
     boot->met = true;
@@ -152,6 +160,8 @@ static void free_boot(struct mega__boot *boot, bool mpi_works)
 {
     const bool open = boot->met && mpi_works;
     const bool over = !boot->given_up && (!open || end_life(boot));
+    if (open && over && !boot->world)
+        MPI_Comm_free(&boot->user);
     if (open && over && !mega__boot_mpi_keep(boot))
         MPI_Comm_free(&boot->comm);
     spaces_closed = !boot->given_up;
@@ -224,7 +234,7 @@ struct mega__boot_place mega__boot_place(const struct mega__boot *boot)
 
 void *mega__boot_comm(struct mega__boot *boot)
 {
-    return &boot->comm;
+    return &boot->user;
 }
 
 void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,

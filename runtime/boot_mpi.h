@@ -18,6 +18,7 @@ enum mega__boot_tag { /* of messages on comm */
 
 struct mega__boot {
     MPI_Comm comm; /* a duplicate: our messages meet nobody's */
+    MPI_Comm user; /* of the same processes, for the program */
     struct mega__boot_place place;
     int *host_ranks; /* of this host; the first is that of host_rank 0 */
     int *firsts;     /* of the hosts; NULL on other ranks */

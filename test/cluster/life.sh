@@ -30,7 +30,9 @@ passes "two spaces in turn" 2 life two "$scratch/space"
 new_space
 passes "init and finalize, again and again" 2 life again
 new_space
-passes "a space each for two halves of a job" 4 life sub "$scratch/space"
+passes "a space each for two halves of a job" 4 comm sub "$scratch/space"
+new_space
+passes "the program's messages beside ours" 3 comm whole
 
 # ---- Ends ----
 

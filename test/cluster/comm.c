@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* comm.c - rank program: the communicator that a program shares a space by. */
+#include "rank.h"
+
+#include <mpi.h>
+
+#include "megalloc_mpi.h"
+
+/* The program's own messages, around a call that has some, too. */
+static void talk_around(int turn)
+{
+    const int to = (mega_rank() + 1) % mega_nranks();
+    int out = mega_rank(), in = -1;
+    char name[32];
+    mega_region_t r;
+    MPI_Request sent;
+    MPI_Isend(&out, 1, MPI_INT, to, 0, mega_comm(), &sent);
+    snprintf(name, sizeof name, "turn %d", turn);
+    MUST(mega_region_create(name, 4096, 0, &r));
+    MPI_Recv(&in, 1, MPI_INT, MPI_ANY_SOURCE, MPI_ANY_TAG, mega_comm(),
+             MPI_STATUS_IGNORE);
+    MPI_Wait(&sent, MPI_STATUS_IGNORE);
+    HOLDS((in + 1) % mega_nranks() == mega_rank());
+    MUST(mega_region_close(&r));
+}
+
+static void whole(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    for (int turn = 0; turn < 2; turn++) {
+        MUST(mega_init());
+        talk_around(turn);
+        MUST(mega_finalize());
+    }
+}
+
+/* sub DIR: the even and the odd ranks have a space of their own each. */
+static void sub(int argc, char **argv)
+{
+    int rank, size;
+    char dir[500];
+    MPI_Comm half, given;
+    mega_gptr_t p;
+    HOLDS(argc == 1);
+    MPI_Init(NULL, NULL);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_split(MPI_COMM_WORLD, rank % 2, rank, &half);
+    MPI_Comm_size(half, &size);
+    snprintf(dir, sizeof dir, "%s/%s", argv[0], rank % 2 ? "odd" : "even");
+    HOLDS(setenv("MEGALLOC_DIR", dir, 1) == 0);
+    for (int turn = 0; turn < 2; turn++) {
+        MPI_Comm_dup(half, &given);
+        MUST(mega_init_comm(given));
+        MPI_Comm_free(&given);
+        HOLDS(mega_nranks() == size && mega_nhomes() == size);
+        talk_around(turn);
+        MUST(mega_alloc(MEGA_DEFAULT, size - 1, 100, &p));
+        MUST(mega_commit());
+        MUST(mega_finalize());
+    }
+    MPI_Comm_free(&half);
+    MPI_Finalize();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct rank_case cases[] = {
+        {"whole", whole}, {"sub", sub}, {NULL, NULL}};
+    return rank_main(cases, argc, argv);
+}
