@@ -12,14 +12,14 @@
 #include "space.h"
 
 struct mega__ctx *mega__the;
-static bool forked; /* a child: what is open is its parent's */
+static bool forked; /* a child of a rank, which has the space and MPI */
 
 mega_status_t mega__api_closed(void)
 {
     if (forked)
         return mega__fail(MEGA_ERR_STATE,
-                          "the space is open in the process that has forked "
-                          "this one: only that may call");
+                          "this process was forked by a rank of a job: only "
+                          "that may call");
     return mega__fail(MEGA_ERR_STATE, "no space is open: call mega_init first");
 }
 
@@ -83,11 +83,10 @@ static void at_mpi_end(void *arg)
 }
 
 /* Only pointers: the child has this thread alone, and perhaps locks of others.
- * With the arena it would hand out what its parent does. */
+ * With the arena it would hand out what its parent does. MPI is the parent's,
+ * too, also when the space is closed. */
 static void in_child(void)
 {
-    if (!mega__the)
-        return;
     forked = true;
     mega__the = NULL;
     mega__arena_forget();
