@@ -103,7 +103,7 @@ mega_status_t mega_usable_size(mega_gptr_t p, size_t *size_p)
     if (!mega__the)
         return mega__api_closed();
     if (!size_p)
-        return bad_size(0);
+        return mega__api_no_place();
     if (mega_is_null(p))
         return null_chunk();
     return mega__chunk_usable(mega__the, p, size_p);

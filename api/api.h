@@ -20,6 +20,9 @@ mega_status_t mega__api_closed(void);
 struct mega__ctx *mega__api_begin(mega_status_t *st_p);
 mega_status_t mega__api_end(struct mega__ctx *ctx, mega_status_t st);
 
+/* The caller gives no place for what the call answers. */
+mega_status_t mega__api_no_place(void);
+
 /* A home of the space. NULL: *st_p says why not. */
 struct mega__home *mega__api_home(struct mega__ctx *ctx, int home,
                                   mega_status_t *st_p);

@@ -23,6 +23,11 @@ mega_status_t mega__api_closed(void)
     return mega__fail(MEGA_ERR_STATE, "no space is open: call mega_init first");
 }
 
+mega_status_t mega__api_no_place(void)
+{
+    return mega__fail(MEGA_ERR_ARG, "no place for the answer");
+}
+
 struct mega__ctx *mega__api_begin(mega_status_t *st_p)
 {
     struct mega__ctx *ctx = mega__the;

@@ -28,7 +28,7 @@ static mega_status_t begin_answer(mega_region_t r, const char *name,
 {
     mega_status_t st = begin(r, name, id_p);
     if (!st && !out)
-        st = mega__fail(MEGA_ERR_ARG, "no place for the answer");
+        st = mega__api_no_place();
     return st;
 }
 
@@ -155,7 +155,7 @@ mega_status_t mega_root_next(mega_region_t r, uint64_t *iter_p,
     if (st)
         return st;
     if (!iter_p || !name)
-        return mega__fail(MEGA_ERR_ARG, "no place for the answer");
+        return mega__api_no_place();
     uint32_t line =
         *iter_p < MEGA_ROOTS_MAX ? (uint32_t)*iter_p : MEGA_ROOTS_MAX;
     st = next(region, &line, found);

@@ -129,7 +129,7 @@ mega_status_t mega_region_stat(mega_region_t r, mega_region_stat_t *s)
     if (!ctx)
         return mega__api_closed();
     if (!s)
-        return mega__fail(MEGA_ERR_ARG, "no place for the answer");
+        return mega__api_no_place();
     if (!r)
         r = &ctx->def;
     uint64_t extents = 0;

@@ -29,11 +29,6 @@ const char *mega_version(void)
     return PACKAGE_VERSION;
 }
 
-static mega_status_t no_place(void)
-{
-    return mega__fail(MEGA_ERR_ARG, "no place for the answer");
-}
-
 mega_status_t mega_home_stat(int home, mega_home_stat_t *stat_p)
 {
     struct mega__ctx *ctx = mega__the;
@@ -44,7 +39,7 @@ mega_status_t mega_home_stat(int home, mega_home_stat_t *stat_p)
     if (!of)
         return st;
     if (!stat_p)
-        return no_place();
+        return mega__api_no_place();
     return mega__stat_home(ctx, of, stat_p);
 }
 
@@ -53,7 +48,7 @@ mega_status_t mega_recovery(mega_recovery_t *rec_p)
     if (!mega__the)
         return mega__api_closed();
     if (!rec_p)
-        return no_place();
+        return mega__api_no_place();
     *rec_p = mega__the->recovery;
     return MEGA_OK;
 }
@@ -82,7 +77,7 @@ mega_status_t mega_check(int home, mega_check_fn fn, void *arg, uint64_t *bad_p)
     if (!ctx)
         return mega__api_closed();
     if (!bad_p)
-        return no_place();
+        return mega__api_no_place();
     struct mega__home *on = mega__api_home(ctx, home, &st);
     return on ? mega__check_home(ctx, on, fn, arg, bad_p) : st;
 }
@@ -92,7 +87,7 @@ mega_status_t mega_counters(mega_counters_t *counters_p)
     if (!mega__the)
         return mega__api_closed();
     if (!counters_p)
-        return no_place();
+        return mega__api_no_place();
     mega__arena_count_all(mega__the, counters_p);
     return MEGA_OK;
 }
