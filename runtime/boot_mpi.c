@@ -339,27 +339,29 @@ mega_status_t mega__boot_barrier(struct mega__boot *boot)
                                         &request, "MPI_Ibarrier");
 }
 
-/* MPI counts in int: long buffers go in pieces. */
+#define PIECE ((size_t)16 << 20) /* so much is lent of a long buffer */
+
 mega_status_t mega__boot_bcast(struct mega__boot *boot, void *buf, size_t n,
                                int root)
 {
     mega_status_t st = mega__boot_mpi_may_call(boot);
     if (st)
         return st;
-    char *lent = mega__boot_mpi_lend(buf, n);
+    char *lent = mega__boot_mpi_lend(NULL, n < PIECE ? n : PIECE);
     if (!lent)
         return MEGA_ERR_NOMEM;
-    for (size_t at = 0; !st && at < n;) {
+    for (size_t at = 0, len; !st && at < n; at += len) {
         MPI_Request request;
-        size_t piece = n - at < INT_MAX ? n - at : (size_t)INT_MAX;
-        st = mega__boot_mpi_complete(boot,
-                                     MPI_Ibcast(lent + at, (int)piece, MPI_BYTE,
-                                                root, boot->comm, &request),
-                                     1, &request, "MPI_Ibcast");
-        at += piece;
+        char *piece = (char *)buf + at;
+        len = n - at < PIECE ? n - at : PIECE;
+        memcpy(lent, piece, len);
+        st = mega__boot_mpi_complete(
+            boot,
+            MPI_Ibcast(lent, (int)len, MPI_BYTE, root, boot->comm, &request), 1,
+            &request, "MPI_Ibcast");
+        if (!st)
+            memcpy(piece, lent, len);
     }
-    if (!st && n)
-        memcpy(buf, lent, n);
     mega__boot_mpi_take_back(lent, st);
     return st;
 }

@@ -3,6 +3,7 @@
 #include "rank.h"
 
 #include <mpi.h>
+#include <sys/resource.h>
 
 #include "megalloc_mpi.h"
 
@@ -32,6 +33,27 @@ static void whole(int argc, char **argv)
         talk_around(turn);
         MUST(mega_finalize());
     }
+}
+
+/* A long bcast takes little memory besides the buffer. */
+static void longest(int argc, char **argv)
+{
+    const size_t n = 150000001;
+    struct rusage before, after;
+    (void)argc, (void)argv;
+    unsigned char *buf = malloc(n);
+    HOLDS(buf);
+    MUST(mega_init());
+    for (size_t i = 0; i < n; i++)
+        buf[i] = mega_rank() == 1 ? (unsigned char)(i * 7 >> 4) : 0;
+    getrusage(RUSAGE_SELF, &before);
+    MUST(mega_bcast(buf, n, 1));
+    getrusage(RUSAGE_SELF, &after);
+    for (size_t i = 0; i < n; i++)
+        HOLDS(buf[i] == (unsigned char)(i * 7 >> 4));
+    HOLDS(after.ru_maxrss - before.ru_maxrss < 70000); /* KiB */
+    free(buf);
+    MUST(mega_finalize());
 }
 
 /* sub DIR: the even and the odd ranks have a space of their own each. */
@@ -65,6 +87,6 @@ static void sub(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
-        {"whole", whole}, {"sub", sub}, {NULL, NULL}};
+        {"whole", whole}, {"sub", sub}, {"longest", longest}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

@@ -33,6 +33,7 @@ new_space
 passes "a space each for two halves of a job" 4 comm sub "$scratch/space"
 new_space
 passes "the program's messages beside ours" 3 comm whole
+passes "a long buffer to all" 2 comm longest
 
 # ---- Ends ----
 
