@@ -45,9 +45,10 @@ static int begin(struct ti_index *ix, const struct ti_options *opt)
     if (mega_rank() == 0)
         ti_paths_find(&list, opt->arg, opt->nargs);
     count = list.count;
-    int code = TI_FAILED;
-    if (mega_bcast(&count, sizeof count, 0) == MEGA_OK)
-        code = TI_OK;
+    mega_status_t st = mega_bcast(&count, sizeof count, 0);
+    int code = st ? TI_FAILED : TI_OK;
+    if (st)
+        ti_failed("bcast", st);
     if (code == TI_OK && (count == 0 || count > TI_FILES_MAX)) {
         if (mega_rank() == 0)
             ti_say("%llu files: nothing that can be indexed",

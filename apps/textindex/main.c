@@ -57,7 +57,8 @@ static int run(const struct command *cmd, const struct ti_options *opt)
 
     if (st) {
         ti_say("%s", mega_errmsg());
-        return st == MEGA_ERR_PEER ? TI_LOST : TI_FAILED;
+        return st == MEGA_ERR_PEER || st == MEGA_ERR_TIMEOUT ? TI_LOST
+                                                             : TI_FAILED;
     }
     int code = cmd->run(opt);
     st = mega_finalize();

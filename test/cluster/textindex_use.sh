@@ -55,6 +55,13 @@ tap_empty "no arguments: usage and status 2" \
        run 2 "$program" verify --resume x; run 2 "$program" nonsense)"
 tap_empty "--help and --version need no space" \
     "$(run 0 "$program" --help; run 0 "$program" --version)"
+late() { # one of two ranks does not come
+    MEGALLOC_START_TIMEOUT=2 "${bounded[@]}" 60 "$megarun" -n 2 sh -c \
+        'mkdir "$0.came" 2>/dev/null || exec sleep 50; exec "$@"' \
+        "$scratch/late" "$program" query two
+}
+tap_empty "a rank that does not come counts as lost" \
+    "$(run 75 late; err_has 'not every rank has called mega_init')"
 tap_empty "a query without an index is refused" \
     "$(run 2 textindex 2 query two; err_has 'no index')"
 tap_empty "nothing to resume and no path is refused" \
