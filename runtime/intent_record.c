@@ -12,29 +12,21 @@
  */
 #include "intent_record.h"
 
-#include <sched.h>
-#include <time.h>
-
 #include "agent.h"
 #include "log.h"
 #include "net.h"
+#include "rest.h"
 #include "roll.h"
 
 #define KEPT UINT32_MAX /* in intent_taken; else as agent_ask.c has it */
 
 /* Waiting for a record, no longer than MEGALLOC_TIMEOUT. */
-struct patience {
-    time_t end; /* 0: not begun */
-};
-
-static bool is_over(struct patience *w, const struct mega__ctx *ctx)
+static bool is_over(uint64_t *began_p, const struct mega__ctx *ctx)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (w->end == 0)
-        w->end = now.tv_sec + (time_t)ctx->conf.timeout.v.number + 1;
-    sched_yield();
-    return now.tv_sec >= w->end;
+    const uint64_t now = mega__rest_now();
+    *began_p = *began_p ? *began_p : now;
+    mega__rest(now - *began_p);
+    return now - *began_p > 1000000000 * ctx->conf.timeout.v.number;
 }
 
 static mega_status_t none_left(const struct mega__home *home)
@@ -51,10 +43,10 @@ static mega_status_t borrow_record(struct mega__ctx *ctx,
 {
     struct mega__request req = {.op = MEGA__ASK_RECORD_TAKE,
                                 .home = r->home->no};
-    struct patience patience = {0};
+    uint64_t began = 0; /* 0: has not */
     mega_status_t st;
     while ((st = mega__agent_ask(ctx, r->home, &req)) == MEGA_ERR_BUSY)
-        if (is_over(&patience, ctx))
+        if (is_over(&began, ctx))
             return none_left(r->home);
     if (st)
         return st;
@@ -74,7 +66,7 @@ static mega_status_t take_local(struct mega__ctx *ctx, struct mega__arena *a,
                                 struct mega__record *r)
 {
     struct mega__seg_home *seg = r->home->seg;
-    struct patience patience = {0};
+    uint64_t began = 0; /* 0: has not */
     for (;;) {
         uint32_t kept = 0;
         for (uint32_t k = 0; k < MEGA__INTENTS_MAX; k++) {
@@ -89,7 +81,7 @@ static mega_status_t take_local(struct mega__ctx *ctx, struct mega__arena *a,
             }
             kept += no == KEPT;
         }
-        if (kept == MEGA__INTENTS_MAX || is_over(&patience, ctx))
+        if (kept == MEGA__INTENTS_MAX || is_over(&began, ctx))
             return none_left(r->home);
     }
 }
