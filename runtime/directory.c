@@ -294,10 +294,11 @@ mega_status_t mega__dir_root_make(const struct mega__home *home0,
                           "link from one of them",
                           name, MEGA_ROOTS_MAX);
     r = &roots[line];
+    /* First: who has looked at the state long ago may read the name now. */
+    __atomic_store_n(&r->slot, 0, __ATOMIC_SEQ_CST);
     memset(r->name, 0, sizeof r->name);
     strncpy(r->name, name, MEGA_NAME_MAX);
     r->crc = name_crc(region, r->name);
-    r->slot = 0;
     mega__pool_flush(f, home0->how, r, sizeof *r);
     mega_status_t st = mega__pool_drain(f);
     MEGA__CRASH(root_filled);
