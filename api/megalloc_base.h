@@ -26,7 +26,7 @@ typedef int mega_status_t; /* MEGA_OK or one of MEGA_ERR_* */
 #define MEGA_STATUS_LIST(X)                                                    \
     X(MEGA_OK, 0, "success")                                                   \
     X(MEGA_ERR_ARG, -1, "bad argument")                                        \
-    X(MEGA_ERR_STATE, -2, "not initialised, or already finalised")             \
+    X(MEGA_ERR_STATE, -2, "not open, or not in the state for this call")       \
     X(MEGA_ERR_NOMEM, -3, "no volatile memory left in this process")           \
     X(MEGA_ERR_HOME_FULL, -4, "no space left on the home")                     \
     X(MEGA_ERR_MEDIUM_FULL, -5, "no space left on the medium")                 \
