@@ -173,6 +173,9 @@ static int read_options(int argc, char **argv, const struct command **cmd_p,
     int letter;
     char seen[64] = "";
     opterr = 0;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (argv[i][0] == '-' && argv[i][1] && argv[i][1] != '-')
+            return refuse_option(argv[i]); /* getopt does not say which */
     while ((letter = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         char one[2] = {(char)letter, '\0'};
         if (letter == 'h') {

@@ -70,7 +70,8 @@ tap_empty "an option that does not exist: the nearest" \
     "$(megalloc 2 check --repiar "$space"
        says "no option --repiar; did you mean --repair?"
        megalloc 2 stat --wacth=1 "$space"; says "did you mean --watch?"
-       megalloc 2 check -r "$space"; says "no option -r")"
+       megalloc 2 check -r "$space"; says "no option -r"
+       megalloc 2 check -rf "$space"; says "no option -rf")"
 tap_empty "an option of another command" \
     "$(megalloc 2 check --free "$space"; says "--free is no option of check"
        megalloc 2 info --yes "$space"; says "--yes is no option of info"
