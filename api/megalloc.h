@@ -78,8 +78,8 @@ extern "C" {
  *  what would change it gives UNSUPPORTED, what needs an absent home ABSENT. */
 mega_status_t mega_init(void) MEGA_MUST_CHECK;
 
-/** Makes everything durable, marks the space clean and closes it. Collective.
- *  Never deletes data. MPI_Finalize calls it if the program has not. */
+/** Makes everything durable, marks the space clean; closes it, in any case.
+ *  Collective. Never deletes data. MPI_Finalize calls it if nobody has. */
 mega_status_t mega_finalize(void);
 
 int mega_rank(void);   /* of this process, 0..mega_nranks()-1; -1 if closed */
