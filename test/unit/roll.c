@@ -11,7 +11,20 @@
 
 #include "home.h"
 #include "log.h"
+#include "seg.h"
 #include "test/lib/report.h"
+
+/* docs/scaling.md counts with these. */
+_Static_assert(sizeof(struct mega__home) == 88, "places of homes");
+_Static_assert(sizeof(struct mega__sighting) == 80, "where homes lie");
+_Static_assert(sizeof(struct mega__summary) == 104, "their state");
+_Static_assert(sizeof(mega_recovery_t) == 48, "what was recovered");
+_Static_assert(sizeof(struct mega__raw_run) == 24, "raw runs");
+_Static_assert(sizeof(struct mega__slab) == 600, "a slab");
+_Static_assert(sizeof(struct mega__heap) == 8704, "a region and home");
+_Static_assert(sizeof(struct mega__arena) / 1000 == 20, "a thread: 21 KB");
+_Static_assert(sizeof(struct mega__seg_rank) == 568, "mail");
+_Static_assert(sizeof(struct mega__seg_home) / 1000 == 74, "hints: 75 KB");
 
 #define HOMES (UINT32_C(1) << 18) /* each served by the rank of its number */
 #define HOSTS (HOMES / 64)
