@@ -12,7 +12,8 @@
  * - A call that can fail returns MEGA_OK or a negative status, and leaves a
  *   sentence in mega_errmsg(). Outputs are set only on success. A null or
  *   ill-formed argument gives MEGA_ERR_ARG, a call before mega_init or after
- *   mega_finalize MEGA_ERR_STATE. Nothing aborts, exits or writes to stdout.
+ *   mega_finalize MEGA_ERR_STATE, one that needs a rank which is lost, or does
+ *   not answer, PEER or TIMEOUT. Nothing aborts, exits or writes to stdout.
  * - Any thread may make any call. "Collective": all ranks, the same order,
  *   the same arguments, one thread of each at a time.
  * - A process that a rank has forked may exec, but makes no call: each gives
@@ -471,9 +472,8 @@ mega_status_t mega_walk(mega_region_t r, int home, mega_walk_fn fn, void *arg,
                         int *stop_p) MEGA_MUST_CHECK;
 
 /** Verifies the invariants of a home; *bad_p gets the number of violations,
- *  each of them a sentence for fn (may be NULL). Exact as mega_walk is. PEER,
- *  TIMEOUT: the home, or home 0, is of another host and out of reach; IO: as
- *  mega_home_stat. */
+ *  each of them a sentence for fn (may be NULL). Exact as mega_walk is. It asks
+ *  home 0, too. IO: as mega_home_stat. */
 typedef void (*mega_check_fn)(const char *what, void *arg);
 mega_status_t mega_check(int home, mega_check_fn fn, void *arg, uint64_t *bad_p)
     MEGA_MUST_CHECK;
