@@ -25,10 +25,14 @@ mega__crc_more(uint32_t seed, const void *data, size_t n)
     return (uint32_t)crc;
 }
 
+static inline uint32_t mega__crc_end(uint32_t crc)
+{
+    return ~crc ? ~crc : 1;
+}
+
 static inline uint32_t mega__crc(const void *data, size_t n)
 {
-    uint32_t crc = ~mega__crc_more(UINT32_MAX, data, n);
-    return crc ? crc : 1;
+    return mega__crc_end(mega__crc_more(UINT32_MAX, data, n));
 }
 
 #endif

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "crash_point.h"
-#include "crc.h"
 #include "home.h"
 #include "log.h"
 
@@ -36,18 +35,6 @@ bool mega__live_keeps_run(uint32_t region, uint64_t start, void *arg)
         if (live->ids[i] == region)
             return start < live->bytes_per_home[i];
     return false;
-}
-
-bool mega__record_state(uint64_t word, enum mega__record_state *state_p,
-                        uint32_t *id_p)
-{
-    uint64_t value;
-    if (!mega__unseal(word, &value) || (value & 255) > MEGA__REC_DYING ||
-        value >> 8 > MEGA__REGION_ID_MAX)
-        return false;
-    *state_p = (enum mega__record_state)(value & 255);
-    *id_p = (uint32_t)(value >> 8);
-    return true;
 }
 
 /* The state of a record that mega__dir_verify has accepted. */
@@ -81,12 +68,6 @@ static bool is_free(const uint64_t *word)
     return s == MEGA__REC_NEVER || s == MEGA__REC_GONE;
 }
 
-static uint32_t name_crc(uint32_t id, const char *name)
-{
-    uint32_t crc = ~mega__crc_more(~id, name, MEGA__NAME_BYTES);
-    return crc ? crc : 1;
-}
-
 /* ---- Regions ---- */
 
 static mega_status_t verify_record(const uint64_t *state_word, const char *name,
@@ -96,7 +77,8 @@ static mega_status_t verify_record(const uint64_t *state_word, const char *name,
     uint32_t id;
     bool ok = mega__record_state(*state_word, &state, &id);
     if (ok && state != MEGA__REC_NEVER && state != MEGA__REC_GONE)
-        ok = crc == name_crc(id, name) && name[MEGA_NAME_MAX] == '\0';
+        ok = crc == mega__record_name_crc(id, name) &&
+             name[MEGA_NAME_MAX] == '\0';
     if (ok)
         return MEGA_OK;
     return mega__fail(MEGA_ERR_DAMAGED,
@@ -173,7 +155,7 @@ mega_status_t mega__dir_region_add(const struct mega__home *home0,
     struct mega__region_record *r = &b->regions[line];
     memset(r->name, 0, sizeof r->name);
     strncpy(r->name, name, MEGA_NAME_MAX);
-    r->crc = name_crc((uint32_t)id, r->name);
+    r->crc = mega__record_name_crc((uint32_t)id, r->name);
     r->bytes_per_home = mega__seal(0);
     mega__home_write(home0, f, &b->next_region, id + 1); /* (7) */
     mega__pool_flush(f, home0->how, r, sizeof *r);
@@ -298,7 +280,7 @@ mega_status_t mega__dir_root_make(const struct mega__home *home0,
     __atomic_store_n(&r->slot, 0, __ATOMIC_SEQ_CST);
     memset(r->name, 0, sizeof r->name);
     strncpy(r->name, name, MEGA_NAME_MAX);
-    r->crc = name_crc(region, r->name);
+    r->crc = mega__record_name_crc(region, r->name);
     mega__pool_flush(f, home0->how, r, sizeof *r);
     mega_status_t st = mega__pool_drain(f);
     MEGA__CRASH(root_filled);
@@ -346,14 +328,6 @@ mega_gptr_t mega__dir_root_slot(uint32_t line)
 
 /* ---- Raw runs ---- */
 
-static uint32_t run_crc(uint32_t id, const struct mega__run_record *r)
-{
-    uint32_t crc = mega__crc_more(~id, &r->base, 8);
-    crc = mega__crc_more(crc, &r->start, 8);
-    crc = ~mega__crc_more(crc, &r->extents, 4);
-    return crc ? crc : 1;
-}
-
 mega_status_t mega__dir_run_add(const struct mega__home *home,
                                 struct mega__flusher *f, uint32_t region,
                                 uint64_t base, uint64_t start, uint32_t extents)
@@ -370,7 +344,7 @@ mega_status_t mega__dir_run_add(const struct mega__home *home,
     runs[i].base = base;
     runs[i].start = start;
     runs[i].extents = extents;
-    runs[i].crc = run_crc(region, &runs[i]);
+    runs[i].crc = mega__record_run_crc(region, &runs[i]);
     mega__pool_flush(f, home->how, &runs[i], sizeof runs[i]);
     mega_status_t st = mega__pool_drain(f);
     return st ? st : set_state(home, f, &runs[i].state, region, MEGA__REC_LIVE);
@@ -396,7 +370,7 @@ mega_status_t mega__dir_run_verify(const struct mega__home *home)
         enum mega__record_state state;
         uint32_t id;
         if (!mega__record_state(r->state, &state, &id) ||
-            (state == MEGA__REC_LIVE && r->crc != run_crc(id, r)))
+            (state == MEGA__REC_LIVE && r->crc != mega__record_run_crc(id, r)))
             return mega__fail(MEGA_ERR_DAMAGED,
                               "home %u: run record %u in span 0 is damaged: "
                               "restore its files from a copy",

@@ -8,6 +8,7 @@
 #ifndef MEGA__DIRECTORY_H
 #define MEGA__DIRECTORY_H
 
+#include "record.h"
 #include "types.h"
 
 /* Regions whose memory counts, and those whose end is to be completed. Memory
@@ -25,10 +26,6 @@ bool mega__live_ended(const struct mega__live *live, uint32_t id);
 /* Whether a raw run that begins at this offset of a region counts: the keep
  * of mega__dir_run_prune; live is a struct mega__live. */
 bool mega__live_keeps_run(uint32_t region, uint64_t start, void *live);
-
-/* A state word as its parts. False: damaged, or no such state. */
-bool mega__record_state(uint64_t word, enum mega__record_state *state_p,
-                        uint32_t *id_p);
 
 /* ---- Regions ---- */
 

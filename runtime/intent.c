@@ -23,7 +23,6 @@
 #include "arena.h"
 #include "chunk.h"
 #include "crash_point.h"
-#include "crc.h"
 #include "degraded.h"
 #include "dirty.h"
 #include "far.h"
@@ -31,16 +30,9 @@
 #include "intent_check.h"
 #include "intent_record.h"
 #include "log.h"
+#include "record.h"
 #include "run.h"
 #include "slab.h"
-
-static uint32_t intent_crc(const struct mega__intent *in)
-{
-    uint32_t crc = mega__crc_more(UINT32_MAX, &in->seq, 20);
-    crc = ~mega__crc_more(crc, in->items,
-                          in->n * sizeof(struct mega__intent_item));
-    return crc ? crc : 1;
-}
 
 /* ---- Flushes of neighbours: a line once, after the last store to it ---- */
 
@@ -141,7 +133,7 @@ static mega_status_t write_record(struct mega__ctx *ctx, struct mega__arena *a,
         record.items[i].chunk = items[i].chunk.v | (uint64_t)items[i].op;
         record.items[i].slot = items[i].slot.v;
     }
-    record.crc = intent_crc(&record);
+    record.crc = mega__record_intent_crc(&record);
     return mega__record_store(ctx, a, r, &record, len);
 }
 
@@ -392,14 +384,6 @@ static mega_status_t replay_item(struct mega__ctx *ctx,
     return store_item(o, item, &c, MEGA__MARK_FREE);
 }
 
-/* A record is written once per publish: no job can die in the middle of one
- * and leave a right crc. */
-static bool decided(const struct mega__intent *in)
-{
-    return in->seq != 0 && in->n >= 1 && in->n <= MEGA_PUBLISH_MAX &&
-           in->crc == intent_crc(in);
-}
-
 static mega_status_t replay(struct mega__ctx *ctx,
                             const struct mega__live *live,
                             const struct mega__intent *in, struct once *o)
@@ -429,7 +413,7 @@ mega_status_t mega__intent_replay(struct mega__ctx *ctx,
          !st && (home = mega__home_next_served(ctx, &k));)
         for (uint32_t i = 0; !st && i < MEGA__INTENTS_MAX; i++) {
             const struct mega__intent *in = &home->block->intents[i];
-            if (!decided(in))
+            if (!mega__record_intent_decided(in))
                 continue;
             st = replay(ctx, live, in, &o);
             ctx->recovery.intents++;

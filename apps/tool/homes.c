@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "collect.h"
-#include "crc.h"
 #include "names.h"
 
 /* ---- Words of the block ---- */
@@ -16,30 +15,13 @@ uint64_t block_load(const uint64_t *word)
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
-bool record_state(uint64_t word, enum mega__record_state *state_p,
-                  uint32_t *id_p)
-{
-    uint64_t value;
-    if (!mega__unseal(word, &value) || (value & 255) > MEGA__REC_DYING ||
-        value >> 8 > MEGA__REGION_ID_MAX)
-        return false;
-    *state_p = (enum mega__record_state)(value & 255);
-    *id_p = (uint32_t)(value >> 8);
-    return true;
-}
-
 bool intent_pending(const struct home *home, unsigned i,
                     struct mega__intent *copy)
 {
     if (!home->block)
         return false;
     memcpy(copy, &home->block->intents[i], sizeof *copy);
-    if (copy->seq == 0 || copy->n == 0 || copy->n > MEGA_PUBLISH_MAX)
-        return false;
-    uint32_t crc = mega__crc_more(UINT32_MAX, &copy->seq, 20);
-    crc = ~mega__crc_more(crc, copy->items,
-                          copy->n * sizeof(struct mega__intent_item));
-    return copy->crc == (crc ? crc : 1);
+    return mega__record_intent_decided(copy);
 }
 
 bool space_intents_wait(const struct space *space)
@@ -284,7 +266,7 @@ static bool list_live(struct space *space)
         const struct mega__region_record *r = &home0->block->regions[i];
         struct region *live = &space->live[space->nlive];
         enum mega__record_state state;
-        if (!record_state(block_load(&r->state), &state, &live->id) ||
+        if (!mega__record_state(block_load(&r->state), &state, &live->id) ||
             state < MEGA__REC_CREATING)
             continue;
         if (state != MEGA__REC_LIVE) {

@@ -9,6 +9,7 @@
 
 #include "class.h"
 #include "image.h"
+#include "record.h"
 
 struct home {
     uint32_t no;
@@ -60,9 +61,6 @@ bool space_region_lives(const struct space *space, uint32_t id);
 /* Half made or half destroyed: the next open ends it. */
 bool space_region_ended(const struct space *space, uint32_t id);
 
-/* The state of a record. False: damaged. */
-bool record_state(uint64_t word, enum mega__record_state *state_p,
-                  uint32_t *id_p);
 uint64_t block_load(const uint64_t *word);
 
 /* What a global pointer names. */

@@ -64,7 +64,7 @@ static void tell_root(const struct mega__root_record *r, json_t *list)
     enum mega__record_state state;
     uint32_t id;
     char name[MEGA__NAME_BYTES];
-    if (!record_state(block_load(&r->state), &state, &id) ||
+    if (!mega__record_state(block_load(&r->state), &state, &id) ||
         state != MEGA__REC_LIVE)
         return;
     name_clean(r->name, sizeof r->name, name, sizeof name);

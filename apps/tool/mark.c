@@ -196,7 +196,7 @@ static bool from_block(struct reach *r, const struct home *home)
         const struct mega__root_record *root = &home->block->roots[i];
         enum mega__record_state state;
         uint32_t id;
-        if (record_state(block_load(&root->state), &state, &id) &&
+        if (mega__record_state(block_load(&root->state), &state, &id) &&
             state == MEGA__REC_LIVE && space_region_lives(r->space, id))
             ok = follow(r, &r->common, block_load(&root->slot));
     }

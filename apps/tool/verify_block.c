@@ -10,7 +10,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "crc.h"
 #include "names.h"
 
 struct block {
@@ -193,8 +192,8 @@ _Static_assert(sizeof(struct named) == sizeof(struct mega__region_record) &&
 
 static bool name_right(const struct named *r, uint32_t id)
 {
-    uint32_t crc = ~mega__crc_more(~id, r->name, MEGA__NAME_BYTES);
-    return r->crc == (crc ? crc : 1) && r->name[MEGA_NAME_MAX] == '\0';
+    return r->crc == mega__record_name_crc(id, r->name) &&
+           r->name[MEGA_NAME_MAX] == '\0';
 }
 
 /* False: it says nothing further. ended: unused ones were before it. */
@@ -202,7 +201,7 @@ static bool check_named(struct block *v, const struct named *r,
                         const char *what, unsigned i, bool *ended,
                         enum mega__record_state *state_p, uint32_t *id_p)
 {
-    if (!record_state(block_load(&r->state), state_p, id_p)) {
+    if (!mega__record_state(block_load(&r->state), state_p, id_p)) {
         SAY(v, FAULT, &r->state,
             "home %u: the state %#" PRIx64 " of %s %u is damaged", v->home->no,
             block_load(&r->state), what, i);
@@ -248,7 +247,8 @@ static void check_region(struct block *v, unsigned i, bool *ended)
         const struct mega__region_record *other = &v->b->regions[k];
         enum mega__record_state other_state;
         uint32_t other_id;
-        if (!record_state(block_load(&other->state), &other_state, &other_id) ||
+        if (!mega__record_state(block_load(&other->state), &other_state,
+                                &other_id) ||
             other_state < MEGA__REC_CREATING)
             continue;
         if (other_id == id ||
@@ -287,21 +287,13 @@ static void check_root(struct block *v, unsigned i, bool *ended)
 
 /* ---- Raw runs ---- */
 
-static bool run_right(const struct mega__run_record *r, uint32_t id)
-{
-    uint32_t crc = mega__crc_more(~id, &r->base, 8);
-    crc = mega__crc_more(crc, &r->start, 8);
-    crc = ~mega__crc_more(crc, &r->extents, 4);
-    return r->crc == (crc ? crc : 1);
-}
-
 /* True: it counts, that is, it lies in a region that lives. */
 static bool check_run(struct block *v, unsigned i)
 {
     const struct mega__run_record *r = &v->b->runs[i];
     enum mega__record_state state;
     uint32_t id;
-    if (!record_state(block_load(&r->state), &state, &id)) {
+    if (!mega__record_state(block_load(&r->state), &state, &id)) {
         SAY(v, FAULT, &r->state,
             "home %u: the state of run record %u is "
             "damaged",
@@ -310,7 +302,7 @@ static bool check_run(struct block *v, unsigned i)
     }
     if (state != MEGA__REC_LIVE)
         return false;
-    if (!run_right(r, id)) {
+    if (r->crc != mega__record_run_crc(id, r)) {
         SAY(v, FAULT, r, "home %u: run record %u is damaged", v->home->no, i);
         return false;
     }
@@ -330,7 +322,7 @@ static bool check_run(struct block *v, unsigned i)
          mega__word_kind(w) != MEGA__RUN_HEAD ||
          !(mega__word_flags(w) & MEGA__RUN_RAW) || mega__word_region(w) != id ||
          mega__word_len(w) != r->extents) &&
-        record_state(block_load(&r->state), &state, &id) &&
+        mega__record_state(block_load(&r->state), &state, &id) &&
         state == MEGA__REC_LIVE)
         SAY(v, FAULT, r,
             "home %u: run record %u names %#" PRIx64
@@ -348,7 +340,7 @@ static bool still_has(const struct block *v, const struct region *region)
         enum mega__record_state state;
         uint64_t bytes;
         uint32_t id;
-        if (record_state(block_load(&r->state), &state, &id) &&
+        if (mega__record_state(block_load(&r->state), &state, &id) &&
             id == region->id && state == MEGA__REC_LIVE) {
             mega__unseal(block_load(&r->bytes_per_home), &bytes);
             return bytes == region->bytes_per_home;
@@ -371,7 +363,7 @@ static void check_reserved(struct block *v, const struct region *region,
             enum mega__record_state state;
             uint32_t id;
             if (!counts[i] ||
-                !record_state(block_load(&r->state), &state, &id) ||
+                !mega__record_state(block_load(&r->state), &state, &id) ||
                 id != region->id || r->start != have || r->extents == 0)
                 continue;
             have += (uint64_t)r->extents << MEGA__EXTENT_SHIFT;

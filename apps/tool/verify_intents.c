@@ -41,8 +41,8 @@ static bool is_root_slot(const struct home *home, mega_gptr_t p)
     return home->no == 0 && mega__gptr_span(p) == 0 && home->block &&
            mega_offset(p) >= roots && off < MEGA_ROOTS_MAX * size &&
            off % size == offsetof(struct mega__root_record, slot) &&
-           record_state(block_load(&home->block->roots[off / size].state),
-                        &state, &id) &&
+           mega__record_state(block_load(&home->block->roots[off / size].state),
+                              &state, &id) &&
            state == MEGA__REC_LIVE;
 }
 

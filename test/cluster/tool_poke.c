@@ -18,8 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "crc.h"
-#include "layout.h"
+#include "record.h"
 
 #define BLOCK(field)                                                           \
     (MEGA__HOME_BLOCK_OFF + offsetof(struct mega__home_block, field))
@@ -122,9 +121,7 @@ static void put_intent(char **args) /* I OP CHUNK SLOT */
     in.epoch = epoch & UINT64_C(0xffffffffffff);
     in.items[0].chunk = strtoull(args[2], NULL, 0) | strtoull(args[1], NULL, 0);
     in.items[0].slot = strtoull(args[3], NULL, 0);
-    uint32_t crc = mega__crc_more(UINT32_MAX, &in.seq, 20);
-    crc = ~mega__crc_more(crc, in.items, sizeof in.items[0]);
-    in.crc = crc ? crc : 1;
+    in.crc = mega__record_intent_crc(&in);
     store(pool.span + BLOCK(intents) + strtoull(args[0], NULL, 0) * sizeof in,
           &in, sizeof in);
 }

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "apps/tool/homes.h"
-#include "crc.h"
 
 #define UNIT (UINT64_C(1) << 16)
 #define UNITS_MAX 160 /* 10 MiB */
@@ -51,25 +50,16 @@ static uint32_t record_id(uint64_t state)
     return (uint32_t)((state & UINT64_C(0xffffffffffff)) >> 8);
 }
 
-static uint32_t not_zero(uint32_t crc)
-{
-    return crc ? crc : 1;
-}
-
-static uint32_t name_crc(uint64_t state, const char *name)
-{
-    return not_zero(~mega__crc_more(~record_id(state), name, MEGA__NAME_BYTES));
-}
-
 static void fix_names(struct mega__home_block *b)
 {
     for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++)
         if (b->regions[i].state)
-            b->regions[i].crc =
-                name_crc(b->regions[i].state, b->regions[i].name);
+            b->regions[i].crc = mega__record_name_crc(
+                record_id(b->regions[i].state), b->regions[i].name);
     for (unsigned i = 0; i < MEGA_ROOTS_MAX; i++)
         if (b->roots[i].state)
-            b->roots[i].crc = name_crc(b->roots[i].state, b->roots[i].name);
+            b->roots[i].crc = mega__record_name_crc(
+                record_id(b->roots[i].state), b->roots[i].name);
 }
 
 static void fix_runs(struct mega__home_block *b)
@@ -78,9 +68,7 @@ static void fix_runs(struct mega__home_block *b)
         struct mega__run_record *r = &b->runs[i];
         if (!r->state)
             continue;
-        uint32_t crc = mega__crc_more(~record_id(r->state), &r->base, 8);
-        crc = mega__crc_more(crc, &r->start, 8);
-        r->crc = not_zero(~mega__crc_more(crc, &r->extents, 4));
+        r->crc = mega__record_run_crc(record_id(r->state), r);
     }
 }
 
@@ -90,9 +78,7 @@ static void fix_intents(struct mega__home_block *b)
         struct mega__intent *in = &b->intents[i];
         if (!in->seq || in->n > MEGA_PUBLISH_MAX)
             continue;
-        uint32_t crc = mega__crc_more(UINT32_MAX, &in->seq, 20);
-        in->crc = not_zero(
-            ~mega__crc_more(crc, in->items, in->n * sizeof *in->items));
+        in->crc = mega__record_intent_crc(in);
     }
 }
 
