@@ -13,8 +13,9 @@
 extern "C" {
 #endif
 
-/** mega_init over the processes of comm, which is duplicated. MPI must be
- *  initialised. Collective over comm. Errors as mega_init. */
+/** mega_init over the processes of comm, which is duplicated and may be freed.
+ *  Collective over comm. Errors as mega_init; STATE: MPI is not initialised;
+ *  ARG: an intercommunicator. */
 mega_status_t mega_init_comm(MPI_Comm comm) MEGA_MUST_CHECK;
 
 /** A communicator of the ranks of the open space, for the program alone: that

@@ -30,7 +30,8 @@ struct mega__boot_limits {
  * if nobody has. host: ranks are on one host if they give the same text; shown:
  * its name, for people. Till mega__boot_watch is called ranks look after each
  * other by MPI, if they are in collectives.
- * ERRORS: STATE - MPI is finalised; THREAD; IO; TIMEOUT. */
+ * ERRORS: STATE - MPI is finalised, or comm is given and MPI not initialised;
+ * ARG - comm is an intercommunicator; THREAD; IO; TIMEOUT. */
 mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
                                const struct mega__boot_limits *limits,
                                struct mega__boot **boot_p);

@@ -171,6 +171,21 @@ static void free_boot(struct mega__boot *boot, bool mpi_works)
         free(boot);
 }
 
+static mega_status_t check_comm(MPI_Comm comm)
+{
+    int started = 0, inter = 0;
+    MPI_Initialized(&started);
+    if (!started)
+        return mega__fail(MEGA_ERR_STATE,
+                          "a communicator before MPI_Init: call that first");
+    MPI_Comm_test_inter(comm, &inter);
+    if (inter)
+        return mega__fail(MEGA_ERR_ARG,
+                          "an intercommunicator: merge its groups first, by "
+                          "MPI_Intercomm_merge");
+    return MEGA_OK;
+}
+
 mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
                                const struct mega__boot_limits *limits,
                                struct mega__boot **boot_p)
@@ -181,7 +196,9 @@ mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
         return mega__fail(MEGA_ERR_STATE,
                           "MPI_Finalize was called: no space can be opened "
                           "in this process any more");
-    mega_status_t st = mega__boot_mpi_begin(limits);
+    mega_status_t st = comm ? check_comm(*(MPI_Comm *)comm) : MEGA_OK;
+    if (!st)
+        st = mega__boot_mpi_begin(limits);
     if (st)
         return st;
     struct mega__boot *boot = calloc(1, sizeof *boot);

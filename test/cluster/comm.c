@@ -64,10 +64,14 @@ static void sub(int argc, char **argv)
     MPI_Comm half, given;
     mega_gptr_t p;
     HOLDS(argc == 1);
+    REFUSED(MEGA_ERR_STATE, mega_init_comm(MPI_COMM_WORLD));
     MPI_Init(NULL, NULL);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_split(MPI_COMM_WORLD, rank % 2, rank, &half);
     MPI_Comm_size(half, &size);
+    MPI_Intercomm_create(half, 0, MPI_COMM_WORLD, 1 - rank % 2, 7, &given);
+    REFUSED(MEGA_ERR_ARG, mega_init_comm(given));
+    MPI_Comm_free(&given);
     snprintf(dir, sizeof dir, "%s/%s", argv[0], rank % 2 ? "odd" : "even");
     HOLDS(setenv("MEGALLOC_DIR", dir, 1) == 0);
     for (int turn = 0; turn < 2; turn++) {
