@@ -453,8 +453,8 @@ mega_status_t mega_wait_until(mega_gptr_t p, mega_cmp_t cmp, uint64_t value,
 
 /** Reader/writer lock in the 8 zeroed, aligned bytes at p. Not recursive. Void
  *  after a restart: nobody holds it. BUSY (try only); STATE: unlock of a lock
- *  that is not held; PEER, TIMEOUT: the writer, or while readers hold it any
- *  rank is lost or stopped. */
+ *  that no rank reads, or not this one writes; PEER, TIMEOUT: the writer,
+ *  or while readers hold it any rank is lost or stopped. */
 #define MEGA_LOCK_SHARED 1u
 mega_status_t mega_lock(mega_gptr_t p, unsigned flags) MEGA_MUST_CHECK;
 mega_status_t mega_trylock(mega_gptr_t p, unsigned flags) MEGA_MUST_CHECK;

@@ -186,9 +186,9 @@ mega_status_t mega__sync_unlock(struct mega__ctx *ctx, mega_gptr_t p,
         if (st)
             return st;
         uint32_t n = holders(ctx, word);
-        if (shared ? n == 0 || n >= WRITER : n < WRITER)
+        if (shared ? n == 0 || n >= WRITER : n != writer(ctx))
             return mega__fail(MEGA_ERR_STATE,
-                              "the lock at %#llx is not held so",
+                              "the lock at %#llx is not held so by this rank",
                               (unsigned long long)p.v);
         st = change(ctx, p, word, shared ? n - 1 : 0, &raced);
     }

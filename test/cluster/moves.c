@@ -246,6 +246,8 @@ static void locks(int argc, char **argv)
         REFUSED(MEGA_ERR_BUSY, mega_trylock(lock, 0));
         REFUSED(MEGA_ERR_BUSY, mega_trylock(lock, MEGA_LOCK_SHARED));
     }
+    if (mega_rank() != 0)
+        REFUSED(MEGA_ERR_STATE, mega_unlock(lock, 0));
     MUST(mega_barrier());
     if (mega_rank() == 0)
         MUST(mega_unlock(lock, 0));
