@@ -70,7 +70,7 @@ static void tell_root(const struct mega__root_record *r, json_t *list)
     name_clean(r->name, sizeof r->name, name, sizeof name);
     uint64_t p = block_load(&r->slot);
     if (!list) {
-        printf("root   %-8u %#018" PRIx64 "  %s\n", id, p, name);
+        printf("root   %-8u 0x%016" PRIx64 "  %s\n", id, p, name);
         return;
     }
     json_t *one = json_object();
