@@ -100,14 +100,15 @@ bool space_region_ended(const struct space *space, uint32_t id)
 bool run_fits(const struct span *s, uint32_t e, uint64_t w)
 {
     uint32_t n = mega__word_len(w);
-    return n > 0 && n <= s->extents - e;
+    return n > 0 && n <= s->extents - e && mega__word_run_sound(w);
 }
 
-/* Whether the head that a tail names is an extent that can be one. */
+/* Whether a tail is sound, and its head an extent that can be one. */
 static bool head_is_near(const struct span *s, uint32_t e, uint64_t w)
 {
     uint32_t distance = mega__word_len(w);
-    return distance > 0 && e >= s->first && distance <= e - s->first;
+    return distance > 0 && e >= s->first && distance <= e - s->first &&
+           mega__word_run_sound(w);
 }
 
 bool run_covers(const struct span *s, uint32_t e, uint64_t w)
