@@ -2,6 +2,7 @@
 /* homes.c - see homes.h. */
 #include "homes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -374,6 +375,26 @@ bool space_open(char **args, bool writable, struct problems *problems,
     }
     find_latest(space);
     return list_live(space);
+}
+
+bool space_look(char **args, struct space *space)
+{
+    struct problems problems = {0};
+    if (!space_open(args, false, &problems, space))
+        return false;
+    if (space->nhomes == 0) {
+        fprintf(stderr, "megalloc: no file holds a home that can be read\n");
+        return false;
+    }
+    space_tell_damage(&problems);
+    return true;
+}
+
+void space_tell_damage(const struct problems *problems)
+{
+    if (problems->count[FAULT])
+        fprintf(stderr, "megalloc: parts of the space are damaged and left "
+                        "out: see megalloc check\n");
 }
 
 void space_close(struct space *space)

@@ -100,10 +100,9 @@ static void tell(const struct space *space, const struct options *o)
 
 int command_ls(char **args, const struct options *o)
 {
-    struct problems ignored = {0};
     struct space space;
     int status = EXIT_REFUSED;
-    bool ok = space_open(args, false, &ignored, &space);
+    bool ok = space_look(args, &space);
     if (ok && !space.have_live) {
         fprintf(stderr, "megalloc: home 0, which keeps the names, is not here "
                         "or cannot be read\n");

@@ -98,7 +98,7 @@ tap_empty "a directory that is missing, or empty, or a file that is none" \
            megalloc 2 $command --json /etc/passwd; silent
        done; megalloc 1 check /etc/passwd; says "/etc/passwd: offset 0")"
 new_job
-tap_empty "what is no file is refused, and not waited for" \
+tap_empty "what is no file is refused, and not waited for; what is damaged is told" \
     "$(mkdir "$scratch/odd"; cp "$space/home-0.0.pool" "$scratch/odd"
        mkfifo "$scratch/odd/home-1.0.pool"
        for command in $all; do
@@ -106,6 +106,10 @@ tap_empty "what is no file is refused, and not waited for" \
            says "home-1.0.pool is no regular file"; silent
        done
        cp --remove-destination "$space/home-1.0.pool" "$scratch/odd"
+       : >"$scratch/odd/home-2.0.pool"
+       for command in info stat ls dump; do
+           megalloc 0 $command "$scratch/odd"; says "left out: see megalloc check"
+       done; rm "$scratch/odd/home-2.0.pool"
        mkfifo "$scratch/odd/home-1.lock"
        run 0 timeout 20 "$tool" check "$scratch/odd"; says ": sound")"
 denied() { # COMMAND: by a user who may not read
