@@ -198,10 +198,10 @@ mega_gptr_t mega_region_at(mega_region_t r, int home, uint64_t off,
 /** A chunk of at least size bytes (>= 1) on a home, contents undefined, aligned
  *  to 16, from a page up to a page. One rank; lock-free but for a thread's
  *  first call, or if another rank has to be asked; durable by L1. NOMEM: of
- *  this process; HOME_FULL: the home is full and MEGALLOC_HOME_MAX is reached;
- *  MEDIUM_FULL: it may grow but the medium is full; TABLE_FULL: it has all its
- *  spans; TOO_BIG: larger than the largest span; TIMEOUT, PEER: its server does
- *  not answer, or is gone; IO: this rank cannot map a file of it. */
+ *  this process; HOME_FULL: it has MEGALLOC_HOME_MAX, and free is only what
+ *  other threads keep (megalloc(7), Limits); MEDIUM_FULL: the medium has no
+ *  more; TABLE_FULL: it has all its spans; TOO_BIG: for the largest span;
+ *  TIMEOUT, PEER: its server does not answer, or is gone; IO: no map of it. */
 mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
                          mega_gptr_t *p_p) MEGA_MUST_CHECK;
 

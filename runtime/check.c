@@ -207,19 +207,18 @@ static mega_status_t check_slab(struct check *c, uint32_t e, uint64_t w)
 static void check_head(struct check *c, uint32_t e, uint64_t w)
 {
     uint32_t n = mega__word_len(w);
+    c->accounted++;
+    if (!mega__word_run_sound(w))
+        return report_word(c, e, w, "the word of a run is damaged");
     check_region(c, e, w);
-    if (!mega__run_fits(c->span, e, w)) {
-        report_word(c, e, w, "the run does not fit its span");
-        c->accounted++;
-        return;
-    }
+    if (!mega__run_fits(c->span, e, w))
+        return report_word(c, e, w, "the run does not fit its span");
     for (uint32_t i = 1; i < n; i++) {
         uint64_t t = mega__span_word(c->span, e + i);
         if (mega__word_kind(t) != MEGA__RUN_TAIL || mega__word_len(t) != i ||
             mega__word_region(t) != mega__word_region(w))
             report_word(c, e + i, t, "it is not a tail of the run before it");
     }
-    c->accounted++;
 }
 
 static mega_status_t check_extent(struct check *c, uint32_t e)

@@ -130,7 +130,8 @@ static mega_status_t look_at_tail(struct mega__ctx *ctx, struct mega__place *at,
                                   bool *in_p)
 {
     uint32_t distance = mega__word_len(at->word);
-    if (distance == 0 || distance > at->extent - at->span->first)
+    if (distance == 0 || distance > at->extent - at->span->first ||
+        !mega__word_run_sound(at->word))
         return MEGA_OK;
     at->extent -= distance;
     mega_status_t st = mega__net_get(

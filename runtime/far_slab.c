@@ -106,6 +106,7 @@ static mega_status_t take_won(struct mega__arena *a, struct mega__heap *heap,
         struct mega__slab *slab =
             new_slab(a, span, c->extent[i], class, heap->region);
         if (!slab) { /* the next open frees the extent */
+            atomic_store_explicit(&ctx->unsettled, true, memory_order_relaxed);
             st = mega__fail(MEGA_ERR_NOMEM, "no memory for a slab");
             continue;
         }

@@ -61,14 +61,29 @@ static inline uint32_t mega__word_slab_epoch(uint64_t w)
     return (uint32_t)(w >> 50);
 }
 
+/* What the top bits of a run's word hold about those below: another number for
+ * each bit that flips, and for any few that lie together. Never 0. */
+static inline uint64_t mega__word_run_check(uint64_t w)
+{
+    return (w & ((UINT64_C(1) << MEGA__RUN_CHECK_SHIFT) - 1)) % 127 + 1;
+}
+
 /* kind is RUN_HEAD, FREEING (len: extents, flags) or RUN_TAIL (len: distance
  * to the head, flags 0). */
 static inline uint64_t mega__word_run(enum mega__kind kind, uint32_t len,
                                       uint32_t region, uint32_t epoch14,
                                       unsigned flags)
 {
-    return (uint64_t)kind | (uint64_t)len << 4 | (uint64_t)region << 22 |
-           (uint64_t)epoch14 << 42 | (uint64_t)flags << 56;
+    uint64_t w = (uint64_t)kind | (uint64_t)len << 4 | (uint64_t)region << 22 |
+                 (uint64_t)epoch14 << 42 | (uint64_t)flags << 56;
+    return w | mega__word_run_check(w) << MEGA__RUN_CHECK_SHIFT;
+}
+
+/* False: damaged. A check of 0 is that of a word made before there was one. */
+static inline bool mega__word_run_sound(uint64_t w)
+{
+    uint64_t check = w >> MEGA__RUN_CHECK_SHIFT;
+    return check == 0 || check == mega__word_run_check(w);
 }
 
 static inline uint32_t mega__word_len(uint64_t w)
@@ -83,7 +98,7 @@ static inline uint32_t mega__word_run_epoch(uint64_t w)
 
 static inline unsigned mega__word_flags(uint64_t w)
 {
-    return (unsigned)(w >> 56);
+    return (unsigned)(w >> 56) & MEGA__RUN_RAW;
 }
 
 static inline bool mega__word_is_slab(uint64_t w)
@@ -91,7 +106,7 @@ static inline bool mega__word_is_slab(uint64_t w)
     return mega__word_kind(w) == MEGA__SLAB;
 }
 
-/* The region of a word that has one, else 0. */
+/* The region of a word that has one, else 0, also of a damaged run. */
 static inline uint32_t mega__word_region(uint64_t w)
 {
     switch (mega__word_kind(w)) {
@@ -101,7 +116,7 @@ static inline uint32_t mega__word_region(uint64_t w)
     case MEGA__RUN_HEAD:
     case MEGA__RUN_TAIL:
     case MEGA__FREEING:
-        return (uint32_t)(w >> 22) & 0xfffff;
+        return mega__word_run_sound(w) ? (uint32_t)(w >> 22) & 0xfffff : 0;
     default:
         return 0;
     }

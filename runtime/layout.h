@@ -125,8 +125,8 @@ struct mega__span_header { /* one record, written once */
 
 /* Extent word: [0,4) kind, the rest by kind; FREE is all zero.
  *   SLAB, SLAB_INIT     class 6 | region 20 | owner rank 20 | epoch 14
- *   RUN_HEAD, FREEING   length 18 | region 20 | epoch 14 | flags 8
- *   RUN_TAIL            distance 18 | region 20 | epoch 14 | 0
+ *   RUN_HEAD, FREEING   length 18 | region 20 | epoch 14 | raw 1 | check 7
+ *   RUN_TAIL            distance 18 | region 20 | epoch 14 | 0 1 | check 7
  * Changed by compare-and-swap, desired != expected (or stored, by the owner of
  * a SLAB_INIT):
  *   FREE -> SLAB_INIT -> SLAB           claim (slab.c)
@@ -147,6 +147,7 @@ enum mega__kind { /* even parity: one flipped bit makes no other kind */
 };
 
 #define MEGA__RUN_RAW 1u /* flag: reserved by a region, has no mark */
+#define MEGA__RUN_CHECK_SHIFT 57
 #define MEGA__EPOCH14_MAX 16383u
 
 /* Mark: one byte per granule, of the chunk that begins there. */

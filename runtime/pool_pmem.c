@@ -265,7 +265,7 @@ mega_status_t mega__pool_view(const char *path, struct mega__pool **pool_p)
     struct mega__pool *pool = new_pool(path);
     if (!pool)
         return MEGA_ERR_NOMEM;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe */
     mega_status_t st = fd < 0 ? refuse("view", path) : find_domain(pool, fd);
     off_t end = st ? 0 : lseek(fd, 0, SEEK_END);
     pool->how = MEGA__HOW_NONE;

@@ -56,20 +56,31 @@ static mega_status_t reserve_run(struct mega__ctx *ctx, struct mega__home *home,
     return st;
 }
 
+/* Frees the run at p. A word that is damaged meanwhile is left: it would free
+ * what is not the run's, and mega_check names it. */
+static void free_run(struct mega__ctx *ctx, mega_gptr_t p, uint32_t extents)
+{
+    struct mega__span *span = mega__span_of(ctx, p);
+    uint32_t e = (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT);
+    uint64_t w = span ? mega__span_word(span, e) : MEGA__FREE;
+    if (mega__word_kind(w) != MEGA__RUN_HEAD || mega__word_len(w) != extents ||
+        !mega__run_fits(span, e, w))
+        return;
+    mega_status_t st = mega__run_free(ctx, span, e, w, &ctx->flusher);
+    (void)st; /* a leak until the next open, which frees it */
+}
+
 /* Frees a run that could not be recorded: no record would name it to whoever
  * undoes the rest. The sentence stays that of the failure. */
 static void take_back(struct mega__ctx *ctx, const struct mega__home *home,
-                      uint32_t id, uint64_t in_home, mega_gptr_t p)
+                      uint32_t id, uint64_t in_home, mega_gptr_t p,
+                      uint32_t extents)
 {
     char text[MEGA__ERRMSG_MAX];
     if (mega__dir_run_known(home, id, in_home))
         return; /* visible, if not durable */
     memcpy(text, mega__errmsg_buffer(), sizeof text);
-    struct mega__span *span = mega__span_of(ctx, p);
-    uint32_t e = (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT);
-    mega_status_t st =
-        mega__run_free(ctx, span, e, mega__span_word(span, e), &ctx->flusher);
-    (void)st; /* a leak until the next open, which frees it */
+    free_run(ctx, p, extents);
     memcpy(mega__errmsg_buffer(), text, sizeof text);
 }
 
@@ -96,7 +107,7 @@ static mega_status_t reserve_on(struct mega__ctx *ctx, struct mega__home *home,
         st = mega__dir_run_add(home, &ctx->flusher, id, p.v & in_home, at,
                                (uint32_t)got);
         if (st)
-            take_back(ctx, home, id, p.v & in_home, p);
+            take_back(ctx, home, id, p.v & in_home, p, (uint32_t)got);
         at += len;
     }
     return st;
@@ -136,15 +147,10 @@ void mega__raw_give_back(struct mega__ctx *ctx, uint32_t id, uint64_t from)
             const struct mega__run_record *rec = &home->block->runs[k];
             enum mega__record_state state;
             uint32_t of;
-            mega_gptr_t p = mega__gptr(home->no, 0, rec->base);
             if (!mega__record_state(rec->state, &state, &of) ||
                 state != MEGA__REC_LIVE || outside(of, rec->start, &part))
                 continue;
-            struct mega__span *span = mega__span_of(ctx, p);
-            uint32_t e = (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT);
-            mega_status_t st = mega__run_free(
-                ctx, span, e, mega__span_word(span, e), &ctx->flusher);
-            (void)st; /* a leak until the next open, which frees it */
+            free_run(ctx, mega__gptr(home->no, 0, rec->base), rec->extents);
         }
         mega_status_t st =
             mega__dir_run_prune(home, &ctx->flusher, outside, &part);

@@ -176,11 +176,13 @@ bool mega__run_covers(const struct mega__span *span, uint32_t extent,
                       uint64_t tail)
 {
     uint32_t distance = mega__word_len(tail);
-    if (distance == 0 || distance > extent - span->first)
+    if (distance == 0 || distance > extent - span->first ||
+        !mega__word_run_sound(tail))
         return false;
     uint64_t head = mega__span_word(span, extent - distance);
     unsigned kind = mega__word_kind(head);
     return (kind == MEGA__RUN_HEAD || kind == MEGA__FREEING) &&
+           mega__run_fits(span, extent - distance, head) &&
            mega__word_len(head) > distance &&
            mega__word_region(head) == mega__word_region(tail);
 }

@@ -22,12 +22,12 @@ mega_status_t mega__run_free(struct mega__ctx *ctx, struct mega__span *span,
 void mega__run_finish_free(struct mega__span *span, uint32_t extent,
                            uint64_t w);
 
-/* Whether a RUN_HEAD or FREEING word's length fits its span. */
+/* Whether a RUN_HEAD or FREEING word is sound and its length fits its span. */
 static inline bool mega__run_fits(const struct mega__span *span,
                                   uint32_t extent, uint64_t w)
 {
     uint32_t len = mega__word_len(w);
-    return len >= 1 && len <= span->extents - extent;
+    return len >= 1 && len <= span->extents - extent && mega__word_run_sound(w);
 }
 
 /* Whether the RUN_TAIL word at extent belongs to a run. */

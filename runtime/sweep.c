@@ -2,7 +2,8 @@
 /*
  * sweep.c - see sweep.h. A word that does not decode, or names a region that
  * neither lives nor is being ended, is damaged: it is left as it is, neither
- * used nor freed, mega_check names it, and the rest goes on.
+ * used nor freed, mega_check names it, and the rest goes on. So is what looks
+ * half-made after a clean end, which leaves nothing so.
  */
 #include "sweep.h"
 
@@ -78,13 +79,15 @@ static void sweep_head(struct sweep *s, uint32_t e, uint64_t w)
     s->freed += mega__word_len(w);
 }
 
-/* Where the head of a tail should be lies a word that does not decode, or a run
- * that does not fit its span: the tail may hold live data. */
+/* The tail is damaged, or where its head should be lies a word that does not
+ * decode, or a damaged run, or one that does not fit its span: the tail may
+ * hold live data. */
 static bool head_is_damaged(const struct sweep *s, uint32_t e, uint64_t tail)
 {
     uint32_t distance = mega__word_len(tail);
-    if (distance == 0 || distance > e - s->span->first)
-        return true; /* this word is the damaged one */
+    if (distance == 0 || distance > e - s->span->first ||
+        !mega__word_run_sound(tail))
+        return true;
     uint64_t head = mega__span_word(s->span, e - distance);
     switch (mega__word_kind(head)) {
     case MEGA__FREE:
@@ -101,18 +104,11 @@ static bool head_is_damaged(const struct sweep *s, uint32_t e, uint64_t tail)
     }
 }
 
-static void sweep_extent(struct sweep *s, uint32_t e)
+static void sweep_half_made(struct sweep *s, uint32_t e, uint64_t w)
 {
-    uint64_t w = mega__span_word(s->span, e);
     switch (mega__word_kind(w)) {
     case MEGA__SLAB_INIT:
         set_free(s, e, w);
-        break;
-    case MEGA__SLAB:
-        sweep_slab(s, e, w);
-        break;
-    case MEGA__RUN_HEAD:
-        sweep_head(s, e, w);
         break;
     case MEGA__RUN_TAIL: /* heads come first, so this is settled */
         if (!mega__run_covers(s->span, e, w) && !head_is_damaged(s, e, w))
@@ -127,6 +123,18 @@ static void sweep_extent(struct sweep *s, uint32_t e)
     default:
         break;
     }
+}
+
+static void sweep_extent(struct sweep *s, uint32_t e)
+{
+    uint64_t w = mega__span_word(s->span, e);
+    if (mega__word_is_slab(w))
+        sweep_slab(s, e, w);
+    else if (mega__word_kind(w) == MEGA__RUN_HEAD)
+        sweep_head(s, e, w);
+    else if (!s->ctx->recovery.clean ||
+             mega__live_ended(s->live, mega__word_region(w)))
+        sweep_half_made(s, e, w);
 }
 
 mega_status_t mega__sweep_open(struct mega__ctx *ctx, struct mega__home *home,

@@ -8,6 +8,7 @@
 #include "bench.h"
 
 #define COUNT 50000
+#define LIVE 1000
 #define BYTES 64
 #define LARGE_ROUNDS 200
 
@@ -87,6 +88,29 @@ static void count_lines(void)
     free_all();
 }
 
+/** The same where LIVE chunks are held, one is freed and another taken. */
+static void count_pairs(void)
+{
+    mega_counters_t before, after;
+    for (int i = 0; i < LIVE; i++) {
+        BENCH_MUST(mega_alloc(MEGA_DEFAULT, 0, BYTES, &chunk[i]));
+    }
+    BENCH_MUST(mega_drain());
+    BENCH_MUST(mega_counters(&before));
+    for (int i = 0; i < COUNT; i++) {
+        BENCH_MUST(mega_free(chunk[i % LIVE]));
+        BENCH_MUST(mega_alloc(MEGA_DEFAULT, 0, BYTES, &chunk[i % LIVE]));
+    }
+    BENCH_MUST(mega_counters(&after));
+    bench_row("flushes.pair", (double)(after.flushes - before.flushes) / COUNT,
+              "lines");
+    bench_row("fences.pair", (double)(after.fences - before.fences) / COUNT,
+              "fences");
+    for (int i = 0; i < LIVE; i++) {
+        BENCH_MUST(mega_free(chunk[i]));
+    }
+}
+
 static void time_large(const char *name, size_t size, int rounds)
 {
     double ns[BENCH_REPS];
@@ -145,6 +169,7 @@ int main(void)
     raw = mega_region_at(region, 0, 0, &adjacent);
     bench_check(adjacent >= COUNT * BYTES, "the need for one raw run");
     count_lines();
+    count_pairs();
     compare();
     BENCH_MUST(mega_region_destroy(&region));
     time_large("large.256K.mega", (size_t)256 << 10, LARGE_ROUNDS);

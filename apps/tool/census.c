@@ -9,7 +9,7 @@ static enum use use_of_run(const struct space *space, const struct span *s,
 {
     if (mega__word_kind(w) == MEGA__RUN_TAIL) {
         if (!run_covers(s, e, w))
-            return USE_PENDING;
+            return run_head_damaged(s, e, w) ? USE_BAD : USE_PENDING;
         e -= mega__word_len(w);
         w = span_word(s, e);
     }

@@ -92,13 +92,9 @@ static void show(const struct space *space, const struct options *o)
 
 int command_dump(char **args, const struct options *o)
 {
-    struct problems ignored = {0};
     struct space space;
     int status = EXIT_REFUSED;
-    bool ok = space_open(args, false, &ignored, &space);
-    if (ok && space.nhomes == 0) {
-        fprintf(stderr, "megalloc: no file holds a home that can be read\n");
-    } else if (ok && (!o->svg || draw_svg(&space, o->svg))) {
+    if (space_look(args, &space) && (!o->svg || draw_svg(&space, o->svg))) {
         if (o->json || !o->svg)
             show(&space, o);
         status = EXIT_SOUND;

@@ -2,6 +2,7 @@
 /* homes.c - see homes.h. */
 #include "homes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,14 +83,15 @@ bool space_region_ended(const struct space *space, uint32_t id)
 bool run_fits(const struct span *s, uint32_t e, uint64_t w)
 {
     uint32_t n = mega__word_len(w);
-    return n > 0 && n <= s->extents - e;
+    return n > 0 && n <= s->extents - e && mega__word_run_sound(w);
 }
 
-/* Whether the head that a tail names is an extent that can be one. */
+/* Whether a tail is sound, and its head an extent that can be one. */
 static bool head_is_near(const struct span *s, uint32_t e, uint64_t w)
 {
     uint32_t distance = mega__word_len(w);
-    return distance > 0 && e >= s->first && distance <= e - s->first;
+    return distance > 0 && e >= s->first && distance <= e - s->first &&
+           mega__word_run_sound(w);
 }
 
 bool run_covers(const struct span *s, uint32_t e, uint64_t w)
@@ -355,6 +357,26 @@ bool space_open(char **args, bool writable, struct problems *problems,
     }
     find_latest(space);
     return list_live(space);
+}
+
+bool space_look(char **args, struct space *space)
+{
+    struct problems problems = {0};
+    if (!space_open(args, false, &problems, space))
+        return false;
+    if (space->nhomes == 0) {
+        fprintf(stderr, "megalloc: no file holds a home that can be read\n");
+        return false;
+    }
+    space_tell_damage(&problems);
+    return true;
+}
+
+void space_tell_damage(const struct problems *problems)
+{
+    if (problems->count[FAULT])
+        fprintf(stderr, "megalloc: parts of the space are damaged and left "
+                        "out: see megalloc check\n");
 }
 
 void space_close(struct space *space)

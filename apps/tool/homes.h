@@ -47,6 +47,11 @@ struct space {
  * The space is to be closed in any case. */
 bool space_open(char **args, bool writable, struct problems *problems,
                 struct space *space);
+
+/* The same for who only looks at what is there: at a home at least. Says once
+ * if something is damaged and left out. */
+bool space_look(char **args, struct space *space);
+void space_tell_damage(const struct problems *problems);
 void space_close(struct space *space);
 
 /* NULL: not given. */

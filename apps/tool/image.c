@@ -31,13 +31,15 @@ static bool fail(struct image *image, const char *act)
 static bool map(struct image *image)
 {
     struct stat sb;
-    image->fd =
-        open(image->path, (image->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    /* O_NONBLOCK: a pipe of that name would keep us waiting for a writer. */
+    image->fd = open(image->path, (image->writable ? O_RDWR : O_RDONLY) |
+                                      O_CLOEXEC | O_NONBLOCK);
     if (image->fd < 0 || fstat(image->fd, &sb) != 0)
         return fail(image, "open");
     if (!S_ISREG(sb.st_mode)) {
-        errno = EINVAL;
-        return fail(image, "not a regular file:");
+        fprintf(stderr, "megalloc: %s is no regular file\n", image->path);
+        image_close(image);
+        return false;
     }
     image->size = (uint64_t)sb.st_size;
     if (image->size == 0)

@@ -108,14 +108,11 @@ static void print_home(const struct space *space, const struct home *home)
 
 int command_info(char **args, const struct options *o)
 {
-    struct problems ignored = {0};
     struct space space;
     char uuid[37];
     int status = EXIT_REFUSED;
-    bool ok = space_open(args, false, &ignored, &space);
-    if (ok && space.nhomes == 0) {
-        fprintf(stderr, "megalloc: no file holds a home that can be read\n");
-    } else if (ok && o->json) {
+    bool ok = space_look(args, &space);
+    if (ok && o->json) {
         print_json_info(&space);
         status = EXIT_SOUND;
     } else if (ok) {

@@ -191,9 +191,8 @@ int command_leaks(char **args, const struct options *o)
                       : space_open(args, false, &problems, &space);
     if (ok && complete(&space)) {
         bool frees = o->free && may_free(&space, &problems);
-        if (problems.count[FAULT] && !o->free)
-            fprintf(stderr, "megalloc: parts of the space are damaged and "
-                            "left out: see megalloc check\n");
+        if (!o->free)
+            space_tell_damage(&problems);
         status = search(&space, o, frees);
         if (problems.count[FAULT] && status == EXIT_SOUND)
             status = EXIT_UNSOUND;

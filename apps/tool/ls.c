@@ -70,7 +70,7 @@ static void tell_root(const struct mega__root_record *r, json_t *list)
     name_clean(r->name, sizeof r->name, name, sizeof name);
     uint64_t p = block_load(&r->slot);
     if (!list) {
-        printf("root   %-8u %#018" PRIx64 "  %s\n", id, p, name);
+        printf("root   %-8u 0x%016" PRIx64 "  %s\n", id, p, name);
         return;
     }
     json_t *one = json_object();
@@ -100,10 +100,9 @@ static void tell(const struct space *space, const struct options *o)
 
 int command_ls(char **args, const struct options *o)
 {
-    struct problems ignored = {0};
     struct space space;
     int status = EXIT_REFUSED;
-    bool ok = space_open(args, false, &ignored, &space);
+    bool ok = space_look(args, &space);
     if (ok && !space.have_live) {
         fprintf(stderr, "megalloc: home 0, which keeps the names, is not here "
                         "or cannot be read\n");

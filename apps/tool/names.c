@@ -2,14 +2,43 @@
 /* names.c - see names.h. */
 #include "names.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Bytes of the character of UTF-8 at s, of n at most; 0: none that a terminal
+ * should meet. */
+static size_t printable(const unsigned char *s, size_t n)
+{
+    static const uint32_t least[] = {0, ' ', 0xa0, 0x800, 0x10000};
+    size_t len = s[0] < 0x80                   ? 1
+                 : s[0] >= 0xc0 && s[0] < 0xe0 ? 2
+                 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+                 : s[0] >= 0xf0 && s[0] < 0xf8 ? 4
+                                               : 0;
+    uint32_t c = len > 1 ? s[0] & (0x7fu >> len) : s[0];
+    if (len == 0 || len > n)
+        return 0;
+    for (size_t i = 1; i < len; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (s[i] & 0x3f);
+    }
+    bool turns = (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+                 (c >= 0x2066 && c <= 0x2069); /* the direction, the line */
+    bool none = c == 0x7f || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff;
+    return c < least[len] || turns || none ? 0 : len;
+}
 
 char *name_clean(const char *name, size_t n, char *out, size_t size)
 {
     size_t i = 0;
-    for (; i < n && i + 1 < size && name[i]; i++)
-        out[i] = name[i] >= ' ' && name[i] <= '~' ? name[i] : '?';
+    n = strnlen(name, n < size ? n : size - 1);
+    while (i < n) {
+        size_t len = printable((const unsigned char *)name + i, n - i);
+        memcpy(out + i, len ? name + i : "?", len ? len : 1);
+        i += len ? len : 1;
+    }
     out[i] = '\0';
     return out;
 }

@@ -7,8 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A name may hold any bytes; what is not printable ASCII becomes '?', so that
- * neither a terminal nor a JSON reader meets them. At most n bytes of it. */
+/* A name may hold any bytes; each that is not of a printable character of UTF-8
+ * becomes '?', so that neither a terminal nor a JSON reader meets them. At most
+ * n bytes of it. */
 char *name_clean(const char *name, size_t n, char *out, size_t size);
 json_t *name_json(const char *name, size_t n);
 

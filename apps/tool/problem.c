@@ -21,7 +21,7 @@ static void list(struct problems *p, enum grade grade, const char *path,
         json_object_set_new(item, "file", name_json(path, strlen(path)));
         json_object_set_new(item, "offset", json_integer((json_int_t)off));
     }
-    json_object_set_new(item, "what", json_string(text));
+    json_object_set_new(item, "what", name_json(text, strlen(text)));
     json_array_append_new(p->list, item);
 }
 

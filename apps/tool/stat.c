@@ -106,15 +106,10 @@ static void print_home(const struct space *space, const struct home *home,
 /* False: there is nothing to look at. */
 static bool look(char **args, const struct options *o)
 {
-    struct problems ignored = {0}; /* megalloc check tells */
     struct space space;
     struct census c;
     json_t *homes = o->json ? json_array() : NULL;
-    bool ok = space_open(args, false, &ignored, &space);
-    if (ok && space.nhomes == 0) {
-        fprintf(stderr, "megalloc: no file holds a home that can be read\n");
-        ok = false;
-    }
+    bool ok = space_look(args, &space);
     if (ok && o->watch && !o->json && isatty(STDOUT_FILENO))
         printf("\033[H\033[J");
     for (size_t i = 0; ok && i < space.nhomes; i++) {

@@ -142,12 +142,14 @@ static void check_head_mark(struct words *v, uint32_t e, uint64_t w)
 static void check_head(struct words *v, uint32_t e, uint64_t w)
 {
     bool freeing = mega__word_kind(w) == MEGA__FREEING;
+    if (!mega__word_run_sound(w)) {
+        say(v, FAULT, e, w, "the word of a run is damaged");
+        return;
+    }
     if (!run_fits(v->span, e, w)) {
         say(v, FAULT, e, w, "the run does not fit its span");
         return;
     }
-    if (mega__word_flags(w) & ~MEGA__RUN_RAW)
-        say(v, FAULT, e, w, "it has unknown flags");
     if (!epoch_possible(v, mega__word_run_epoch(w)))
         say(v, FAULT, e, w, "its epoch is yet to come");
     if (freeing)

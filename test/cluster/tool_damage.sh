@@ -131,26 +131,19 @@ for state in clean killed; do
         "its region was never made"
     damaged "$state: a slab's epoch" "$home0" "word:$slab" 60 \
         "its epoch is yet to come"
-    damaged "$state: a run that is longer" "$home0" "word:$run" 5 \
-        "it is no tail of the run before it" "word:$((run + 4))"
-    damaged "$state: a run beyond its span" "$home0" "word:$run" 20 \
-        "the run does not fit its span"
-    damaged "$state: a run's region" "$home0" "word:$run" 24 \
-        "its region was never made"
-    damaged "$state: a run's epoch" "$home0" "word:$run" 45 \
-        "its epoch is yet to come"
-    damaged "$state: a run's flags" "$home0" "word:$run" 58 \
-        "it has unknown flags"
-    damaged "$state: a run made raw" "$home0" "word:$run" 56 \
-        "raw memory has no mark" "mark:$run:0"
+    # longer, shorter, beyond its span; region, epoch, made raw, check
+    for bit in 5 6 20 24 45 56 57 63; do
+        damaged "$state: a run, bit $bit" "$home0" "word:$run" $bit \
+            "the word of a run is damaged"
+    done
     damaged "$state: a raw run made a chunk" "$home0" "word:$raw" 56 \
         "no such raw run" run:0
     for bit in 4 5 6 22 23 30 42 43; do
         damaged "$state: a tail, bit $bit" "$home0" "word:$((run + 2))" $bit \
             "it is no tail of the run before it"
     done
-    damaged "$state: a tail's flags" "$home0" "word:$((run + 2))" 57 \
-        "a tail with flags"
+    damaged "$state: a tail's check" "$home0" "word:$((run + 2))" 57 \
+        "a tail whose head, or distance"
     damaged "$state: a mark where no chunk begins" "$home0" "mark:$slab:2" 0 \
         "mark 2 is 1: no chunk begins there"
     damaged "$state: a mark that no epoch has made" "$home0" "mark:$slab:0" 7 \
@@ -158,8 +151,23 @@ for state in clean killed; do
 done
 restore clean
 state=clean sound=$scratch/clean
-damaged "clean: a run that is shorter" "$home0" "word:$run" 6 \
-    "" "word:$((run + 1))"
+# wrong FROM TO NAME TEXT [PART]: the run's word, without its check, with another
+# length, region, epoch or flag.
+wrong() {
+    restore clean
+    local word=$(($(poke "$home0" get "word:$run") & ((1 << 57) - 1)))
+    poke "$home0" set "word:$run" $((word - $1 + $2))
+    megalloc check "$MEGALLOC_DIR"
+    told "a run that $3" 1 \
+        "$home0: offset $(poke "$home0" at "${5:-word:$run}"): " "$4"
+}
+wrong $((4 << 4)) $((6 << 4)) "is longer" "no tail of the run before it" \
+    "word:$((run + 4))"
+wrong $((4 << 4)) $((1 << 4)) "is shorter" "without a head" "word:$((run + 1))"
+wrong 0 $((1 << 20)) "is beyond its span" "the run does not fit its span"
+wrong 0 $((4 << 22)) "has another region" "its region was never made"
+wrong 0 $((8 << 42)) "has another epoch" "its epoch is yet to come"
+wrong 0 $((1 << 56)) "is made raw" "raw memory has no mark" "mark:$run:0"
 damaged "clean: an intent" "$home0" intent:5 0 "intent 5 is torn"
 restore clean
 poke "$home0" flip "word:$slab" 4 >/dev/null # the next class
@@ -259,14 +267,32 @@ megalloc check --repair "$MEGALLOC_DIR"
 told "tails of a damaged head are left" 1 "a tail whose head, or distance"
 tap_empty "as they are" "$(cmp "$scratch/before" "$home0" 2>&1)"
 # The library leaves them too: the head put right, all is there.
-for bit in 0 20; do
+flip() { # BIT...
+    local bit
+    for bit; do
+        poke "$home0" flip "word:$run" "$bit" >/dev/null
+    done
+}
+for bits in 0 "4 6" 20; do # no kind; one extent, too many
     restore killed
-    poke "$home0" flip "word:$run" $bit >/dev/null
-    passes "a space with a damaged head opens, bit $bit" 2 life open
-    poke "$home0" flip "word:$run" $bit >/dev/null
+    flip $bits
+    megalloc check "$MEGALLOC_DIR"
+    told "a damaged head is told, bits $bits" 1 \
+        "fault: $home0: offset $(poke "$home0" at "word:$run"): "
+    passes "a space with a damaged head opens, bits $bits" 2 life open
+    flip $bits
+    megalloc check "$MEGALLOC_DIR"
+    told "and its tails are there, bits $bits" 0 "sound: 0 faults"
     megalloc leaks "$MEGALLOC_DIR"
-    told "and its tails are there, bit $bit" 1 "8 of 309 live chunks leaked"
+    told "and the chunk, bits $bits" 1 "8 of 309 live chunks leaked"
 done
+restore clean
+head=$(poke "$home0" get "word:$run")
+poke "$home0" set "word:$run" 0
+passes "a space whose head became zero after a clean end opens" 2 life open
+poke "$home0" set "word:$run" "$head"
+megalloc check "$MEGALLOC_DIR"
+told "and its tails are there" 0 "sound: 0 faults"
 restore killed
 poke "$home0" flip "word:$run" 0 >/dev/null
 cp "$home0" "$scratch/before"

@@ -8,6 +8,7 @@
  * and prints the leaks. "tool_space kill" then dies without an end.
  * "tool_space grow" makes another one, of one home and two pool files: root
  * "list" names a chunk of pool 0, that one of pool 1, and that one of pool 0.
+ * "tool_space names NAME..." makes roots of these names, which hold null.
  */
 #include "rank.h"
 
@@ -82,6 +83,12 @@ int main(int argc, char **argv)
     MUST(mega_init());
     if (argc > 1 && strcmp(argv[1], "grow") == 0) {
         grow();
+        MUST(mega_finalize());
+        return 0;
+    }
+    if (argc > 1 && strcmp(argv[1], "names") == 0) {
+        for (int i = 2; i < argc; i++)
+            MUST(mega_root_set(MEGA_DEFAULT, argv[i], mega_null()));
         MUST(mega_finalize());
         return 0;
     }

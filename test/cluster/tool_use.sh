@@ -99,6 +99,20 @@ tap_empty "a directory that is missing, or empty, or a file that is none" \
            megalloc 2 $command --json /etc/passwd; silent
        done; megalloc 1 check /etc/passwd; says "/etc/passwd: offset 0")"
 new_job
+tap_empty "what is no file is refused, and not waited for; what is damaged is told" \
+    "$(mkdir "$scratch/odd"; cp "$space/home-0.0.pool" "$scratch/odd"
+       mkfifo "$scratch/odd/home-1.0.pool"
+       for command in $all; do
+           run 2 timeout 20 "$tool" $command "$scratch/odd"
+           says "home-1.0.pool is no regular file"; silent
+       done
+       cp --remove-destination "$space/home-1.0.pool" "$scratch/odd"
+       : >"$scratch/odd/home-2.0.pool"
+       for command in info stat ls dump; do
+           megalloc 0 $command "$scratch/odd"; says "left out: see megalloc check"
+       done; rm "$scratch/odd/home-2.0.pool"
+       mkfifo "$scratch/odd/home-1.lock"
+       run 0 timeout 20 "$tool" check "$scratch/odd"; says ": sound")"
 denied() { # COMMAND: by a user who may not read
     if ((EUID == 0)); then
         run 2 setpriv --reuid 65534 --clear-groups "$tool" "$1" "$space"
@@ -204,6 +218,19 @@ passes "the next job opens it" 2 life open
 tap_empty "and gives the large one back" "$(megalloc 0 stat --json "$space"
     json 'd["homes"][0]["pending"] == 0'
     megalloc 0 leaks "$space"; says "0 of 301 live chunks leaked")"
+
+# ---- Names ----
+
+new_space
+passes "roots with names in other scripts" 1 tool_space names naïve→日本 \
+    $'\xff\xe2\x82' $'line\nbell\a\xc2\x9b31m\xe2\x80\xae' $'\xc0\xaf\xed\xa0\x80'
+tap_empty "names are printed as they are, but for what no terminal should meet" \
+    "$(megalloc 0 ls "$space"; says " 0x0000000000000000  naïve→日本" "  ???" "  line?bell???31m???"
+       megalloc 0 ls --json "$space"
+       json '[r["name"] for r in d["roots"]] == ["naïve→日本", "???", "line?bell???31m???", "?????"]'
+       cp -r "$space" "$scratch/"$'\xff日'
+       megalloc 1 check --json "$scratch/"$'\xff日' "$space"
+       json '"日" in d["problems"][0]["what"] + d["problems"][0]["file"]')"
 
 # root -> pool 0 -> pool 1 -> pool 0
 new_space

@@ -2,13 +2,15 @@
 /*
  * mutants_far.c - what is done for a rank of another host besides claims
  * (mutants_hosts.c), dropped: a slab of a far home is adopted, a far home
- * grows; and the births of two homes, whose servers work at once, so each
- * host's flushes and drains have numbers of their own.
+ * grows; and the births of two homes, and the life of a region on both, whose
+ * servers work at once, so each host's flushes and drains have numbers of their
+ * own.
  */
 #include <pthread.h>
 
 #include "arena.h"
 #include "log.h"
+#include "region.h"
 #include "roll.h"
 #include "seg.h"
 #include "test/crash/mutants.h"
@@ -161,6 +163,87 @@ Test(mutants, births_of_two_homes, .timeout = 7200)
         {"drain", "pool: word 8", "as for their flushes", 8 + 1},
         {"drain", "sync", "a device has none", 0},
         {"drain", "extent word", "the thread's first persist has a fence", 0},
+        {NULL, NULL, NULL, 0}};
+    mutate(&sc, excuses);
+}
+
+/* ---- The life of a region ---- */
+
+enum known { NEVER, MAYBE, EXISTS, GROWING, GROWN, ENDING, GONE };
+
+/* Of region "one", once all ranks have done what was before. */
+static void know(struct mega__ctx *ctx, int rank, struct scene *s, enum known k)
+{
+    struct medium *m = medium_in_use();
+    world_barrier(ctx);
+    if (rank == 0) {
+        medium_lock(m);
+        s->v[0] = k;
+        if (m->on_point)
+            m->on_point(m, "promise", NULL, 0, m->on_point_arg);
+        medium_unlock(m);
+    }
+    world_barrier(ctx);
+}
+
+static void live_and_end(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    struct mega_region *r = NULL;
+    know(ctx, rank, s, MAYBE);
+    OK(mega__region_create(ctx, "one", EXTENT, &r));
+    know(ctx, rank, s, EXISTS);
+    know(ctx, rank, s, GROWING);
+    OK(mega__region_grow(r, EXTENT));
+    know(ctx, rank, s, GROWN);
+    know(ctx, rank, s, ENDING);
+    OK(mega__region_destroy(&r));
+    know(ctx, rank, s, GONE);
+}
+
+/* Its runs on all homes or none: invariants.h. */
+static void verify_region(struct mega__ctx *ctx, const struct scene *s)
+{
+    enum known k = (enum known)s->v[0];
+    uint64_t bytes = 0;
+    uint32_t id;
+    bool there = ops_region(ctx, "one", &id, &bytes);
+    CHECK(!there || (k != NEVER && k != GONE), "the region is back");
+    CHECK(there || k == NEVER || k == MAYBE || k == ENDING || k == GONE,
+          "the region is lost");
+    CHECK(!there || (bytes == 2 * EXTENT ? k >= GROWING
+                                         : bytes == EXTENT && k <= GROWING),
+          "it has %llu bytes per home", (unsigned long long)bytes);
+}
+
+Test(mutants, far_regions, .timeout = 7200)
+{
+    static const struct scenario sc = {.name = "far regions",
+                                       .nranks = 2,
+                                       .hosts = host_of,
+                                       .by_host = true,
+                                       .act = live_and_end,
+                                       .verify = verify_region};
+    static const char head[] =
+        "the head of a raw run waits for the fence of its record (run.c)";
+    static const char pruned[] = "pruned by the next open (region.c)";
+    static const struct scenario_excuse excuses[] = {
+        {"flush", "mark of extent", "a raw run has no mark (run.c)", 0},
+        {"drain", "mark of extent", "as for its flush", 0},
+        {"drain", "home-0.0.pool: extent word 8", head, 3 + 1},
+        {"drain", "home-0.0.pool: extent word 8", head, 9 + 1},
+        {"drain", "home-1.0.pool: extent word 8", head, 1 + 1},
+        {"drain", "home-1.0.pool: extent word 8", head, 5 + 1},
+        {"drain", "home-0.0.pool: run record",
+         "on home 0 the fence of the size comes before LIVE; not on home 1",
+         5 + 1},
+        {"flush", "home-0.0.pool: run record", pruned, 17 + 1},
+        {"flush", "home-0.0.pool: run record", pruned, 18 + 1},
+        {"flush", "home-1.0.pool: run record", pruned, 10 + 1},
+        {"flush", "home-1.0.pool: run record", pruned, 11 + 1},
+        {"drain", "home-0.0.pool: run record", pruned, 14 + 1},
+        {"drain", "home-1.0.pool: run record", pruned, 8 + 1},
+        {"flush", "region record", "the next open ends what is dying", 20 + 1},
+        {"drain", "region record", "as for its flush", 16 + 1},
         {NULL, NULL, NULL, 0}};
     mutate(&sc, excuses);
 }

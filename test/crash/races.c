@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * races.c - several ranks at one home: claims, adoptions, releases and runs
- * that meet, crashed at every flush and drain of any of them. The ranks take
- * turns (turns.h), which a seed chooses at each step, so a film shows one way
- * in which they meet, and can be made again; each scenario has several.
+ * races.c - several ranks at one home: claims, adoptions, releases, runs, and a
+ * publish that frees, that meet, crashed at every flush and drain of any of
+ * them. The ranks take turns (turns.h), which a seed chooses at each step, so a
+ * film shows one way in which they meet, and can be made again; each scenario
+ * has several.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "arena.h"
+#include "intent.h"
 #include "log.h"
 #include "roll.h"
 #include "test/lib/net_delay.h"
@@ -22,6 +24,7 @@
 
 #define FAR 1    /* over hosts: the home of rank 1, on which all work */
 #define MOST 128 /* chunks of a scenario */
+#define FREED 4u /* by publish, while others allocate */
 
 static const int host_of[] = {0, 1, 2};
 
@@ -291,6 +294,50 @@ static void random_work(struct mega__ctx *ctx, int rank, struct scene *s)
     by_turns(anything, ctx, rank, s);
 }
 
+/* ---- Freed by publish, and swept ---- */
+
+/* Rank 1 owns slabs that are full, their chunks in slots of rank 0's table. */
+static void fill_slots(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    step_table(ctx, rank, s);
+    world_barrier(ctx);
+    for (unsigned k = 0; rank == 1 && k < FREED; k++) {
+        s->v[4 + k] = step_take(ctx, s, 0, 32768, 300 + k);
+        step_keep(ctx, s, (unsigned)s->v[4 + k]);
+        step_link_in(ctx, s, (unsigned)s->v[4 + k],
+                     mega_add(s->p[0], 8 * (int64_t)k));
+    }
+}
+
+static void free_from(struct mega__ctx *ctx, struct scene *s, unsigned k)
+{
+    unsigned i = (unsigned)s->v[4 + k];
+    mega_publish_item_t item = {MEGA_PUBLISH_FREE, s->o.chunks[i].p,
+                                mega_add(s->p[0], 8 * (int64_t)k)};
+    oracle_link(&s->o, i, mega_null());
+    oracle_set(&s->o, i, FATE_MAYBE);
+    OK(mega__intent_publish(ctx, &item, 1, 0));
+    is_free(s, i);
+}
+
+/* What rank 0 frees rank 1 hands out again, and not before no replay can. */
+static void free_and_sweep(struct mega__ctx *ctx, int rank, struct scene *s,
+                           int home)
+{
+    for (unsigned k = 0; rank == 0 && k < FREED; k++)
+        free_from(ctx, s, k);
+    for (unsigned k = 0; rank == 1 && k < 30; k++) {
+        unsigned i = take(ctx, s, home, 32768, 400 + k);
+        if (i < MOST)
+            step_keep(ctx, s, i);
+    }
+}
+
+static void publishes(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    by_turns(free_and_sweep, ctx, rank, s);
+}
+
 #define FILMS .nranks = 3, .films = 3
 #define CARD(work) FILMS, .act = work, .atomics = "nic"
 #define HOSTS(work) FILMS, .act = work, .hosts = host_of
@@ -304,6 +351,8 @@ SCENARIO_TEST(races, adoptions, CARD(adoptions), .setup = unowned_slabs,
 SCENARIO_TEST(races, adoptions_over_hosts, HOSTS(adoptions),
               .setup = unowned_slabs, .thin = 8)
 SCENARIO_TEST(races, runs_and_slabs, CARD(runs), .thin = 16)
+SCENARIO_TEST(races, F1_publishes, FILMS, .act = publishes, .setup = fill_slots,
+              .thin = 8)
 SCENARIO_TEST(races, random_work, CARD(random_work), .thin = 24)
 SCENARIO_TEST(races, random_work_by_the_processor, FILMS, .act = random_work,
               .thin = 32)

@@ -29,6 +29,11 @@ static bool is_recorded(const struct mega__span *span, uint32_t e,
     return false;
 }
 
+static bool has_check(uint64_t w)
+{
+    return w >> MEGA__RUN_CHECK_SHIFT == mega__word_run_check(w);
+}
+
 static void check_run(const struct mega__span *span, uint32_t e, uint64_t w)
 {
     uint32_t len = mega__word_len(w);
@@ -39,13 +44,13 @@ static void check_run(const struct mega__span *span, uint32_t e, uint64_t w)
     CHECK(len >= 1 && len <= span->extents - e,
           "home %u span %u extent %u: a run of %u extents", WHERE(span, e),
           len);
-    CHECK((mega__word_flags(w) & ~MEGA__RUN_RAW) == 0,
-          "home %u span %u extent %u: flags", WHERE(span, e));
+    CHECK(has_check(w), "home %u span %u extent %u: a run without its check",
+          WHERE(span, e));
     for (uint32_t i = 1; i < len && e + i < span->extents; i++) {
         uint64_t t = mega__span_word(span, e + i);
         CHECK(mega__word_kind(t) == MEGA__RUN_TAIL && mega__word_len(t) == i &&
                   mega__word_region(t) == mega__word_region(w) &&
-                  mega__word_flags(t) == 0,
+                  mega__word_flags(t) == 0 && has_check(t),
               "home %u span %u extent %u: tail %u of the run is %llx",
               WHERE(span, e), i, (unsigned long long)t);
     }

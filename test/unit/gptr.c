@@ -63,13 +63,23 @@ Test(word, run_parts_come_back)
                                             MEGA__FREEING};
     for (int i = 0; i < 3; i++) {
         uint64_t w =
-            mega__word_run(kinds[i], LEN_MAX, ID_MAX, MEGA__EPOCH14_MAX, 0xff);
+            mega__word_run(kinds[i], LEN_MAX, ID_MAX, MEGA__EPOCH14_MAX, 1);
         cr_assert_eq(mega__word_kind(w), kinds[i]);
         cr_assert_not(mega__word_is_slab(w));
         cr_assert_eq(mega__word_len(w), LEN_MAX);
         cr_assert_eq(mega__word_region(w), ID_MAX);
         cr_assert_eq(mega__word_run_epoch(w), MEGA__EPOCH14_MAX);
-        cr_assert_eq(mega__word_flags(w), 0xff);
+        cr_assert_eq(mega__word_flags(w), 1);
+    }
+}
+
+Test(word, a_bit_of_a_run_that_flips_is_told)
+{
+    for (uint32_t len = 1; len < LEN_MAX; len += 1 + len / 3) {
+        uint64_t w = mega__word_run(MEGA__RUN_HEAD, len, len + 1, 7, len & 1);
+        cr_assert(mega__word_run_sound(w));
+        for (int bit = 0; bit < MEGA__RUN_CHECK_SHIFT; bit++)
+            cr_assert_not(mega__word_run_sound(w ^ UINT64_C(1) << bit));
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "directory.h"
+#include "raw.h"
 #include "rma.h"
 #include "roll.h"
 #include "stat.h"
@@ -243,6 +244,31 @@ static void grow_without_records(struct mega__ctx *ctx, int rank, void *arg)
 Test(regions, a_run_that_cannot_be_recorded_is_given_back)
 {
     cr_assert_eq(world_do(2, grow_without_records, NULL), MEGA_OK);
+}
+
+static void give_back_damaged(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega_region *r;
+    struct mega__span *span = mega__span_of(ctx, mega__gptr(0, 0, 0));
+    uint32_t e = span->extents;
+    (void)rank, (void)arg;
+    OK(mega__region_create(ctx, "r", EXTENT, &r));
+    OK(mega__raw_reserve(ctx, r->id, EXTENT, 3 * EXTENT));
+    const uint64_t good =
+        mega__word_run(MEGA__RUN_HEAD, 2, r->id, ctx->epoch14, MEGA__RUN_RAW);
+    while (mega__span_word(span, --e) != good)
+        ;
+    const uint64_t longer = mega__word_run(MEGA__RUN_HEAD, span->extents, r->id,
+                                           ctx->epoch14, MEGA__RUN_RAW);
+    span->words[e] = longer;
+    mega__raw_give_back(ctx, r->id, EXTENT);
+    CHECK(mega__span_word(span, e) == longer, "it is freed beyond its span");
+    span->words[e] = good;
+}
+
+Test(regions, a_run_whose_word_is_damaged_is_not_given_back)
+{
+    cr_assert_eq(world_do(1, give_back_damaged, NULL), MEGA_OK);
 }
 
 /* One cannot be ended; another that ends does not take its record along, by
