@@ -93,13 +93,17 @@ struct mega__reach { /* an origin's key of a span */
     ucp_rkey_h key;
 };
 
-struct mega__later {           /* an atomic whose result a flush waits for */
-    struct mega__later *next;  /* of those that are free */
-    struct mega__later *other; /* of all that there are */
+/* An atomic under way. UCX's request lies behind it, cleared: UCX 1.13 sets
+ * nothing in it that says there is no memory to deregister, and of one that it
+ * gives up it does so. */
+struct mega__atomic {
+    struct mega__atomic *next;  /* of those that are free */
+    struct mega__atomic *other; /* of all that there are */
     struct mega__round *round;
     size_t size;
     uint64_t operand, reply;
-    uint64_t *old_p; /* NULL: nobody asks */
+    uint64_t *old_p;                     /* NULL: nobody asks */
+    _Alignas(MEGA__LINE) char request[]; /* net->request_size, then its end */
 };
 
 struct mega__origin {
@@ -120,7 +124,7 @@ struct mega__origin {
     struct mega__net_counts counts;
     struct mega__call *calls;
     uint64_t next_call;
-    struct mega__later *free_later, *all_later;
+    struct mega__atomic *free_atomics, *all_atomics;
     void *message; /* room for the parts of one; NULL: in use, or none yet */
 };
 
@@ -141,6 +145,7 @@ struct mega__peer {
 struct mega__net {
     struct mega__ctx *ctx;
     ucp_context_h ucp;
+    size_t request_size; /* of UCX */
     struct mega__service *service;
     struct mega__peers *peers;
     pthread_mutex_t lock; /* origins, exposed */

@@ -332,7 +332,7 @@ void mega__ucx_origins_free(struct mega__net *net)
                 free(l);
             }
         pthread_mutex_destroy(&o->mutex);
-        for (struct mega__later *at = o->all_later, *other; at; at = other) {
+        for (struct mega__atomic *at = o->all_atomics, *other; at; at = other) {
             other = at->other;
             free(at);
         }

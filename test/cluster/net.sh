@@ -89,9 +89,11 @@ for tls in "${ways[@]}"; do
     told "$tls, a rank is stopped: the others are told" 2
 done
 for tls in tcp,self shm,self; do # of shared memory UCX ends nothing
-    for case in others own put told "told commit" middle "middle get"; do
+    for case in others own put told "told commit" middle "middle get" \
+        atomics; do
         # shellcheck disable=SC2086 # a case and its argument
-        MEGALLOC_TIMEOUT=2 UCX_TLS=$tls hosts 2 net_lost $case
+        MALLOC_PERTURB_=165 MEGALLOC_TIMEOUT=2 UCX_TLS=$tls \
+            hosts 2 net_lost $case
         each_step "$tls, a rank is stopped for a while"
     done
 done

@@ -14,7 +14,7 @@
 
 #include "rank.h"
 
-enum { SIZE = 16000, HAS = 4, TRIES = 64, MANY = 33 };
+enum { SIZE = 16000, HAS = 4, TRIES = 64, MANY = 33, ATOMICS = 200 };
 
 static mega_gptr_t p; /* of home 1 */
 static pid_t victim;
@@ -295,6 +295,30 @@ static void middle(int argc, char **argv)
     end(mega_rank() ? NULL : "a transfer that was given up is over");
 }
 
+/* ---- Atomics ---- */
+
+static void *ask_words(void *arg)
+{
+    static uint64_t v[ATOMICS];
+    MUST(mega_get(&v[0], p, 8)); /* by a link that works */
+    stopped();
+    for (int i = 0; i < ATOMICS; i++)
+        MUST(mega_amo_nbi(i % 2 ? MEGA_AMO_FETCH : MEGA_AMO_CSWAP, 0, 8, p, 0,
+                          0, &v[i]));
+    REFUSED(MEGA_ERR_TIMEOUT, mega_quiet());
+    return go_on(arg);
+}
+
+static void atomics(int argc, char **argv)
+{
+    begin(argc, argv);
+    make_chunk();
+    if (mega_rank() == 0)
+        while_stopped(ask_words);
+    meet();
+    end(mega_rank() ? NULL : "atomics that were given up are over");
+}
+
 /* ---- Whose puts they were ---- */
 
 /* More threads than the transport has workers for, so some share one. The two
@@ -369,8 +393,8 @@ static void told(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {{"others", others}, {"own", own},
-                                             {"put", put},       {"told", told},
-                                             {"middle", middle}, {NULL, NULL}};
+    static const struct rank_case cases[] = {
+        {"others", others}, {"own", own},         {"put", put}, {"told", told},
+        {"middle", middle}, {"atomics", atomics}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }
