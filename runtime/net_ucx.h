@@ -44,6 +44,11 @@ struct mega__exposed {
     size_t key_len;
 };
 
+struct mega__wait { /* one operation that somebody waits for */
+    bool done;
+    ucs_status_t status;
+};
+
 struct mega__call { /* a request that somebody waits for, and its answer */
     struct mega__call *next;
     uint64_t id;
@@ -83,6 +88,7 @@ struct mega__link { /* an origin's way to a rank */
     uint64_t flushed_to; /* operations up to here are complete */
     uint64_t native;     /* origin->clock of the last that was UCX's own */
     uint64_t settled;    /* those up to here are in memory there */
+    struct mega__wait closed;
 };
 
 struct mega__reach { /* an origin's key of a span */
@@ -194,11 +200,6 @@ void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
 
 /* ---- net_ucx_wait.c ---- */
 
-/* One operation that the caller waits for. */
-struct mega__wait {
-    bool done;
-    ucs_status_t status;
-};
 void mega__ucx_on_done(void *request, ucs_status_t status, void *wait);
 ucp_request_param_t mega__ucx_waited_for(struct mega__wait *wait);
 

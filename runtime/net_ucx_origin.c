@@ -279,41 +279,73 @@ void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
 
 /* ---- The end ---- */
 
-static void close_link(struct mega__origin *o, struct mega__link *link)
+static void begin_close(struct mega__link *link)
 {
-    struct mega__wait wait = {0};
-    ucp_request_param_t param = mega__ucx_waited_for(&wait);
-    uint64_t began = mega__rest_now();
-    if (!link->ep)
-        return;
-    if (link->broken != UCS_OK && link->told) {
+    ucp_request_param_t param = mega__ucx_waited_for(&link->closed);
+    ucs_status_ptr_t request = NULL;
+    if (mega__ucx_gone(link) != UCS_OK && link->told)
         mega__ucx_force_close(&link->ep);
-        return;
-    }
-    ucs_status_ptr_t request = ucp_ep_close_nbx(link->ep, &param);
+    if (link->ep)
+        request = ucp_ep_close_nbx(link->ep, &param);
     link->ep = NULL;
     if (!UCS_PTR_IS_PTR(request))
-        return;
-    while (!wait.done && mega__rest_now() - began < CLOSE_NS)
-        if (ucp_worker_progress(o->worker) == 0)
-            sched_yield();
-    if (!wait.done)
-        o->dead = true;
+        link->closed.done = true;
 }
 
+static void begin_closes(struct mega__origin *o)
+{
+    for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
+        for (struct mega__link *l = o->links[i]; l; l = l->next)
+            begin_close(l);
+}
+
+static bool is_closed(const struct mega__origin *o)
+{
+    for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
+        for (struct mega__link *l = o->links[i]; l; l = l->next)
+            if (!l->closed.done)
+                return false;
+    return true;
+}
+
+/* Makes progress. False: all are closed. */
+static bool some_left(const struct mega__net *net)
+{
+    bool left = false, moved = false;
+    for (struct mega__origin *o = net->origins; o; o = o->next) {
+        if (o->dead || is_closed(o))
+            continue;
+        left = true;
+        moved |= ucp_worker_progress(o->worker) > 0;
+    }
+    if (left && !moved)
+        sched_yield();
+    return left;
+}
+
+static void free_keys(struct mega__origin *o)
+{
+    for (unsigned i = 0; i < MEGA__REACH_BUCKETS; i++)
+        for (struct mega__reach *r = o->reach[i], *next; r; r = next) {
+            next = r->next;
+            ucp_rkey_destroy(r->key);
+            free(r);
+        }
+}
+
+/* All at once: who is stuck keeps nobody waiting but once. */
 void mega__ucx_origins_close(struct mega__net *net)
 {
+    const uint64_t began = mega__rest_now();
+    for (struct mega__origin *o = net->origins; o; o = o->next)
+        if (!o->dead)
+            begin_closes(o);
+    while (some_left(net) && mega__rest_now() - began < CLOSE_NS)
+        ;
     for (struct mega__origin *o = net->origins; o; o = o->next) {
-        for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
-            for (struct mega__link *l = o->links[i]; l && !o->dead; l = l->next)
-                close_link(o, l);
-        /* now no operation is under way that uses a key */
-        for (unsigned i = 0; i < MEGA__REACH_BUCKETS && !o->dead; i++)
-            for (struct mega__reach *r = o->reach[i], *next; r; r = next) {
-                next = r->next;
-                ucp_rkey_destroy(r->key);
-                free(r);
-            }
+        o->dead |= !is_closed(o);
+        if (!o->dead) /* no operation is under way that uses a key */
+            free_keys(o);
     }
 }
 

@@ -96,6 +96,8 @@ for tls in tcp,self shm,self; do # of shared memory UCX ends nothing
             hosts 2 net_lost $case
         each_step "$tls, a rank is stopped for a while"
     done
+    MEGALLOC_TIMEOUT=2 UCX_TLS=$tls lossy 2 net_lost closing
+    told "$tls, at the end who is stopped is waited for once, not by each link" 1
 done
 UCX_TLS=shm,self hosts 4 net
 each_step "shared memory, 4 ranks"
