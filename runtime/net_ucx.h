@@ -89,6 +89,8 @@ struct mega__link { /* an origin's way to a rank */
     uint64_t native;     /* origin->clock of the last that was UCX's own */
     uint64_t settled;    /* those up to here are in memory there */
     struct mega__wait closed;
+    bool listed; /* among the origin's begun */
+    struct mega__link *next_begun;
 };
 
 struct mega__reach { /* an origin's key of a span */
@@ -127,6 +129,10 @@ struct mega__origin {
     struct mega__reach *last;
     uint64_t clock;      /* counts operations that a flush has to complete */
     uint64_t flushed_to; /* on all links */
+    /* Links that may have what no flush has completed: who has met many ranks
+     * flushes few. While somebody goes along the list none leaves it. */
+    struct mega__link *begun;
+    unsigned flushers;
     struct mega__net_counts counts;
     struct mega__call *calls;
     uint64_t next_call;
@@ -326,6 +332,17 @@ static inline ucs_status_t mega__ucx_gone(const struct mega__link *link)
 {
     return (ucs_status_t)atomic_load_explicit(
         &link->origin->net->lost[link->rank], memory_order_acquire);
+}
+
+/* An operation begins that a flush has to complete. */
+static inline void mega__ucx_stamp(struct mega__link *link)
+{
+    link->stamp = ++link->origin->clock;
+    if (link->listed)
+        return;
+    link->listed = true;
+    link->next_begun = link->origin->begun;
+    link->origin->begun = link;
 }
 
 /* Operations that no flush has completed. */

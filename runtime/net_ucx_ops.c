@@ -15,7 +15,8 @@
 
 static void stamp(struct mega__link *link)
 {
-    link->native = link->stamp = ++link->origin->clock;
+    mega__ucx_stamp(link);
+    link->native = link->stamp;
 }
 
 static mega_status_t put_message(struct mega__link *link, mega_gptr_t p,
@@ -24,7 +25,7 @@ static mega_status_t put_message(struct mega__link *link, mega_gptr_t p,
     mega_status_t st = MEGA_OK;
     if (link->rounds[0].pending + link->rounds[1].pending >= PENDING_MAX)
         st = mega__ucx_flush_link(link->origin, link);
-    link->stamp = ++link->origin->clock;
+    mega__ucx_stamp(link);
     return st ? st : mega__ucx_put_message(link, p, src, n);
 }
 

@@ -104,7 +104,7 @@ each_step "shared memory, 4 ranks"
 
 # ---- From inside, what a stranger sends ----
 
-for case in answered card dead undone pending no_worker unnamed; do
+for case in answered card dead undone pending no_worker unnamed crowd; do
     MEGALLOC_TIMEOUT=5 UCX_TLS=tcp,self hosts 2 net_inside $case
     each_step "inside"
 done
