@@ -26,12 +26,11 @@
 #include <ucp/api/ucp.h>
 
 #include "keys.h"
+#include "lists.h"
 #include "net_ucx_wire.h"
 #include "rest.h"
 
 #define MEGA__ORIGINS_MAX 32
-#define MEGA__LINK_BUCKETS 64
-#define MEGA__REACH_BUCKETS 256
 #define MEGA__HOST_NAME 64
 
 /* A span of a home served here. */
@@ -68,7 +67,7 @@ struct mega__round {
 };
 
 struct mega__link { /* an origin's way to a rank */
-    struct mega__link *next;
+    struct mega__item item;
     struct mega__origin *origin;
     int rank;
     ucp_ep_h ep;      /* NULL: closed, for it was broken */
@@ -94,7 +93,7 @@ struct mega__link { /* an origin's way to a rank */
 };
 
 struct mega__reach { /* an origin's key of a span */
-    struct mega__reach *next;
+    struct mega__item item;
     uint32_t home, span;
     uint64_t size, address;
     struct mega__link *link;
@@ -124,8 +123,8 @@ struct mega__origin {
     size_t address_len;
     int event_fd;
     bool dead; /* something was given up whose buffers are gone: never again */
-    struct mega__link *links[MEGA__LINK_BUCKETS];
-    struct mega__reach *reach[MEGA__REACH_BUCKETS];
+    struct mega__lists links; /* by rank */
+    struct mega__lists reach; /* by mega__ucx_span_key */
     struct mega__reach *last;
     uint64_t clock;      /* counts operations that a flush has to complete */
     uint64_t flushed_to; /* on all links */
@@ -320,6 +319,21 @@ mega_status_t mega__ucx_service_start(struct mega__net *net,
 void mega__ucx_service_stop(struct mega__net *net);
 
 /* ---- Common ---- */
+
+static inline struct mega__link *mega__ucx_newest(const struct mega__origin *o)
+{
+    return (struct mega__link *)o->links.newest;
+}
+
+static inline struct mega__link *mega__ucx_older(const struct mega__link *l)
+{
+    return (struct mega__link *)l->item.older;
+}
+
+static inline uint64_t mega__ucx_span_key(uint32_t home, uint32_t no)
+{
+    return (uint64_t)home << 32 | no;
+}
 
 static inline const struct mega__peer *mega__ucx_peer(const struct mega__net *n,
                                                       int rank)

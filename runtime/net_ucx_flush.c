@@ -208,11 +208,12 @@ mega_status_t mega__ucx_read_back(struct mega__origin *o,
 static mega_status_t settle_all(struct mega__origin *o)
 {
     mega_status_t st = MEGA_OK;
-    for (unsigned i = 0; i < MEGA__REACH_BUCKETS; i++)
-        for (struct mega__reach *r = o->reach[i]; !st && r; r = r->next)
-            if (r->link->native > r->link->settled)
-                st = mega__ucx_read_back(o, r->link,
-                                         mega__gptr(r->home, r->span, 0));
+    for (struct mega__item *i = o->reach.newest; !st && i; i = i->older) {
+        const struct mega__reach *r = (const void *)i;
+        if (r->link->native > r->link->settled)
+            st = mega__ucx_read_back(o, r->link,
+                                     mega__gptr(r->home, r->span, 0));
+    }
     return st;
 }
 

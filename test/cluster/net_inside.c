@@ -360,23 +360,19 @@ static void crowd(int argc, char **argv)
     (void)argc, (void)argv;
     begin();
     if (mega_rank() == 1) {
-        struct mega__link *links = calloc(CROWD, sizeof *links);
-        struct mega__link *met[MEGA__LINK_BUCKETS];
         struct mega__origin *o;
-        HOLDS(links);
         const uint64_t few = puts_and_quiets();
         MUST(mega__ucx_enter(mega__the->net, &o));
-        memcpy(met, o->links, sizeof met);
         for (int i = 0; i < CROWD; i++) {
-            struct mega__link **list = &o->links[i % MEGA__LINK_BUCKETS];
-            links[i] = (struct mega__link){
-                .origin = o, .rank = -1, .quiet = true, .next = *list};
-            *list = &links[i];
+            struct mega__link *link = calloc(1, sizeof *link);
+            HOLDS(link);
+            link->origin = o;
+            link->quiet = true;
+            link->item.key = (uint64_t)(mega_nranks() + i);
+            HOLDS(mega__lists_add(&o->links, &link->item));
         }
         mega__ucx_leave(o);
         const uint64_t many = puts_and_quiets();
-        memcpy(o->links, met, sizeof met);
-        free(links);
         printf("# a put and quiet: %llu ns, with many links %llu\n",
                (unsigned long long)few / PUTS, (unsigned long long)many / PUTS);
         HOLDS(many < 8 * few);
