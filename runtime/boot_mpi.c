@@ -262,9 +262,8 @@ void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
     watch_by(boot, seconds * SECOND_NS, fn, arg);
 }
 
-static mega_status_t look_after_others(struct mega__boot *boot)
+mega_status_t mega__boot_mpi_give_up(struct mega__boot *boot, mega_status_t st)
 {
-    mega_status_t st = boot->watch(boot->watch_arg);
     if (st)
         memcpy(boot->given_up_text, mega__errmsg_buffer(), MEGA__ERRMSG_MAX);
     atomic_store(&boot->given_up, st);
@@ -309,7 +308,8 @@ static mega_status_t complete_one(struct mega__boot *boot, MPI_Request *request,
         began = began ? began : t;
         next = next ? next : t + boot->watch_ns;
         if (boot->watch && t >= next) {
-            mega_status_t st = look_after_others(boot);
+            mega_status_t st =
+                mega__boot_mpi_give_up(boot, boot->watch(boot->watch_arg));
             if (st)
                 return st;
             next = 0;
@@ -330,11 +330,12 @@ mega_status_t mega__boot_mpi_complete(struct mega__boot *boot, int rc,
     return st;
 }
 
-void *mega__boot_mpi_lend(const void *from, size_t n)
+void *mega__boot_mpi_lend(struct mega__boot *boot, const void *from, size_t n)
 {
     void *lent = malloc(n ? n : 1);
     if (!lent)
-        (void)mega__fail(MEGA_ERR_NOMEM, "no memory to send %zu bytes", n);
+        (void)mega__boot_mpi_give_up(
+            boot, mega__fail(MEGA_ERR_NOMEM, "no memory to send %zu bytes", n));
     else if (from && n)
         memcpy(lent, from, n);
     return lent;
@@ -364,7 +365,7 @@ mega_status_t mega__boot_bcast(struct mega__boot *boot, void *buf, size_t n,
     mega_status_t st = mega__boot_mpi_may_call(boot);
     if (st)
         return st;
-    char *lent = mega__boot_mpi_lend(NULL, n < PIECE ? n : PIECE);
+    char *lent = mega__boot_mpi_lend(boot, NULL, n < PIECE ? n : PIECE);
     if (!lent)
         return MEGA_ERR_NOMEM;
     for (size_t at = 0, len; !st && at < n; at += len) {

@@ -48,10 +48,15 @@ mega_status_t mega__boot_mpi_complete(struct mega__boot *boot, int rc,
                                       int count, MPI_Request *requests,
                                       const char *what);
 
+/* This rank takes part in no collective any more: the others, which wait for it
+ * in one, are told when they ask. */
+mega_status_t mega__boot_mpi_give_up(struct mega__boot *boot, mega_status_t st);
+
 /* A buffer of n bytes for MPI, a copy of from unless that is NULL. NULL: no
- * memory. MPI has it until its requests are complete, and of what is given up
- * they never are: so it is freed only if st says that all went well. */
-void *mega__boot_mpi_lend(const void *from, size_t n);
+ * memory, and this rank has given up. MPI has it until its requests are
+ * complete, and of what is given up they never are: so it is freed only if st
+ * says that all went well. */
+void *mega__boot_mpi_lend(struct mega__boot *boot, const void *from, size_t n);
 void mega__boot_mpi_take_back(void *lent, mega_status_t st);
 
 /* A collective may be called, by this thread. */

@@ -137,7 +137,9 @@ static mega_status_t with_others(struct mega__boot *boot, exchange_fn *fn,
         return MEGA_OK;
     MPI_Request *requests = calloc((size_t)count, sizeof *requests);
     if (!requests)
-        return mega__fail(MEGA_ERR_NOMEM, "no memory for %d messages", count);
+        return mega__boot_mpi_give_up(
+            boot,
+            mega__fail(MEGA_ERR_NOMEM, "no memory for %d messages", count));
     for (int i = 0; i < count && rc == MPI_SUCCESS; i++)
         rc = fn(boot, i + 1, buf, n, &requests[i]);
     mega_status_t st = mega__boot_mpi_complete(boot, rc, count, requests,
@@ -172,7 +174,7 @@ mega_status_t mega__boot_host_gather(struct mega__boot *boot, const void *in,
         return st;
     const bool first = boot->place.host_rank == 0;
     const size_t all = first ? n * (size_t)boot->place.host_nranks : n;
-    char *lent = mega__boot_mpi_lend(first ? NULL : in, all);
+    char *lent = mega__boot_mpi_lend(boot, first ? NULL : in, all);
     if (!lent)
         return MEGA_ERR_NOMEM;
     if (first && n > 0)
@@ -196,7 +198,7 @@ mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
     mega_status_t st = mega__boot_mpi_may_call(boot);
     if (st)
         return st;
-    char *lent = mega__boot_mpi_lend(buf, n);
+    char *lent = mega__boot_mpi_lend(boot, buf, n);
     if (!lent)
         return MEGA_ERR_NOMEM;
     for (size_t at = 0, piece; !st && at < n; at += piece) {
@@ -260,8 +262,9 @@ mega_status_t mega__boot_firsts_allgather(struct mega__boot *boot,
         return st;
     char *blocks = malloc(nhosts * n);
     if (!blocks)
-        return mega__fail(MEGA_ERR_NOMEM, "no memory to gather %zu bytes",
-                          nhosts * n);
+        return mega__boot_mpi_give_up(
+            boot, mega__fail(MEGA_ERR_NOMEM, "no memory to gather %zu bytes",
+                             nhosts * n));
     memcpy(blocks, in, n);
     MPI_Type_contiguous((int)n, MPI_BYTE, &block);
     MPI_Type_commit(&block);

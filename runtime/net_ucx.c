@@ -133,6 +133,7 @@ static mega_status_t open_ucp(struct mega__net *net)
                                        UCP_FEATURE_WAKEUP,
                            .mt_workers_shared = 1,
                            .estimated_num_eps = (size_t)net->ctx->place.nranks};
+    ucp_context_attr_t attr = {.field_mask = UCP_ATTR_FIELD_REQUEST_SIZE};
     ucp_config_t *config;
     ucs_status_t rc = ucp_config_read(NULL, NULL, &config);
     if (rc != UCS_OK)
@@ -143,6 +144,9 @@ static mega_status_t open_ucp(struct mega__net *net)
     if (rc == UCS_OK)
         rc = ucp_init(&params, config, &net->ucp);
     ucp_config_release(config);
+    if (rc == UCS_OK)
+        rc = ucp_context_query(net->ucp, &attr);
+    net->request_size = attr.request_size;
     if (rc != UCS_OK)
         return mega__fail(MEGA_ERR_UNSUPPORTED,
                           "UCX finds no way between hosts: %s; see UCX_TLS "

@@ -26,12 +26,11 @@
 #include <ucp/api/ucp.h>
 
 #include "keys.h"
+#include "lists.h"
 #include "net_ucx_wire.h"
 #include "rest.h"
 
 #define MEGA__ORIGINS_MAX 32
-#define MEGA__LINK_BUCKETS 64
-#define MEGA__REACH_BUCKETS 256
 #define MEGA__HOST_NAME 64
 
 /* A span of a home served here. */
@@ -42,6 +41,11 @@ struct mega__exposed {
     ucp_mem_h memory;
     void *key;
     size_t key_len;
+};
+
+struct mega__wait { /* one operation that somebody waits for */
+    bool done;
+    ucs_status_t status;
 };
 
 struct mega__call { /* a request that somebody waits for, and its answer */
@@ -63,7 +67,7 @@ struct mega__round {
 };
 
 struct mega__link { /* an origin's way to a rank */
-    struct mega__link *next;
+    struct mega__item item;
     struct mega__origin *origin;
     int rank;
     ucp_ep_h ep;      /* NULL: closed, for it was broken */
@@ -83,23 +87,30 @@ struct mega__link { /* an origin's way to a rank */
     uint64_t flushed_to; /* operations up to here are complete */
     uint64_t native;     /* origin->clock of the last that was UCX's own */
     uint64_t settled;    /* those up to here are in memory there */
+    struct mega__wait closed;
+    bool listed; /* among the origin's begun */
+    struct mega__link *next_begun;
 };
 
 struct mega__reach { /* an origin's key of a span */
-    struct mega__reach *next;
+    struct mega__item item;
     uint32_t home, span;
     uint64_t size, address;
     struct mega__link *link;
     ucp_rkey_h key;
 };
 
-struct mega__later {           /* an atomic whose result a flush waits for */
-    struct mega__later *next;  /* of those that are free */
-    struct mega__later *other; /* of all that there are */
+/* An atomic under way. UCX's request lies behind it, cleared: UCX 1.13 sets
+ * nothing in it that says there is no memory to deregister, and of one that it
+ * gives up it does so. */
+struct mega__atomic {
+    struct mega__atomic *next;  /* of those that are free */
+    struct mega__atomic *other; /* of all that there are */
     struct mega__round *round;
     size_t size;
     uint64_t operand, reply;
-    uint64_t *old_p; /* NULL: nobody asks */
+    uint64_t *old_p;                     /* NULL: nobody asks */
+    _Alignas(MEGA__LINE) char request[]; /* net->request_size, then its end */
 };
 
 struct mega__origin {
@@ -112,15 +123,19 @@ struct mega__origin {
     size_t address_len;
     int event_fd;
     bool dead; /* something was given up whose buffers are gone: never again */
-    struct mega__link *links[MEGA__LINK_BUCKETS];
-    struct mega__reach *reach[MEGA__REACH_BUCKETS];
+    struct mega__lists links; /* by rank */
+    struct mega__lists reach; /* by mega__ucx_span_key */
     struct mega__reach *last;
     uint64_t clock;      /* counts operations that a flush has to complete */
     uint64_t flushed_to; /* on all links */
+    /* Links that may have what no flush has completed: who has met many ranks
+     * flushes few. While somebody goes along the list none leaves it. */
+    struct mega__link *begun;
+    unsigned flushers;
     struct mega__net_counts counts;
     struct mega__call *calls;
     uint64_t next_call;
-    struct mega__later *free_later, *all_later;
+    struct mega__atomic *free_atomics, *all_atomics;
     void *message; /* room for the parts of one; NULL: in use, or none yet */
 };
 
@@ -141,6 +156,7 @@ struct mega__peer {
 struct mega__net {
     struct mega__ctx *ctx;
     ucp_context_h ucp;
+    size_t request_size; /* of UCX */
     struct mega__service *service;
     struct mega__peers *peers;
     pthread_mutex_t lock; /* origins, exposed */
@@ -189,11 +205,6 @@ void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
 
 /* ---- net_ucx_wait.c ---- */
 
-/* One operation that the caller waits for. */
-struct mega__wait {
-    bool done;
-    ucs_status_t status;
-};
 void mega__ucx_on_done(void *request, ucs_status_t status, void *wait);
 ucp_request_param_t mega__ucx_waited_for(struct mega__wait *wait);
 
@@ -309,6 +320,21 @@ void mega__ucx_service_stop(struct mega__net *net);
 
 /* ---- Common ---- */
 
+static inline struct mega__link *mega__ucx_newest(const struct mega__origin *o)
+{
+    return (struct mega__link *)o->links.newest;
+}
+
+static inline struct mega__link *mega__ucx_older(const struct mega__link *l)
+{
+    return (struct mega__link *)l->item.older;
+}
+
+static inline uint64_t mega__ucx_span_key(uint32_t home, uint32_t no)
+{
+    return (uint64_t)home << 32 | no;
+}
+
 static inline const struct mega__peer *mega__ucx_peer(const struct mega__net *n,
                                                       int rank)
 {
@@ -320,6 +346,17 @@ static inline ucs_status_t mega__ucx_gone(const struct mega__link *link)
 {
     return (ucs_status_t)atomic_load_explicit(
         &link->origin->net->lost[link->rank], memory_order_acquire);
+}
+
+/* An operation begins that a flush has to complete. */
+static inline void mega__ucx_stamp(struct mega__link *link)
+{
+    link->stamp = ++link->origin->clock;
+    if (link->listed)
+        return;
+    link->listed = true;
+    link->next_begun = link->origin->begun;
+    link->origin->begun = link;
 }
 
 /* Operations that no flush has completed. */

@@ -205,6 +205,11 @@ static mega_status_t reach_new(struct mega__origin *o, uint32_t home,
     if (!r)
         return mega__fail(MEGA_ERR_NOMEM, "no memory for a key");
     ucs_status_t rc = ucp_ep_rkey_unpack(link->ep, key->packed, &r->key);
+    r->item.key = mega__ucx_span_key(home, no);
+    if (rc == UCS_OK && !mega__lists_add(&o->reach, &r->item)) {
+        ucp_rkey_destroy(r->key);
+        rc = UCS_ERR_NO_MEMORY;
+    }
     if (rc != UCS_OK) {
         free(r);
         return mega__fail(MEGA_ERR_IO, "the key of span %u of home %u: %s", no,
@@ -215,10 +220,6 @@ static mega_status_t reach_new(struct mega__origin *o, uint32_t home,
     r->size = key->size;
     r->address = key->address;
     r->link = link;
-    struct mega__reach **bucket =
-        &o->reach[(home * 31 + no) % MEGA__REACH_BUCKETS];
-    r->next = *bucket;
-    *bucket = r;
     *reach_p = r;
     return MEGA_OK;
 }
@@ -227,9 +228,8 @@ static mega_status_t reach_new(struct mega__origin *o, uint32_t home,
 static mega_status_t reach_span(struct mega__origin *o, uint32_t home,
                                 uint32_t no, struct mega__reach **reach_p)
 {
-    struct mega__reach *r = o->reach[(home * 31 + no) % MEGA__REACH_BUCKETS];
-    while (r && (r->home != home || r->span != no))
-        r = r->next;
+    struct mega__reach *r =
+        mega__lists_find(&o->reach, mega__ucx_span_key(home, no));
     *reach_p = r;
     return r ? MEGA_OK : reach_new(o, home, no, reach_p);
 }

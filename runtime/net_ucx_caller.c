@@ -8,28 +8,25 @@
 #include "crc.h"
 
 struct mega__caller {
-    struct mega__caller *next;
-    int32_t rank;
-    uint64_t origin;
+    struct mega__item item;
     ucp_ep_h ep;
     ucs_status_t broken;
     char address[]; /* of its worker */
 };
 
-static struct mega__caller **bucket_of(struct mega__callers *callers,
-                                       const struct mega__wire_head *head)
+/* UINT64_MAX: there is no such origin. */
+static uint64_t key_of(const struct mega__wire_head *head)
 {
-    return &callers->of[((uint64_t)(uint32_t)head->rank * 31 + head->origin) %
-                        MEGA__CALLER_BUCKETS];
+    return head->origin < MEGA__WIRE_ORIGINS_MAX
+               ? (uint64_t)(uint32_t)head->rank * MEGA__WIRE_ORIGINS_MAX +
+                     head->origin
+               : UINT64_MAX;
 }
 
 struct mega__caller *mega__ucx_caller(struct mega__callers *callers,
                                       const struct mega__wire_head *head)
 {
-    struct mega__caller *c = *bucket_of(callers, head);
-    while (c && (c->rank != head->rank || c->origin != head->origin))
-        c = c->next;
-    return c;
+    return mega__lists_find(&callers->of, key_of(head));
 }
 
 /* UCX believes an address: one that was damaged may not come to it. */
@@ -48,18 +45,16 @@ void mega__ucx_caller_meet(struct mega__callers *callers,
                            const struct mega__wire_head *head,
                            const void *address, size_t len)
 {
-    struct mega__caller **bucket = bucket_of(callers, head);
     if (!is_greeting(ctx, head, address, len) ||
         mega__ucx_caller(callers, head))
         return;
     struct mega__caller *c = calloc(1, sizeof *c + len);
     if (!c)
         return; /* its requests find no answer: TIMEOUT there */
-    c->rank = head->rank;
-    c->origin = head->origin;
+    c->item.key = key_of(head);
     memcpy(c->address, address, len);
-    c->next = *bucket;
-    *bucket = c;
+    if (!mega__lists_add(&callers->of, &c->item))
+        free(c);
 }
 
 static void on_lost(void *arg, ucp_ep_h ep, ucs_status_t status)
@@ -98,9 +93,9 @@ ucp_ep_h mega__ucx_caller_ep(struct mega__caller *c, ucp_worker_h worker)
 
 void mega__ucx_callers_free(struct mega__callers *callers)
 {
-    for (unsigned i = 0; i < MEGA__CALLER_BUCKETS; i++)
-        for (struct mega__caller *c = callers->of[i], *next; c; c = next) {
-            next = c->next;
-            free(c);
-        }
+    for (struct mega__item *i = callers->of.newest, *older; i; i = older) {
+        older = i->older;
+        free(i);
+    }
+    mega__lists_free(&callers->of);
 }

@@ -6,10 +6,8 @@
 
 #include "net_ucx.h"
 
-#define MEGA__CALLER_BUCKETS 256
-
 struct mega__callers {
-    struct mega__caller *of[MEGA__CALLER_BUCKETS];
+    struct mega__lists of; /* by rank and origin */
 };
 
 /* A greeting has come; one that is not right is dropped. */

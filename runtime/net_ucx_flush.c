@@ -89,6 +89,20 @@ static mega_status_t flush_some(struct mega__link **links, unsigned n)
     return st;
 }
 
+/* Those with nothing to complete leave the list. */
+static void prune(struct mega__origin *o)
+{
+    struct mega__link **at = &o->begun, *l;
+    while ((l = *at) != NULL) {
+        if (mega__ucx_unflushed(l)) {
+            at = &l->next_begun;
+            continue;
+        }
+        *at = l->next_begun;
+        l->listed = false;
+    }
+}
+
 mega_status_t mega__ucx_flush(struct mega__origin *o)
 {
     struct mega__link *links[FLUSH_BATCH];
@@ -97,19 +111,21 @@ mega_status_t mega__ucx_flush(struct mega__origin *o)
     unsigned n = 0;
     if (stamp == o->flushed_to)
         return MEGA_OK;
-    for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
-        for (struct mega__link *l = o->links[i]; l; l = l->next) {
-            if (!mega__ucx_unflushed(l))
-                continue;
-            links[n++] = l;
-            if (n < FLUSH_BATCH)
-                continue;
-            one = flush_some(links, n);
-            st = st ? st : one;
-            n = 0;
-        }
+    if (o->flushers++ == 0)
+        prune(o);
+    for (struct mega__link *l = o->begun; l; l = l->next_begun) {
+        if (!mega__ucx_unflushed(l))
+            continue;
+        links[n++] = l;
+        if (n < FLUSH_BATCH)
+            continue;
+        one = flush_some(links, n);
+        st = st ? st : one;
+        n = 0;
+    }
     one = flush_some(links, n);
     st = st ? st : one;
+    o->flushers--;
     if (!st && o->flushed_to < stamp)
         o->flushed_to = stamp;
     return st;
@@ -192,11 +208,12 @@ mega_status_t mega__ucx_read_back(struct mega__origin *o,
 static mega_status_t settle_all(struct mega__origin *o)
 {
     mega_status_t st = MEGA_OK;
-    for (unsigned i = 0; i < MEGA__REACH_BUCKETS; i++)
-        for (struct mega__reach *r = o->reach[i]; !st && r; r = r->next)
-            if (r->link->native > r->link->settled)
-                st = mega__ucx_read_back(o, r->link,
-                                         mega__gptr(r->home, r->span, 0));
+    for (struct mega__item *i = o->reach.newest; !st && i; i = i->older) {
+        const struct mega__reach *r = (const void *)i;
+        if (r->link->native > r->link->settled)
+            st = mega__ucx_read_back(o, r->link,
+                                     mega__gptr(r->home, r->span, 0));
+    }
     return st;
 }
 

@@ -78,9 +78,9 @@ mega_status_t mega__ucx_given_up(struct mega__link *link)
 mega_status_t mega__ucx_dead(struct mega__origin *o)
 {
     mega_status_t st = MEGA_OK;
-    for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
-        for (struct mega__link *l = o->links[i]; l; l = l->next)
-            if (mega__ucx_unflushed(l))
-                st = mega__ucx_given_up(l);
+    struct mega__link *l = mega__ucx_newest(o);
+    for (; l; l = mega__ucx_older(l))
+        if (mega__ucx_unflushed(l))
+            st = mega__ucx_given_up(l);
     return st;
 }

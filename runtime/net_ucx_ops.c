@@ -4,6 +4,7 @@
  * for it; a put waits until its buffer is free, and its link is to be flushed.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "arena.h"
 #include "log.h"
@@ -14,7 +15,8 @@
 
 static void stamp(struct mega__link *link)
 {
-    link->native = link->stamp = ++link->origin->clock;
+    mega__ucx_stamp(link);
+    link->native = link->stamp;
 }
 
 static mega_status_t put_message(struct mega__link *link, mega_gptr_t p,
@@ -23,7 +25,7 @@ static mega_status_t put_message(struct mega__link *link, mega_gptr_t p,
     mega_status_t st = MEGA_OK;
     if (link->rounds[0].pending + link->rounds[1].pending >= PENDING_MAX)
         st = mega__ucx_flush_link(link->origin, link);
-    link->stamp = ++link->origin->clock;
+    mega__ucx_stamp(link);
     return st ? st : mega__ucx_put_message(link, p, src, n);
 }
 
@@ -247,10 +249,34 @@ read_word(struct mega__net *net, size_t size, mega_gptr_t p, uint64_t *old_p,
     return get(net, old_p, p, size);
 }
 
-static ucs_status_ptr_t begin_amo(const struct mega__reach *r, mega_amo_op_t op,
-                                  size_t size, mega_gptr_t p,
-                                  const uint64_t *operand, uint64_t *reply,
-                                  ucp_request_param_t *param)
+static struct mega__atomic *atomic_new(struct mega__origin *o)
+{
+    struct mega__atomic *a = o->free_atomics;
+    const size_t bytes = sizeof *a + o->net->request_size;
+    if (a) {
+        o->free_atomics = a->next;
+        return a;
+    }
+    a = aligned_alloc(MEGA__LINE, (bytes + MEGA__LINE) & ~(MEGA__LINE - 1ul));
+    if (!a) {
+        mega__fail(MEGA_ERR_NOMEM, "no memory for an operation");
+        return NULL;
+    }
+    a->other = o->all_atomics;
+    o->all_atomics = a;
+    return a;
+}
+
+static void atomic_end(struct mega__origin *o, struct mega__atomic *a)
+{
+    a->next = o->free_atomics;
+    o->free_atomics = a;
+}
+
+static ucs_status_ptr_t
+atomic_begin(struct mega__atomic *a, const struct mega__reach *r,
+             mega_amo_op_t op, size_t size, mega_gptr_t p, uint64_t value,
+             uint64_t compare, ucp_request_param_t *param)
 {
     static const ucp_atomic_op_t ops[] = {
         [MEGA_AMO_FETCH] = UCP_ATOMIC_OP_ADD,
@@ -261,75 +287,89 @@ static ucs_status_ptr_t begin_amo(const struct mega__reach *r, mega_amo_op_t op,
         [MEGA_AMO_OR] = UCP_ATOMIC_OP_OR,
         [MEGA_AMO_XOR] = UCP_ATOMIC_OP_XOR,
         [MEGA_AMO_CSWAP] = UCP_ATOMIC_OP_CSWAP};
-    param->op_attr_mask |=
-        UCP_OP_ATTR_FIELD_DATATYPE | UCP_OP_ATTR_FIELD_REPLY_BUFFER;
+    const size_t request_size = r->link->origin->net->request_size;
+    memset(a->request, 0, request_size);
+    a->size = size;
+    a->operand = operand_of(op, value, compare);
+    a->reply = op == MEGA_AMO_CSWAP ? value : 0;
+    param->op_attr_mask |= UCP_OP_ATTR_FIELD_DATATYPE |
+                           UCP_OP_ATTR_FIELD_REPLY_BUFFER |
+                           UCP_OP_ATTR_FIELD_REQUEST;
     param->datatype = size == 8 ? ucp_dt_make_contig(8) : ucp_dt_make_contig(4);
-    param->reply_buffer = reply;
+    param->reply_buffer = &a->reply;
+    param->request = a->request + request_size;
     r->link->origin->counts.messages++;
-    return ucp_atomic_op_nbx(r->link->ep, ops[op], operand, 1,
+    return ucp_atomic_op_nbx(r->link->ep, ops[op], &a->operand, 1,
                              r->address + mega_offset(p), r->key, param);
+}
+
+/* What the word was. */
+static uint64_t atomic_result(const struct mega__atomic *a)
+{
+    return a->size == 8 ? a->reply : (uint32_t)a->reply;
+}
+
+static void on_atomic_done(void *request, ucs_status_t status, void *arg)
+{
+    struct mega__wait *wait = arg;
+    (void)request; /* ours */
+    wait->status = status;
+    wait->done = true;
+}
+
+/* The origin is locked. */
+static mega_status_t amo(struct mega__origin *o, mega_amo_op_t op, size_t size,
+                         mega_gptr_t p, uint64_t value, uint64_t compare,
+                         uint64_t *old_p)
+{
+    struct mega__reach *r;
+    struct mega__wait wait = {0};
+    ucp_request_param_t param = mega__ucx_waited_for(&wait);
+    mega_status_t st = mega__ucx_reach(o, p, size, &r);
+    struct mega__atomic *a = st ? NULL : atomic_new(o);
+    if (!a)
+        return st ? st : MEGA_ERR_NOMEM;
+    param.cb.send = on_atomic_done;
+    o->counts.round_trips++;
+    if (o->net->ctx->nic)
+        stamp(r->link); /* a persist is to see it arrived */
+    st = mega__ucx_finish(
+        o, r->link, atomic_begin(a, r, op, size, p, value, compare, &param),
+        &wait);
+    if (!st && old_p)
+        *old_p = atomic_result(a);
+    atomic_end(o, a); /* or the origin is dead */
+    return st;
 }
 
 mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
                             size_t size, mega_gptr_t p, uint64_t value,
                             uint64_t compare, uint64_t *old_p)
 {
-    struct mega__reach *r;
-    struct mega__wait wait = {0};
-    ucp_request_param_t param = mega__ucx_waited_for(&wait);
-    uint64_t operand = operand_of(op, value, compare);
-    uint64_t reply = op == MEGA_AMO_CSWAP ? value : 0;
     if (is_read(net, op))
         return read_word(net, size, p, old_p, mega__net_get);
     struct mega__origin *o;
     mega_status_t st = mega__ucx_enter(net, &o);
     if (st)
         return st;
-    st = mega__ucx_reach(o, p, size, &r);
-    if (!st) {
-        o->counts.round_trips++;
-        if (net->ctx->nic)
-            stamp(r->link); /* a persist is to see it arrived */
-        st = mega__ucx_finish(
-            o, r->link, begin_amo(r, op, size, p, &operand, &reply, &param),
-            &wait);
-    }
+    st = amo(o, op, size, p, value, compare, old_p);
     mega__ucx_leave(o);
-    if (!st && old_p)
-        *old_p = size == 8 ? reply : (uint32_t)reply;
     return st;
 }
 
-static struct mega__later *later_new(struct mega__origin *o)
+static void later_end(struct mega__atomic *a, ucs_status_t status)
 {
-    struct mega__later *later = o->free_later;
-    if (later) {
-        o->free_later = later->next;
-        return later;
-    }
-    later = malloc(sizeof *later);
-    if (!later)
-        return NULL;
-    later->other = o->all_later;
-    o->all_later = later;
-    return later;
+    struct mega__origin *o = a->round->link->origin;
+    if (status == UCS_OK && a->old_p)
+        *a->old_p = atomic_result(a);
+    ended(a->round, status);
+    atomic_end(o, a);
 }
 
-static void later_end(struct mega__later *later, ucs_status_t status)
+static void on_later_done(void *request, ucs_status_t status, void *a)
 {
-    struct mega__origin *o = later->round->link->origin;
-    if (status == UCS_OK && later->old_p)
-        *later->old_p =
-            later->size == 8 ? later->reply : (uint32_t)later->reply;
-    ended(later->round, status);
-    later->next = o->free_later;
-    o->free_later = later;
-}
-
-static void on_later_done(void *request, ucs_status_t status, void *later)
-{
-    later_end(later, status);
-    ucp_request_free(request);
+    (void)request; /* ours */
+    later_end(a, status);
 }
 
 mega_status_t mega__net_amo_nbi(struct mega__net *net, mega_amo_op_t op,
@@ -344,23 +384,20 @@ mega_status_t mega__net_amo_nbi(struct mega__net *net, mega_amo_op_t op,
     if (st)
         return st;
     st = mega__ucx_reach(o, p, size, &r);
-    struct mega__later *later = st ? NULL : later_new(o);
-    if (later) {
+    struct mega__atomic *a = st ? NULL : atomic_new(o);
+    if (a) {
         ucp_request_param_t param = not_waited_for(r->link);
         param.cb.send = on_later_done;
-        later->round = param.user_data;
-        param.user_data = later;
-        later->size = size;
-        later->operand = operand_of(op, value, compare);
-        later->reply = op == MEGA_AMO_CSWAP ? value : 0;
-        later->old_p = old_p;
+        a->round = param.user_data;
+        param.user_data = a;
+        a->old_p = old_p;
         ucs_status_ptr_t request =
-            begin_amo(r, op, size, p, &later->operand, &later->reply, &param);
+            atomic_begin(a, r, op, size, p, value, compare, &param);
         if (!UCS_PTR_IS_PTR(request))
-            later_end(later, UCS_PTR_STATUS(request));
+            later_end(a, UCS_PTR_STATUS(request));
         st = go_on(r->link);
     } else if (!st) {
-        st = mega__fail(MEGA_ERR_NOMEM, "no memory for an operation");
+        st = MEGA_ERR_NOMEM;
     }
     mega__ucx_leave(o);
     return st;

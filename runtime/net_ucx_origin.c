@@ -201,16 +201,12 @@ static mega_status_t say_hello(struct mega__link *link)
 
 struct mega__link *mega__ucx_met(const struct mega__origin *o, int rank)
 {
-    struct mega__link *link = o->links[rank % MEGA__LINK_BUCKETS];
-    while (link && link->rank != rank)
-        link = link->next;
-    return link;
+    return mega__lists_find(&o->links, (uint64_t)rank);
 }
 
 mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
                              struct mega__link **link_p)
 {
-    struct mega__link **bucket = &o->links[rank % MEGA__LINK_BUCKETS];
     struct mega__link *link = mega__ucx_met(o, rank);
     mega_status_t lost = mega__ucx_lost(o->net, rank);
     if (lost)
@@ -221,18 +217,21 @@ mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
             return mega__fail(MEGA_ERR_NOMEM, "no memory for a link");
         link->origin = o;
         link->rank = rank;
+        link->item.key = (uint64_t)rank;
         link->quiet = true;
         link->round = 1;
         link->rounds[0].link = link->rounds[1].link = link;
         ucs_status_t rc = connect_link(link);
+        if (rc == UCS_OK && !mega__lists_add(&o->links, &link->item)) {
+            mega__ucx_force_close(&link->ep);
+            rc = UCS_ERR_NO_MEMORY;
+        }
         if (rc != UCS_OK) {
             free(link);
             return mega__fail(MEGA_ERR_PEER, "no way to rank %d on host %s: %s",
                               rank, mega__ucx_peer(o->net, rank)->host,
                               ucs_status_string(rc));
         }
-        link->next = *bucket;
-        *bucket = link;
         mega_status_t st = say_hello(link);
         if (st)
             return st;
@@ -279,41 +278,72 @@ void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
 
 /* ---- The end ---- */
 
-static void close_link(struct mega__origin *o, struct mega__link *link)
+static void begin_close(struct mega__link *link)
 {
-    struct mega__wait wait = {0};
-    ucp_request_param_t param = mega__ucx_waited_for(&wait);
-    uint64_t began = mega__rest_now();
-    if (!link->ep)
-        return;
-    if (link->broken != UCS_OK && link->told) {
+    ucp_request_param_t param = mega__ucx_waited_for(&link->closed);
+    ucs_status_ptr_t request = NULL;
+    if (mega__ucx_gone(link) != UCS_OK && link->told)
         mega__ucx_force_close(&link->ep);
-        return;
-    }
-    ucs_status_ptr_t request = ucp_ep_close_nbx(link->ep, &param);
+    if (link->ep)
+        request = ucp_ep_close_nbx(link->ep, &param);
     link->ep = NULL;
     if (!UCS_PTR_IS_PTR(request))
-        return;
-    while (!wait.done && mega__rest_now() - began < CLOSE_NS)
-        if (ucp_worker_progress(o->worker) == 0)
-            sched_yield();
-    if (!wait.done)
-        o->dead = true;
+        link->closed.done = true;
 }
 
+static void begin_closes(struct mega__origin *o)
+{
+    struct mega__link *l = mega__ucx_newest(o);
+    for (; l; l = mega__ucx_older(l))
+        begin_close(l);
+}
+
+static bool is_closed(const struct mega__origin *o)
+{
+    const struct mega__link *l = mega__ucx_newest(o);
+    while (l && l->closed.done)
+        l = mega__ucx_older(l);
+    return !l;
+}
+
+/* Makes progress. False: all are closed. */
+static bool some_left(const struct mega__net *net)
+{
+    bool left = false, moved = false;
+    for (struct mega__origin *o = net->origins; o; o = o->next) {
+        if (o->dead || is_closed(o))
+            continue;
+        left = true;
+        moved |= ucp_worker_progress(o->worker) > 0;
+    }
+    if (left && !moved)
+        sched_yield();
+    return left;
+}
+
+static void free_keys(struct mega__origin *o)
+{
+    for (struct mega__item *i = o->reach.newest, *older; i; i = older) {
+        older = i->older;
+        ucp_rkey_destroy(((struct mega__reach *)i)->key);
+        free(i);
+    }
+    mega__lists_free(&o->reach);
+}
+
+/* All at once: who is stuck keeps nobody waiting but once. */
 void mega__ucx_origins_close(struct mega__net *net)
 {
+    const uint64_t began = mega__rest_now();
+    for (struct mega__origin *o = net->origins; o; o = o->next)
+        if (!o->dead)
+            begin_closes(o);
+    while (some_left(net) && mega__rest_now() - began < CLOSE_NS)
+        ;
     for (struct mega__origin *o = net->origins; o; o = o->next) {
-        for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
-            for (struct mega__link *l = o->links[i]; l && !o->dead; l = l->next)
-                close_link(o, l);
-        /* now no operation is under way that uses a key */
-        for (unsigned i = 0; i < MEGA__REACH_BUCKETS && !o->dead; i++)
-            for (struct mega__reach *r = o->reach[i], *next; r; r = next) {
-                next = r->next;
-                ucp_rkey_destroy(r->key);
-                free(r);
-            }
+        o->dead |= !is_closed(o);
+        if (!o->dead) /* no operation is under way that uses a key */
+            free_keys(o);
     }
 }
 
@@ -326,13 +356,13 @@ void mega__ucx_origins_free(struct mega__net *net)
             continue;
         ucp_worker_release_address(o->worker, o->address);
         ucp_worker_destroy(o->worker);
-        for (unsigned i = 0; i < MEGA__LINK_BUCKETS; i++)
-            for (struct mega__link *l = o->links[i], *after; l; l = after) {
-                after = l->next;
-                free(l);
-            }
+        for (struct mega__item *i = o->links.newest, *older; i; i = older) {
+            older = i->older;
+            free(i);
+        }
+        mega__lists_free(&o->links);
         pthread_mutex_destroy(&o->mutex);
-        for (struct mega__later *at = o->all_later, *other; at; at = other) {
+        for (struct mega__atomic *at = o->all_atomics, *other; at; at = other) {
             other = at->other;
             free(at);
         }

@@ -6,6 +6,7 @@
 #include <mpi.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "rank.h"
@@ -211,6 +212,40 @@ static void given(int argc, char **argv)
     _exit(75);
 }
 
+/* ---- No memory for a collective ---- */
+
+#define LENT ((size_t)64 << 20)
+
+static void allow_memory(size_t more) /* 0: as much as there is */
+{
+    struct rlimit limit;
+    unsigned long pages;
+    FILE *file = fopen("/proc/self/statm", "r");
+    HOLDS(file && fscanf(file, "%lu", &pages) == 1);
+    fclose(file);
+    HOLDS(getrlimit(RLIMIT_AS, &limit) == 0);
+    limit.rlim_cur = more ? pages * 4096 + more : limit.rlim_max;
+    HOLDS(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
+/* It does not wait for the others in the next one, which wait in this one. */
+static void starved(int argc, char **argv)
+{
+    char *buf = malloc(LENT);
+    (void)argc, (void)argv;
+    HOLDS(buf);
+    init();
+    MUST(mega_barrier());
+    if (my_rank() == VICTIM)
+        allow_memory(LENT / 4);
+    const mega_status_t st = mega_bcast(buf, LENT, 0);
+    HOLDS(my_rank() != VICTIM || st == MEGA_ERR_NOMEM);
+    allow_memory(0);
+    REFUSED(MEGA_ERR_NOMEM, mega_barrier());
+    printf("told: %s\n", mega_errmsg());
+    exit(75);
+}
+
 /* ---- Before, after ---- */
 
 /* Stops, or works for so many seconds. */
@@ -268,7 +303,8 @@ int main(int argc, char **argv)
     static const struct rank_case cases[] = {
         {"before", before}, {"in", in},         {"given", given},
         {"held", held},     {"paused", paused}, {"works", works},
-        {"after", after},   {"thread", thread}, {NULL, NULL},
+        {"after", after},   {"thread", thread}, {"starved", starved},
+        {NULL, NULL},
     };
     atexit(say_exit);
     return rank_main(cases, argc, argv);

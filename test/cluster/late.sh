@@ -42,6 +42,11 @@ passes "a job that is stopped as a whole goes on" 3 late paused 5
 new_space
 passes "a rank that works for long is waited for" 3 late works 6
 new_space
+ASAN_OPTIONS=${ASAN_OPTIONS-}:allocator_may_return_null=1 \
+    TSAN_OPTIONS=${TSAN_OPTIONS-}:allocator_may_return_null=1 job 3 late starved
+refused "a rank has no memory for a collective: the job ends" \
+    "told: no memory to send"
+new_space
 job 3 late after stop
 refused "stopped after mega_finalize" "$silent" 'exits: '
 job 3 late after 4

@@ -94,13 +94,17 @@ for tls in tcp,self shm,self; do # of shared memory UCX ends nothing
         MEGALLOC_TIMEOUT=2 UCX_TLS=$tls hosts 2 net_lost $case
         each_step "$tls, a rank is stopped for a while"
     done
+    MALLOC_PERTURB_=165 MEGALLOC_TIMEOUT=2 UCX_TLS=$tls hosts 2 net_lost atomics
+    each_step "$tls, a rank is stopped for a while"
+    MEGALLOC_TIMEOUT=2 UCX_TLS=$tls lossy 2 net_lost closing
+    told "$tls, at the end who is stopped is waited for once, not by each link" 1
 done
 UCX_TLS=shm,self hosts 4 net
 each_step "shared memory, 4 ranks"
 
 # ---- From inside, what a stranger sends ----
 
-for case in answered card dead undone pending no_worker unnamed; do
+for case in answered card dead undone pending no_worker unnamed crowd; do
     MEGALLOC_TIMEOUT=5 UCX_TLS=tcp,self hosts 2 net_inside $case
     each_step "inside"
 done

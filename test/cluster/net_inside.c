@@ -340,11 +340,53 @@ static void card(int argc, char **argv)
     end("what a card has put is read back before it is made durable");
 }
 
+/* ---- Many that were met ---- */
+
+enum { CROWD = 200000, PUTS = 200 };
+
+static uint64_t puts_and_quiets(void)
+{
+    const uint64_t began = mega__rest_now();
+    for (int i = 0; i < PUTS; i++) {
+        MUST(mega_put(mega_add(chunk, 64), &i, sizeof i));
+        MUST(mega_quiet());
+    }
+    return mega__rest_now() - began;
+}
+
+/* A rank that has as many links as a large job has ranks. */
+static void crowd(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    begin();
+    if (mega_rank() == 1) {
+        struct mega__origin *o;
+        const uint64_t few = puts_and_quiets();
+        MUST(mega__ucx_enter(mega__the->net, &o));
+        for (int i = 0; i < CROWD; i++) {
+            struct mega__link *link = calloc(1, sizeof *link);
+            HOLDS(link);
+            link->origin = o;
+            link->quiet = true;
+            link->item.key = (uint64_t)(mega_nranks() + i);
+            HOLDS(mega__lists_add(&o->links, &link->item));
+        }
+        mega__ucx_leave(o);
+        const uint64_t many = puts_and_quiets();
+        printf("# a put and quiet: %llu ns, with many links %llu\n",
+               (unsigned long long)few / PUTS, (unsigned long long)many / PUTS);
+        HOLDS(many < 8 * few);
+    }
+    end("who has met many flushes only where it has put");
+}
+
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
-        {"answered", answered},   {"card", card},       {"dead", dead},
-        {"undone", undone},       {"pending", pending}, {"healthy", healthy},
-        {"no_worker", no_worker}, {"unnamed", unnamed}, {NULL, NULL}};
+        {"answered", answered},   {"card", card},
+        {"dead", dead},           {"undone", undone},
+        {"pending", pending},     {"healthy", healthy},
+        {"no_worker", no_worker}, {"unnamed", unnamed},
+        {"crowd", crowd},         {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

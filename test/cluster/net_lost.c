@@ -11,10 +11,18 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <time.h>
 
 #include "rank.h"
 
-enum { SIZE = 16000, HAS = 4, TRIES = 64, MANY = 33 };
+enum {
+    SIZE = 16000,
+    HAS = 4,
+    TRIES = 64,
+    MANY = 33,
+    ATOMICS = 200,
+    CLOSED_S = 30
+};
 
 static mega_gptr_t p; /* of home 1 */
 static pid_t victim;
@@ -295,6 +303,30 @@ static void middle(int argc, char **argv)
     end(mega_rank() ? NULL : "a transfer that was given up is over");
 }
 
+/* ---- Atomics ---- */
+
+static void *ask_words(void *arg)
+{
+    static uint64_t v[ATOMICS];
+    MUST(mega_get(&v[0], p, 8)); /* by a link that works */
+    stopped();
+    for (int i = 0; i < ATOMICS; i++)
+        MUST(mega_amo_nbi(i % 2 ? MEGA_AMO_FETCH : MEGA_AMO_CSWAP, 0, 8, p, 0,
+                          0, &v[i]));
+    REFUSED(MEGA_ERR_TIMEOUT, mega_quiet());
+    return go_on(arg);
+}
+
+static void atomics(int argc, char **argv)
+{
+    begin(argc, argv);
+    make_chunk();
+    if (mega_rank() == 0)
+        while_stopped(ask_words);
+    meet();
+    end(mega_rank() ? NULL : "atomics that were given up are over");
+}
+
 /* ---- Whose puts they were ---- */
 
 /* More threads than the transport has workers for, so some share one. The two
@@ -367,10 +399,43 @@ static void told(int argc, char **argv)
     end(mega_rank() ? NULL : "each that has put is told");
 }
 
+/* ---- The end, with many that have a link ---- */
+
+static void *has_a_link(void *arg)
+{
+    uint64_t v;
+    MUST(mega_get(&v, p, sizeof v));
+    pthread_barrier_wait(&all);
+    pause();
+    return arg;
+}
+
+/* Rank 1 stays as it is: the launcher ends it. */
+static void closing(int argc, char **argv)
+{
+    pthread_t thread;
+    begin(argc, argv);
+    make_chunk();
+    if (mega_rank() == 1)
+        MUST(mega_barrier()); /* stopped there */
+    pthread_barrier_init(&all, NULL, MANY + 1);
+    for (int i = 0; i < MANY; i++)
+        HOLDS(pthread_create(&thread, NULL, has_a_link, NULL) == 0);
+    pthread_barrier_wait(&all);
+    stop();
+    const time_t began = time(NULL);
+    REFUSED(MEGA_ERR_TIMEOUT, mega_finalize());
+    HOLDS(time(NULL) - began < CLOSED_S);
+    printf("told: %s\n", mega_errmsg());
+    fflush(stdout);
+    _exit(kill(victim, SIGKILL));
+}
+
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {{"others", others}, {"own", own},
-                                             {"put", put},       {"told", told},
-                                             {"middle", middle}, {NULL, NULL}};
+    static const struct rank_case cases[] = {
+        {"others", others},   {"own", own},       {"put", put},
+        {"told", told},       {"middle", middle}, {"atomics", atomics},
+        {"closing", closing}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

@@ -131,7 +131,7 @@ static void be_refused(void)
     const mega_gptr_t mine = mega__gptr(1, 0, mega_offset(chunk));
     pthread_mutex_lock(&o->mutex);
     MUST(mega__ucx_server(o, 0, &link));
-    link->stamp = ++o->clock;
+    mega__ucx_stamp(link);
     MUST(mega__ucx_put_message(link, mine, "", 1));
     REFUSED(MEGA_ERR_ARG, mega__ucx_flush_link(o, link));
     rank_told("rank 0 serves no such memory");
