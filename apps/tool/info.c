@@ -66,7 +66,8 @@ static json_t *json_home(const struct space *space, const struct home *home)
         if (is_of(&space->images[i], space, home))
             json_array_append_new(files, json_file(&space->images[i]));
     json_object_set_new(one, "home", json_u64(home->no));
-    json_object_set_new(one, "epoch", json_u64(home->epoch));
+    json_object_set_new(one, "epoch",
+                        home->block ? json_u64(home->epoch) : json_null());
     json_object_set_new(one, "clean", json_boolean(is_clean(home)));
     json_object_set_new(one, "in_use", json_boolean(locks_held(space, home)));
     json_object_set_new(one, "spans", json_u64(home->nspans));
@@ -92,11 +93,15 @@ static void print_json_info(const struct space *space)
 static void print_home(const struct space *space, const struct home *home)
 {
     char size[16];
-    printf("home %u: epoch %" PRIu64 ", %s, %u spans\n", home->no, home->epoch,
-           locks_held(space, home) ? "in use"
-           : is_clean(home)        ? "ended cleanly"
-                                   : "was not ended",
-           home->nspans);
+    if (!home->block)
+        printf("home %u: cannot be read; megalloc check says why\n", home->no);
+    else
+        printf("home %u: epoch %" PRIu64 ", %s, %u spans\n", home->no,
+               home->epoch,
+               locks_held(space, home) ? "in use"
+               : is_clean(home)        ? "ended cleanly"
+                                       : "was not ended",
+               home->nspans);
     for (size_t i = 0; i < space->nimages; i++) {
         const struct image *image = &space->images[i];
         if (is_of(image, space, home))

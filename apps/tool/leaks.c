@@ -168,13 +168,16 @@ static bool complete(const struct space *space)
     size_t sound = 0;
     for (size_t i = 0; i < space->nhomes; i++)
         sound += space->homes[i].block != NULL;
-    if (sound != space->of || space->of == 0) {
+    if (space->of == 0)
+        fprintf(stderr, "megalloc: leaks needs all homes of the space; none is "
+                        "readable (megalloc check says why)\n");
+    else if (sound != space->of)
         fprintf(stderr,
                 "megalloc: leaks needs all %u homes of the space; %zu are "
                 "here and readable\n",
                 space->of, sound);
+    if (sound != space->of || space->of == 0)
         return false;
-    }
     for (size_t i = 0; i < space->nhomes; i++)
         if (!has_pools(space, &space->homes[i]) || !has_spans(&space->homes[i]))
             return false;

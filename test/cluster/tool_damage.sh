@@ -195,6 +195,13 @@ for size in 0 100 5000 5000000 9000000; do
     megalloc check "$MEGALLOC_DIR"
     told "a file cut to $size" 1 "fault: $home0: offset "
 done
+megalloc info "$home0"
+told "info of what cannot be read" 0 "home 0: cannot be read"
+megalloc leaks "$MEGALLOC_DIR"
+told "nor are leaks looked for then" 2 "needs all 2 homes of the space; 1 are"
+truncate -s 100 "$home0"
+megalloc leaks "$home0"
+told "nor in it alone" 2 "needs all homes of the space; none is readable"
 
 # ---- Intents ----
 
