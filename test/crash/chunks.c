@@ -197,7 +197,7 @@ SCENARIO_TEST(crash, claim_slabs_by_msync, .nranks = 1, .act = claim_slabs,
 SCENARIO_TEST(crash, F6_persist_for_another, .nranks = 2,
               .act = persist_for_another)
 SCENARIO_TEST(crash, F9_change_class, .nranks = 1, .act = change_class,
-              .thin = 16)
+              .thin = 8)
 SCENARIO_TEST(crash, full_home, .nranks = 1, .setup = some_live,
               .act = run_full)
 SCENARIO_TEST(crash, F10_adopt_after_a_clean_end, .nranks = 1,

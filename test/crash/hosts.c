@@ -398,17 +398,17 @@ static void lose_a_rank(struct mega__ctx *ctx, int rank, struct scene *s)
 }
 
 SCENARIO_TEST(hosts, claim_far_slabs, .nranks = 2, .hosts = host_of,
-              .act = claim, .thin = 2)
+              .act = claim)
 SCENARIO_TEST(hosts, claim_several_far_slabs, .nranks = 2, .hosts = host_of,
-              .act = claim_several, .thin = 2)
+              .act = claim_several)
 SCENARIO_TEST(hosts, claim_far_and_at_home, .nranks = 2, .hosts = host_of,
-              .act = claim_at_once, .thin = 6)
+              .act = claim_at_once, .thin = 3)
 SCENARIO_TEST(hosts, F23_alloc_persist_free, .nranks = 2, .hosts = host_of,
-              .setup = step_table, .act = alloc_persist_free, .thin = 2)
+              .setup = step_table, .act = alloc_persist_free)
 SCENARIO_TEST(hosts, F6_persist_for_another, .nranks = 2, .hosts = host_of,
               .act = persist_for_another)
 SCENARIO_TEST(hosts, L1_commit, .nranks = 2, .hosts = host_of,
-              .setup = step_table, .act = commit, .thin = 6)
+              .setup = step_table, .act = commit, .thin = 3)
 SCENARIO_TEST(hosts, L4_before_what_rests_on_it, .nranks = 2, .hosts = host_of,
               .setup = step_table, .act = link_that_was_read)
 SCENARIO_TEST(hosts, far_free_of_the_servers_chunks, .nranks = 2,
@@ -416,20 +416,20 @@ SCENARIO_TEST(hosts, far_free_of_the_servers_chunks, .nranks = 2,
               .act = free_of_the_server)
 SCENARIO_TEST(hosts, F10_adopt_far_after_a_clean_end, .nranks = 2,
               .hosts = host_of, .setup = server_fills, .act = adopt,
-              .film = FILM_JOB, .thin = 4)
+              .film = FILM_JOB, .thin = 2)
 SCENARIO_TEST(hosts, F3_adopt_far_after_a_kill, .nranks = 2, .hosts = host_of,
               .setup = server_fills, .act = adopt, .film = FILM_JOB,
-              .unclean = true, .thin = 4)
+              .unclean = true, .thin = 2)
 SCENARIO_TEST(hosts, give_up_far_slabs, .nranks = 2, .hosts = host_of,
-              .act = give_up, .thin = 2)
+              .act = give_up)
 SCENARIO_TEST(hosts, give_up_what_was_not_sent, .nranks = 2, .hosts = host_of,
               .home_size = "4M", .home_max = "4M", .act = give_up_unsent,
-              .thin = 10)
+              .thin = 5)
 SCENARIO_TEST(hosts, F9_change_class_far, .nranks = 2, .hosts = host_of,
-              .setup = fill_far, .act = change_class, .thin = 10)
+              .setup = fill_far, .act = change_class, .thin = 5)
 SCENARIO_TEST(hosts, F11_far_runs, .nranks = 2, .hosts = host_of,
-              .setup = where_runs_come, .act = runs, .thin = 3)
+              .setup = where_runs_come, .act = runs, .thin = 2)
 SCENARIO_TEST(hosts, random_work, .nranks = 2, .hosts = host_of,
-              .act = random_work, .thin = 40)
+              .act = random_work, .thin = 20)
 SCENARIO_TEST(hosts, lose_a_rank, .nranks = 2, .hosts = host_of,
-              .setup = some_of_the_server, .act = lose_a_rank, .thin = 4)
+              .setup = some_of_the_server, .act = lose_a_rank, .thin = 2)

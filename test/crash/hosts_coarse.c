@@ -335,13 +335,13 @@ static void lose_in_growth(struct mega__ctx *ctx, int rank, struct scene *s)
 
 SCENARIO_TEST(hosts, F8_region_create_grow_destroy, .nranks = 3,
               .hosts = host_of, .act = life, .verify = verify_regions,
-              .thin = 4)
+              .thin = 2)
 SCENARIO_TEST(hosts, F8_region_in_more_files, GROWS, .nranks = 2,
-              .act = life_in_more_files, .verify = verify_regions, .thin = 16)
+              .act = life_in_more_files, .verify = verify_regions, .thin = 8)
 SCENARIO_TEST(hosts, lose_a_rank_in_calls_of_a_region, .nranks = 2,
               .hosts = host_of, .setup = make_grid, .act = lose,
-              .verify = verify_regions, .films = 3, .thin = 4)
+              .verify = verify_regions, .films = 3, .thin = 2)
 SCENARIO_TEST(hosts, F18_growth_for_another_host, GROWS, .nranks = 3,
-              .setup = fill_far, .act = grow_far, .thin = 3)
+              .setup = fill_far, .act = grow_far, .thin = 2)
 SCENARIO_TEST(hosts, lose_a_rank_in_growth, GROWS, .nranks = 2,
-              .setup = fill_far, .act = lose_in_growth, .films = 2, .thin = 3)
+              .setup = fill_far, .act = lose_in_growth, .films = 2, .thin = 2)

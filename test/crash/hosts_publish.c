@@ -187,13 +187,13 @@ static void free_far_from(struct mega__ctx *ctx, int rank, struct scene *s)
 
 SCENARIO_TEST(hosts_publish, publish_over_hosts, .nranks = 2, .hosts = host_of,
               .setup = step_table, .act = publish, .verify = verify_groups,
-              .thin = 8)
+              .thin = 4)
 SCENARIO_TEST(hosts_publish, F20_publish_without_a_home, .nranks = 3,
               .hosts = host_of, .founders = 2, .setup = step_table,
               .act = publish_as_guest, .verify = verify_groups,
-              .film = FILM_JOB, .thin = 5)
+              .film = FILM_JOB, .thin = 3)
 SCENARIO_TEST(hosts_publish, publish_over_a_cut, .nranks = 2, .hosts = host_of,
               .setup = step_table, .act = publish_over_cuts,
-              .verify = verify_groups, .thin = 6)
+              .verify = verify_groups, .thin = 3)
 SCENARIO_TEST(hosts_publish, F1_freed_and_wanted_at_once, .nranks = 2,
               .hosts = host_of, .setup = link_one, .act = free_far_from)

@@ -284,18 +284,17 @@ static void build_on_it(struct mega__ctx *ctx, int rank, struct scene *s)
 }
 
 SCENARIO_TEST(laws, L1_persist, .nranks = 1, .act = persist)
-SCENARIO_TEST(laws, L1_drain, .nranks = 1, .act = drain, .thin = 6)
+SCENARIO_TEST(laws, L1_drain, .nranks = 1, .act = drain, .thin = 3)
 SCENARIO_TEST(laws, L1_handed_out_again, .nranks = 1, .act = hand_out_again)
 SCENARIO_TEST(laws, L1_commit, .nranks = 2, .setup = two_slots, .act = commit,
-              .thin = 8)
+              .thin = 4)
 SCENARIO_TEST(laws, F17_commit_for_idle_threads, .nranks = 1,
-              .setup = two_slots, .act = commit_for_idle, .thin = 4)
+              .setup = two_slots, .act = commit_for_idle, .thin = 2)
 SCENARIO_TEST(laws, L2_durable_data_is_allocated, .nranks = 2,
               .home_size = "4M", .home_max = "4M", .act = persist_its_end)
 SCENARIO_TEST(laws, L4_before_what_rests_on_it, .nranks = 2, .setup = two_slots,
               .act = link_that_was_read)
-SCENARIO_TEST(laws, L5_nothing_twice_nothing_lost, .nranks = 2, .act = churn,
-              .thin = 2)
+SCENARIO_TEST(laws, L5_nothing_twice_nothing_lost, .nranks = 2, .act = churn)
 SCENARIO_TEST(laws, L6_publish_all_or_none, .nranks = 1, .setup = two_slots,
               .act = publish_two, .verify = both_or_none)
 SCENARIO_TEST(laws, L7_open_makes_durable, .nranks = 2,

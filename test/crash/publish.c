@@ -266,12 +266,12 @@ static void two_threads(struct mega__ctx *ctx, int rank, struct scene *s)
 SCENARIO_TEST(crash, F13_publish_group, .nranks = 1, .setup = make_table,
               .act = publish_group, .verify = verify_group)
 SCENARIO_TEST(crash, F21_link_in_undurable_chunks, .nranks = 1,
-              .act = link_in_undurable, .thin = 4)
+              .act = link_in_undurable, .thin = 2)
 SCENARIO_TEST(crash, F1_publish_free_reuse, .nranks = 1, .setup = make_table,
               .act = publish_free_reuse)
 SCENARIO_TEST(crash, move_a_chunk, .nranks = 1, .setup = table_and_one,
               .act = move, .verify = verify_moved)
 SCENARIO_TEST(crash, two_publishers, .nranks = 2, .setup = make_table,
-              .act = two_publishers, .thin = 3)
+              .act = two_publishers, .thin = 2)
 SCENARIO_TEST(crash, two_publishing_threads, .nranks = 1, .setup = make_table,
-              .act = two_threads, .thin = 3)
+              .act = two_threads, .thin = 2)

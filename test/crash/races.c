@@ -342,18 +342,18 @@ static void publishes(struct mega__ctx *ctx, int rank, struct scene *s)
 #define CARD(work) FILMS, .act = work, .atomics = "nic"
 #define HOSTS(work) FILMS, .act = work, .hosts = host_of
 
-SCENARIO_TEST(races, claims, CARD(claims), .thin = 16)
-SCENARIO_TEST(races, claims_over_hosts, HOSTS(claims), .thin = 8)
-SCENARIO_TEST(races, releases, CARD(releases), .thin = 80)
-SCENARIO_TEST(races, releases_over_hosts, HOSTS(releases), .thin = 48)
+SCENARIO_TEST(races, claims, CARD(claims), .thin = 8)
+SCENARIO_TEST(races, claims_over_hosts, HOSTS(claims), .thin = 4)
+SCENARIO_TEST(races, releases, CARD(releases), .thin = 40)
+SCENARIO_TEST(races, releases_over_hosts, HOSTS(releases), .thin = 24)
 SCENARIO_TEST(races, adoptions, CARD(adoptions), .setup = unowned_slabs,
-              .thin = 16)
-SCENARIO_TEST(races, adoptions_over_hosts, HOSTS(adoptions),
-              .setup = unowned_slabs, .thin = 8)
-SCENARIO_TEST(races, runs_and_slabs, CARD(runs), .thin = 16)
-SCENARIO_TEST(races, F1_publishes, FILMS, .act = publishes, .setup = fill_slots,
               .thin = 8)
-SCENARIO_TEST(races, random_work, CARD(random_work), .thin = 24)
+SCENARIO_TEST(races, adoptions_over_hosts, HOSTS(adoptions),
+              .setup = unowned_slabs, .thin = 4)
+SCENARIO_TEST(races, runs_and_slabs, CARD(runs), .thin = 8)
+SCENARIO_TEST(races, F1_publishes, FILMS, .act = publishes, .setup = fill_slots,
+              .thin = 4)
+SCENARIO_TEST(races, random_work, CARD(random_work), .thin = 12)
 SCENARIO_TEST(races, random_work_by_the_processor, FILMS, .act = random_work,
-              .thin = 32)
-SCENARIO_TEST(races, random_work_over_hosts, HOSTS(random_work), .thin = 16)
+              .thin = 16)
+SCENARIO_TEST(races, random_work_over_hosts, HOSTS(random_work), .thin = 8)
