@@ -55,8 +55,12 @@ bool mega__lists_add(struct mega__lists *lists, struct mega__item *item)
     return true;
 }
 
-void mega__lists_free(struct mega__lists *lists)
+void mega__lists_free(struct mega__lists *lists, void (*end)(void *item))
 {
+    for (struct mega__item *i = lists->newest, *older; i; i = older) {
+        older = i->older;
+        end(i);
+    }
     free(lists->first);
     *lists = (struct mega__lists){0};
 }

@@ -25,7 +25,7 @@ void *mega__lists_find(const struct mega__lists *lists, uint64_t key);
 /* The key is set, and new. False: no memory. */
 bool mega__lists_add(struct mega__lists *lists, struct mega__item *item);
 
-/* The items are the caller's. */
-void mega__lists_free(struct mega__lists *lists);
+/* Calls end for each item, the newest first. */
+void mega__lists_free(struct mega__lists *lists, void (*end)(void *item));
 
 #endif

@@ -93,9 +93,5 @@ ucp_ep_h mega__ucx_caller_ep(struct mega__caller *c, ucp_worker_h worker)
 
 void mega__ucx_callers_free(struct mega__callers *callers)
 {
-    for (struct mega__item *i = callers->of.newest, *older; i; i = older) {
-        older = i->older;
-        free(i);
-    }
-    mega__lists_free(&callers->of);
+    mega__lists_free(&callers->of, free);
 }

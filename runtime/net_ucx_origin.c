@@ -321,14 +321,10 @@ static bool some_left(const struct mega__net *net)
     return left;
 }
 
-static void free_keys(struct mega__origin *o)
+static void free_key(void *reach)
 {
-    for (struct mega__item *i = o->reach.newest, *older; i; i = older) {
-        older = i->older;
-        ucp_rkey_destroy(((struct mega__reach *)i)->key);
-        free(i);
-    }
-    mega__lists_free(&o->reach);
+    ucp_rkey_destroy(((struct mega__reach *)reach)->key);
+    free(reach);
 }
 
 /* All at once: who is stuck keeps nobody waiting but once. */
@@ -343,7 +339,7 @@ void mega__ucx_origins_close(struct mega__net *net)
     for (struct mega__origin *o = net->origins; o; o = o->next) {
         o->dead |= !is_closed(o);
         if (!o->dead) /* no operation is under way that uses a key */
-            free_keys(o);
+            mega__lists_free(&o->reach, free_key);
     }
 }
 
@@ -356,11 +352,7 @@ void mega__ucx_origins_free(struct mega__net *net)
             continue;
         ucp_worker_release_address(o->worker, o->address);
         ucp_worker_destroy(o->worker);
-        for (struct mega__item *i = o->links.newest, *older; i; i = older) {
-            older = i->older;
-            free(i);
-        }
-        mega__lists_free(&o->links);
+        mega__lists_free(&o->links, free);
         pthread_mutex_destroy(&o->mutex);
         for (struct mega__atomic *at = o->all_atomics, *other; at; at = other) {
             other = at->other;

@@ -21,6 +21,13 @@ static inline void mutate(const struct scenario *sc,
     report_settle();
 }
 
+/* ---- A region "one", made, grown and ended ---- */
+
+/* What is known: v[0] of "one", v[1] of "two". */
+enum known { NEVER, MAYBE, EXISTS, GROWING, GROWN, ENDING, GONE, CLAIMING };
+
+void mutants_verify_region(struct mega__ctx *ctx, const struct scene *s);
+
 /* ---- Slots p[0] to p[2], of chunks that may not be durable ---- */
 
 /* What slot k holds for sure from now on: p[8 + k], and v[k] says so. */

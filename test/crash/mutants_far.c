@@ -169,8 +169,6 @@ Test(mutants, births_of_two_homes, .timeout = 7200)
 
 /* ---- The life of a region ---- */
 
-enum known { NEVER, MAYBE, EXISTS, GROWING, GROWN, ENDING, GONE };
-
 /* Of region "one", once all ranks have done what was before. */
 static void know(struct mega__ctx *ctx, int rank, struct scene *s, enum known k)
 {
@@ -200,29 +198,15 @@ static void live_and_end(struct mega__ctx *ctx, int rank, struct scene *s)
     know(ctx, rank, s, GONE);
 }
 
-/* Its runs on all homes or none: invariants.h. */
-static void verify_region(struct mega__ctx *ctx, const struct scene *s)
-{
-    enum known k = (enum known)s->v[0];
-    uint64_t bytes = 0;
-    uint32_t id;
-    bool there = ops_region(ctx, "one", &id, &bytes);
-    CHECK(!there || (k != NEVER && k != GONE), "the region is back");
-    CHECK(there || k == NEVER || k == MAYBE || k == ENDING || k == GONE,
-          "the region is lost");
-    CHECK(!there || (bytes == 2 * EXTENT ? k >= GROWING
-                                         : bytes == EXTENT && k <= GROWING),
-          "it has %llu bytes per home", (unsigned long long)bytes);
-}
-
 Test(mutants, far_regions, .timeout = 7200)
 {
-    static const struct scenario sc = {.name = "far regions",
-                                       .nranks = 2,
-                                       .hosts = host_of,
-                                       .by_host = true,
-                                       .act = live_and_end,
-                                       .verify = verify_region};
+    static const struct scenario sc = {
+        .name = "far regions",
+        .nranks = 2,
+        .hosts = host_of,
+        .by_host = true,
+        .act = live_and_end,
+        .verify = mutants_verify_region /* runs: invariants.h */};
     static const char head[] =
         "the head of a raw run waits for the fence of its record (run.c)";
     static const char pruned[] = "pruned by the next open (region.c)";

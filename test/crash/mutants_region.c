@@ -19,9 +19,6 @@
 #include "test/lib/steps.h"
 #include "test/lib/world.h"
 
-/* What is known of a region: v[0] of "one", v[1] of "two". */
-enum known { NEVER, MAYBE, EXISTS, GROWING, GROWN, ENDING, GONE, CLAIMING };
-
 static void know(struct scene *s, unsigned which, enum known k)
 {
     struct medium *m = medium_in_use();
@@ -32,7 +29,7 @@ static void know(struct scene *s, unsigned which, enum known k)
     medium_unlock(m);
 }
 
-static void verify_region(struct mega__ctx *ctx, const struct scene *s)
+void mutants_verify_region(struct mega__ctx *ctx, const struct scene *s)
 {
     enum known k = (enum known)s->v[0];
     uint64_t bytes = 0;
@@ -82,7 +79,7 @@ Test(mutants, regions, .timeout = 7200)
     static const struct scenario sc = {.name = "regions",
                                        .nranks = 1,
                                        .act = live_and_end,
-                                       .verify = verify_region};
+                                       .verify = mutants_verify_region};
     static const struct scenario_excuse excuses[] = {
         {"flush", "mark of extent", "a raw run has no mark (run.c)", 0},
         {"drain", "mark of extent", "as for its flush", 0},
