@@ -86,6 +86,13 @@ static mega_status_t try_words(struct mega__arena *a,
     return st ? st : flushed;
 }
 
+/* A claim stays half-made, and the next open frees the extent: not after a
+ * clean end (sweep.c). */
+static void leave(struct mega__ctx *ctx)
+{
+    atomic_store_explicit(&ctx->unsettled, true, memory_order_relaxed);
+}
+
 /* Another for their marks and words, in one message. The first is *slab_p,
  * the bin keeps the others. */
 static mega_status_t take_won(struct mega__arena *a, struct mega__heap *heap,
@@ -105,8 +112,8 @@ static mega_status_t take_won(struct mega__arena *a, struct mega__heap *heap,
             continue;
         struct mega__slab *slab =
             new_slab(a, span, c->extent[i], class, heap->region);
-        if (!slab) { /* the next open frees the extent */
-            atomic_store_explicit(&ctx->unsettled, true, memory_order_relaxed);
+        if (!slab) {
+            leave(ctx);
             st = mega__fail(MEGA_ERR_NOMEM, "no memory for a slab");
             continue;
         }
@@ -324,6 +331,8 @@ static mega_status_t try_view(struct mega__arena *a, struct mega__heap *heap,
         }
         if (!st)
             st = take_won(a, heap, class, v->span, &c, slab_p);
+        if (st)
+            leave(a->ctx); /* won, or who knows */
         if (!st && !*slab_p)
             st = leap(a, v);
     }

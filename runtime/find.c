@@ -255,14 +255,14 @@ static mega_status_t get_slab(struct mega__arena *a, struct mega__heap *heap,
             slab = take_free(a, heap, class);
         if (!slab)
             slab = adopt_any(a, heap, class);
+        mega_status_t st = mega__span_left(a->ctx);
         if (slab) {
             *slab_p = slab;
             return MEGA_OK;
         }
-        if (mega__span_error) /* not full: out of reach */
-            return mega__span_error;
-        mega_status_t st =
-            mega__slab_grow(a->ctx, heap->home, seen, MEGA__EXTENT);
+        if (st) /* not full: out of reach */
+            return st;
+        st = mega__slab_grow(a->ctx, heap->home, seen, MEGA__EXTENT);
         if (st)
             return st;
     }

@@ -119,6 +119,7 @@ mega_status_t mega__run_claim(struct mega__ctx *ctx, struct mega__home *home,
         uint32_t end = span->extents, start, lost;
         while (find_hole(span, extents, end, &start)) {
             if (take_hole(ctx, span, region, start, extents, flags, f, &lost)) {
+                (void)mega__span_left(ctx); /* holes before */
                 *p_p = mega__span_gptr(span,
                                        (uint64_t)start << MEGA__EXTENT_SHIFT);
                 return MEGA_OK;
@@ -126,7 +127,7 @@ mega_status_t mega__run_claim(struct mega__ctx *ctx, struct mega__home *home,
             end = lost;
         }
     }
-    return mega__span_error ? mega__span_error : MEGA_ERR_HOME_FULL;
+    return mega__span_left(ctx) ? mega__span_error : MEGA_ERR_HOME_FULL;
 }
 
 /* ---- Free ---- */
@@ -153,7 +154,7 @@ mega_status_t mega__run_free(struct mega__ctx *ctx, struct mega__span *span,
                        ctx->epoch14, mega__word_flags(w));
     mega__span_error = MEGA_OK;
     if (!mega__span_cas(span, extent, w, freeing))
-        return mega__span_error
+        return mega__span_left(ctx)
                    ? mega__span_error
                    : mega__fail(MEGA_ERR_NOT_LIVE,
                                 "the chunk is being freed by another thread");

@@ -47,6 +47,15 @@ void mega__span_drop_table(struct mega__home *home);
  * full looks at it. */
 extern _Thread_local mega_status_t mega__span_error;
 
+/* That; what it has left half-made is the next open's, which looks for it only
+ * where no clean end says that there is none. */
+static inline mega_status_t mega__span_left(struct mega__ctx *ctx)
+{
+    if (mega__span_error)
+        atomic_store_explicit(&ctx->unsettled, true, memory_order_relaxed);
+    return mega__span_error;
+}
+
 /* Maps a span that is met for the first time; NULL: there is none, or its
  * home is not on this host, or it cannot be mapped (mega__span_error). */
 struct mega__span *mega__span_meet(struct mega__ctx *ctx, uint32_t home,

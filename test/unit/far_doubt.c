@@ -10,6 +10,7 @@
 #include "arena.h"
 #include "chunk.h"
 #include "rma.h"
+#include "test/lib/invariants.h"
 #include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
 #include "test/lib/report.h"
@@ -388,4 +389,39 @@ static void put_to_two(struct mega__ctx *ctx, int rank, void *arg)
 Test(far_doubt, a_message_to_one_host_completes_nothing_on_another)
 {
     world_on_hosts(m, 3, put_to_two, WORLD_CLOSE);
+}
+
+/* ---- Claims that end midway ---- */
+
+static const size_t sizes[] = {32, 64, 128, 256, 512, 1024};
+#define CLAIMS (sizeof sizes / sizeof *sizes)
+
+/* Each claims a slab of a class of its own. */
+static void claim_in_vain(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_gptr_t p;
+    unsigned failed = 0;
+    (void)arg;
+    for (unsigned n = 0; rank == NEAR && n < CLAIMS; n++) {
+        net_delay_fail_after(ctx->net, n, MEGA_ERR_NOMEM);
+        failed += ops_alloc(ctx, OPS_DEFAULT, 0, sizes[n], &p) != MEGA_OK;
+        net_delay_fail_after(ctx->net, UINT_MAX, MEGA_OK);
+    }
+    CHECK(rank != NEAR || (failed > 0 && failed < CLAIMS), "%u failed", failed);
+    world_barrier(ctx);
+}
+
+static void look_for_halves(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 0)
+        invariants_of_recovery(ctx);
+    world_barrier(ctx);
+}
+
+/* Nobody is lost, and the job ends as it should. */
+Test(far_doubt, the_open_ends_a_claim_that_was_half_made)
+{
+    world_on_hosts(m, 2, claim_in_vain, WORLD_CLOSE);
+    world_on_hosts(m, 2, look_for_halves, WORLD_CLOSE);
 }
