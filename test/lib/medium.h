@@ -82,6 +82,7 @@ struct medium {
     uint64_t drop_flush, drop_drain; /* this call has no effect; or NEVER */
     uint64_t flushes_of[MEDIUM_HOSTS], drains_of[MEDIUM_HOSTS];
     int drop_of;         /* drop_* count the calls of this host; -1: all */
+    const void *dropper; /* of this flusher was the drain (pool_lossy.c) */
     char dropped[128];   /* what that call was for */
     uint64_t fail_drain; /* this call reports IO; or NEVER */
     bool fail_map;       /* who does not serve a file cannot map it: IO */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "count.h"
 #include "crc.h"
@@ -150,6 +151,18 @@ static mega_status_t failed_before(void)
     return mega__fail(MEGA_ERR_IO, "an earlier flush of the thread failed");
 }
 
+/* Where hosts work at once, whoever has dropped a drain comes late to its next:
+ * so the others do what may not be done before, by any schedule. */
+static void let_others_go_on(struct medium *m, const struct mega__flusher *f)
+{
+    if (m->dropper != f)
+        return;
+    m->dropper = NULL;
+    medium_unlock(m);
+    usleep(100 * 1000);
+    medium_lock(m);
+}
+
 mega_status_t mega__pool_drain(struct mega__flusher *f)
 {
     struct medium *m = medium_in_use();
@@ -159,12 +172,14 @@ mega_status_t mega__pool_drain(struct mega__flusher *f)
         return failed ? failed_before() : MEGA_OK;
     turns_step();
     medium_lock(m);
+    let_others_go_on(m, f);
     medium_point(m, "drain", NULL, 0);
     uint64_t number = m->drains++;
     mega__count(&f->fences, 1);
     f->unfenced = false;
     if (is_dropped(m, number, m->drains_of, m->drop_drain)) {
         f->unfenced = true; /* its lines wait for the next */
+        m->dropper = m->drop_of < 0 ? NULL : f;
         describe_pending(m, f);
     } else {
         for (size_t i = 0; i < m->npending; i++)
