@@ -17,6 +17,7 @@
 #define WINDOW_BYTES ((size_t)128 << 20) /* moved in a turn */
 #define ALLOCS 20000
 #define ASKS 1000
+#define CLAIMS 64
 #define BYTES 64
 #define BUSY_S 2.0
 #define FAR_HOME 1
@@ -264,6 +265,49 @@ static void compare_allocation(void)
     bench_row("rtt.remote_alloc", bench_median(trips, BENCH_REPS), "trips");
 }
 
+/* ---- Claims: chunks of an extent and of half of one ---- */
+
+static void alloc_one_by_one(size_t bytes)
+{
+    for (int i = 0; i < CLAIMS; i++) {
+        BENCH_MUST(mega_alloc(MEGA_DEFAULT, FAR_HOME, bytes, &chunk[i]));
+    }
+}
+
+static void alloc_all(size_t bytes)
+{
+    BENCH_MUST(mega_alloc_n(MEGA_DEFAULT, FAR_HOME, bytes, CLAIMS, chunk));
+}
+
+static void measure_claims(const char *name, size_t bytes,
+                           void (*alloc)(size_t bytes))
+{
+    double us[BENCH_REPS], trips[BENCH_REPS], messages[BENCH_REPS];
+    for (int rep = -1; rep < BENCH_REPS; rep++) { /* -1: warm up */
+        const mega_counters_t before = counters();
+        double begin = bench_now();
+        alloc(bytes);
+        BENCH_MUST(mega_drain());
+        double took = bench_now() - begin;
+        const mega_counters_t after = counters();
+        for (int i = 0; i < CLAIMS; i++) {
+            BENCH_MUST(mega_free(chunk[i]));
+        }
+        BENCH_MUST(mega_drain());
+        if (rep >= 0) {
+            us[rep] = 1e6 * took / CLAIMS;
+            trips[rep] =
+                (double)(after.round_trips - before.round_trips) / CLAIMS;
+            messages[rep] = (double)(after.messages - before.messages) / CLAIMS;
+        }
+    }
+    print("%s.%s", "remote_claim", name, bench_median(us, BENCH_REPS), "us");
+    print("%s.%s", "messages.remote_claim", name,
+          bench_median(messages, BENCH_REPS), "messages");
+    print("%s.%s", "rtt.remote_claim", name, bench_median(trips, BENCH_REPS),
+          "trips");
+}
+
 static void count_put_persist(void)
 {
     const int n = 100;
@@ -341,6 +385,10 @@ static void origin(void)
     compare_windows("put_64K", 1 << 16, mega_put_windows, ucx_put_windows);
     compare_windows("get_64K", 1 << 16, mega_get_windows, ucx_get_windows);
     compare_allocation();
+    measure_claims("runs", 64 << 10, alloc_one_by_one);
+    measure_claims("runs_n", 64 << 10, alloc_all);
+    measure_claims("slabs", 32 << 10, alloc_one_by_one);
+    measure_claims("slabs_n", 32 << 10, alloc_all);
     count_put_persist();
     BENCH_MUST(mega_alloc(MEGA_DEFAULT, FAR_HOME, BYTES, &polling));
     poll_mpi(0);
