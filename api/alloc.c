@@ -66,7 +66,6 @@ mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size, size_t count,
 {
     struct mega__ctx *ctx = mega__the;
     mega_status_t st = MEGA_OK;
-    size_t n = 0;
     if (!ctx)
         return mega__api_closed();
     if (size == 0 || (!p_p && count > 0))
@@ -74,14 +73,14 @@ mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size, size_t count,
     struct mega__arena *a = mega__arena(ctx);
     if (!a)
         return MEGA_ERR_NOMEM;
-    while (!st && n < count) {
-        a->wanted = count - n;
-        st = take(r, home, size, true, &p_p[n++]);
+    for (a->wanted = count; a->wanted > 0; a->wanted--) {
+        st = take(r, home, size, true, &p_p[count - a->wanted]);
+        if (st)
+            break;
     }
+    size_t n = count - a->wanted;
     a->wanted = 0;
-    if (!st)
-        return MEGA_OK;
-    for (n--; n-- > 0;) { /* frees do not fail: we have just got them */
+    while (st && n-- > 0) { /* frees do not fail: we have just got them */
         mega_status_t freed = mega__chunk_free(ctx, p_p[n]);
         (void)freed;
     }

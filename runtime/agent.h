@@ -16,7 +16,9 @@ enum mega__ask {
     MEGA__ASK_SLAB,    /* arg: region, class; result: the pointer of an unowned
                         * slab that may have room, named once, or null */
     MEGA__ASK_RECLAIM, /* frees empty slabs. result: how many */
-    MEGA__ASK_RUN_CLAIM,   /* arg: region, extents. result: global pointer */
+    MEGA__ASK_RUN_CLAIM,   /* arg: region, extents; result: how many are to be
+                            * had, LIVE durably; 0: one, not marked. result:
+                            * how many; text comes back: their pointers */
     MEGA__ASK_RUN_FREE,    /* arg: global pointer, mega__run_why */
     MEGA__ASK_ROOT_FIND,   /* arg[0]: region; text: name. result: line */
     MEGA__ASK_ROOT_NEXT,   /* arg: region, line to begin at; text comes back:
@@ -27,6 +29,10 @@ enum mega__ask {
     MEGA__ASK_RECORD_GIVE, /* arg[0]: which, cleared */
     MEGA__ASK_ROOT_SET,    /* arg: region, pointer; text: name */
 };
+
+#define MEGA__RUNS_AT_ONCE 32
+_Static_assert(MEGA__RUNS_AT_ONCE * sizeof(mega_gptr_t) <= MEGA__REQUEST_TEXT,
+               "they come back in the text");
 
 /* Whether what is asked changes nothing. */
 bool mega__agent_only_reads(uint32_t op);

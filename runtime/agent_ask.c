@@ -12,6 +12,7 @@
 
 #include "arena.h"
 #include "chunk.h"
+#include "crash_point.h"
 #include "directory.h"
 #include "far.h"
 #include "find.h"
@@ -31,28 +32,56 @@ static mega_status_t reclaim(struct mega__ctx *ctx, struct mega__home *home,
     return MEGA_OK;
 }
 
-/* HOME_FULL: the asker has the home grow, and asks again. */
+/* A run that is marked is there to a crash: the mark comes last. */
 static mega_status_t claim_run(struct mega__ctx *ctx, struct mega__home *home,
-                               struct mega__request *req)
+                               struct mega__arena *a,
+                               const struct mega__request *req,
+                               mega_gptr_t *p_p)
 {
-    struct mega__arena *a = mega__arena(ctx);
-    mega_gptr_t p = mega_from_bits(0);
-    if (!a)
-        return MEGA_ERR_NOMEM;
-    if (req->arg[1] == 0 || req->arg[1] >= MEGA__SPAN_EXTENTS_MAX)
-        return mega__fail(MEGA_ERR_TOO_BIG, "%llu extents fit in no span",
-                          (unsigned long long)req->arg[1]);
     mega_status_t st =
         mega__run_claim(ctx, home, (uint32_t)req->arg[0], (uint32_t)req->arg[1],
-                        0, &a->flusher, &p);
+                        0, &a->flusher, p_p);
+    struct mega__span *span = st ? NULL : mega__span_of(ctx, *p_p);
+    if (st || req->result == 0)
+        return st;
+    _Atomic uint8_t *mark = mega__run_mark(
+        span, (uint32_t)(mega_offset(*p_p) >> MEGA__EXTENT_SHIFT));
+    atomic_store_explicit(mark, MEGA__MARK_LIVE, memory_order_release);
+    mega__pool_flush(&a->flusher, span->how, (const void *)mark, 1);
+    return MEGA_OK;
+}
+
+/* As many as there is room for. HOME_FULL, for none: the asker has the home
+ * grow, and asks again. */
+static mega_status_t claim_runs(struct mega__ctx *ctx, struct mega__home *home,
+                                struct mega__request *req)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    mega_gptr_t p[MEGA__RUNS_AT_ONCE];
+    uint64_t n = 0;
+    const bool live = req->result > 0;
+    const uint64_t most = live ? req->result : 1;
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    if (req->arg[1] == 0 || req->arg[1] >= MEGA__SPAN_EXTENTS_MAX ||
+        most > MEGA__RUNS_AT_ONCE)
+        return mega__fail(
+            MEGA_ERR_TOO_BIG, "%llu runs of %llu extents fit in no span",
+            (unsigned long long)most, (unsigned long long)req->arg[1]);
+    mega_status_t st = claim_run(ctx, home, a, req, &p[0]);
     if (st == MEGA_ERR_HOME_FULL && mega__slab_reclaim(a, home) > 0)
-        st = mega__run_claim(ctx, home, (uint32_t)req->arg[0],
-                             (uint32_t)req->arg[1], 0, &a->flusher, &p);
-    req->result = p.v;
+        st = claim_run(ctx, home, a, req, &p[0]);
     if (st == MEGA_ERR_HOME_FULL)
         return mega__fail(st, "home %u has no hole of %llu extents", home->no,
                           (unsigned long long)req->arg[1]);
-    return st;
+    while (!st && ++n < most)
+        st = claim_run(ctx, home, a, req, &p[n]);
+    if (n == 0)
+        return st;
+    memcpy(req->text, p, n * sizeof p[0]);
+    req->result = n;
+    MEGA__CRASH(far_run_live);
+    return live ? mega__pool_drain(&a->flusher) : MEGA_OK;
 }
 
 static mega_status_t free_run(struct mega__ctx *ctx,
@@ -261,7 +290,7 @@ mega_status_t mega__agent_do(struct mega__ctx *ctx, struct mega__home *home,
         req->result = p.v;
         break;
     case MEGA__ASK_RUN_CLAIM:
-        st = claim_run(ctx, home, req);
+        st = claim_runs(ctx, home, req);
         break;
     case MEGA__ASK_RUN_FREE:
         p = mega_from_bits(req->arg[0]);

@@ -283,7 +283,7 @@ static mega_status_t alloc_on(struct mega__ctx *ctx, struct mega__arena *a,
         if (!live)
             mega__hot_set_rsv(slab, g);
     } else if (!home->local) {
-        return mega__far_run_claim(ctx, region, home, size, live, p_p);
+        return mega__far_run_claim(a, region, home, size, live, p_p);
     } else {
         mega_status_t st = take_large(ctx, a, region, home, size, &p);
         if (st)

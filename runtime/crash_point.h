@@ -43,8 +43,8 @@
     X(far_adopted)     /* far adoption: the owner is seen, no more */          \
     X(far_adoption)    /* far adoption: what it builds on is durable */        \
     X(far_given_up)    /* far slab: its last word is on its way */             \
-    X(far_run_taken)   /* far run: the server has it, it has no mark */        \
-    X(far_run_live)    /* far run: it has one, durable */                      \
+    X(far_run_live)    /* far run: marked by its server, not durably */        \
+    X(far_run_taken)   /* far run: it is there, its mark is durable */         \
     X(far_run_freed)   /* far run: the server has freed it */                  \
     X(far_letter)      /* far marks, or publish: written, not sent */          \
     X(far_sent)        /* far marks, or publish: done and durable there */

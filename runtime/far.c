@@ -323,26 +323,22 @@ static mega_status_t count_spans(struct mega__ctx *ctx,
     return st;
 }
 
-/* What this thread could do without on a home that is full. */
-static mega_status_t give_back(struct mega__ctx *ctx, struct mega__home *home)
-{
-    struct mega__arena *a = mega__arena(ctx);
-    if (!a)
-        return MEGA_ERR_NOMEM;
-    mega__arena_trim(a, home);
-    return mega__far_complete(a, home->no);
-}
-
-mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
+mega_status_t mega__far_run_claim(struct mega__arena *a, uint32_t region,
                                   struct mega__home *home, size_t size,
                                   bool live, mega_gptr_t *p_p)
 {
+    struct mega__ctx *ctx = a->ctx;
+    const uint64_t wanted = a->wanted ? a->wanted : 1;
+    const uint64_t most =
+        wanted < MEGA__RUNS_AT_ONCE ? wanted : MEGA__RUNS_AT_ONCE;
     struct mega__request req = {.op = MEGA__ASK_RUN_CLAIM,
                                 .home = home->no,
-                                .arg = {region, mega__run_extents(size)}};
+                                .arg = {region, mega__run_extents(size)},
+                                .result = live ? most : 0};
     mega_status_t st = mega__agent_ask(ctx, home, &req);
     if (st == MEGA_ERR_HOME_FULL) {
-        st = give_back(ctx, home);
+        mega__arena_trim(a, home); /* what this thread can do without */
+        st = mega__far_complete(a, home->no);
         if (!st)
             st = mega__agent_ask(ctx, home, &req);
     }
@@ -358,24 +354,13 @@ mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
     if (st)
         return st;
     MEGA__CRASH(far_run_taken);
-    *p_p = mega_from_bits(req.result);
-    struct mega__span *span;
-    st = mega__far_span(ctx, *p_p, &span);
-    if (st || !span)
-        return st ? st : MEGA_ERR_PEER;
-    uint8_t mark = MEGA__MARK_LIVE;
-    struct mega__part part = {
-        .p = mega__span_gptr(
-            span, span->marks_off + (mega_offset(*p_p) >> MEGA__GRANULE_SHIFT)),
-        .src = &mark,
-        .n = 1};
-    if (!live)
-        return MEGA_OK;
-    /* Durable is more than is due before the first persist, which flushes the
-     * mark again; it is the same message. */
-    st = mega__net_durable(ctx->net, &part, 1);
-    MEGA__CRASH(far_run_live);
-    return st;
+    if (req.result == 0 || req.result > most)
+        return mega__fail(MEGA_ERR_PEER, "an answer of %llu runs",
+                          (unsigned long long)req.result);
+    memcpy(p_p, req.text, req.result * sizeof *p_p);
+    if (a->wanted)
+        a->wanted -= req.result - 1;
+    return MEGA_OK;
 }
 
 mega_status_t mega__far_run_free(struct mega__ctx *ctx, mega_gptr_t p,

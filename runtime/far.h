@@ -61,8 +61,9 @@ mega_status_t mega__far_complete_puts(struct mega__arena *a, uint32_t home);
 /* As mega__chunk_free, of a far chunk. */
 mega_status_t mega__far_free(struct mega__ctx *ctx, mega_gptr_t p);
 
-/* A run, marked LIVE (visibly; durable with its data) or only taken. */
-mega_status_t mega__far_run_claim(struct mega__ctx *ctx, uint32_t region,
+/* A run, marked LIVE, durably, or only taken. Of mega_alloc_n more of them, by
+ * the same message, as far as they are wanted: behind p_p. */
+mega_status_t mega__far_run_claim(struct mega__arena *a, uint32_t region,
                                   struct mega__home *home, size_t size,
                                   bool live, mega_gptr_t *p_p);
 /* why: what its mark says. */

@@ -223,7 +223,8 @@ struct mega__arena {
     uint64_t released[MEGA__RELEASED];
     unsigned nreleased;
     bool serves;   /* of the service thread: it must not wait for itself */
-    size_t wanted; /* chunks that the running mega_alloc_n still needs */
+    size_t wanted; /* chunks that the running mega_alloc_n still needs: who has
+                    * more than one takes off the others */
     /* What is to be sent to far homes: far slabs with changed marks, and
      * marks of others' slabs to be freed. */
     pthread_mutex_t far_lock;

@@ -329,6 +329,36 @@ static void runs(struct mega__ctx *ctx, int rank, struct scene *s)
     step_keep(ctx, s, step_take(ctx, s, FAR, 3000, 803));
 }
 
+#define SOME 3
+
+static void where_some_come(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    if (rank != 0)
+        return;
+    OK(ops_alloc_n(ctx, FAR, RUN(2), SOME, &s->p[2]));
+    for (unsigned k = 0; k < SOME; k++)
+        OK(ops_free(ctx, s->p[2 + k]));
+}
+
+/* By one message, as mega_alloc_n: live, durably, when all are. */
+static void some_runs(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    mega_gptr_t p[SOME];
+    unsigned i[SOME];
+    if (rank != 0)
+        return;
+    for (unsigned k = 0; k < SOME; k++)
+        i[k] = oracle_add(&s->o, s->p[2 + k], RUN(2), 0);
+    OK(ops_alloc_n(ctx, FAR, RUN(2), SOME, p));
+    for (unsigned k = 0; k < SOME; k++) {
+        CHECK(p[k].v == s->p[2 + k].v, "a run came to %#llx",
+              (unsigned long long)p[k].v);
+        oracle_set(&s->o, i[k], FATE_LIVE);
+    }
+    step_drop(ctx, s, i[1]);
+    oracle_set(&s->o, i[1], FATE_FREE);
+}
+
 /* ---- Anything ---- */
 
 static unsigned any_live(const struct scene *s, uint64_t r)
@@ -429,6 +459,8 @@ SCENARIO_TEST(hosts, F9_change_class_far, .nranks = 2, .hosts = host_of,
               .setup = fill_far, .act = change_class, .thin = 5)
 SCENARIO_TEST(hosts, F11_far_runs, .nranks = 2, .hosts = host_of,
               .setup = where_runs_come, .act = runs, .thin = 2)
+SCENARIO_TEST(hosts, F11_some_far_runs, .nranks = 2, .hosts = host_of,
+              .setup = where_some_come, .act = some_runs, .thin = 2)
 SCENARIO_TEST(hosts, random_work, .nranks = 2, .hosts = host_of,
               .act = random_work, .thin = 20)
 SCENARIO_TEST(hosts, lose_a_rank, .nranks = 2, .hosts = host_of,

@@ -113,6 +113,8 @@ Test(mutants, far_run, .timeout = 7200)
          1 + 1},
         {"flush", "mark of extent",
          "its first persist flushes the mark again (far.c)", 3 + 1},
+        {"drain", "extent word", "the mark's comes at once (agent_ask.c)",
+         1 + 1},
         {"drain", "mark of extent", "as for its flush", 2 + 1},
         {NULL, NULL, NULL, 0}};
     mutate(&sc, excuses);

@@ -295,10 +295,11 @@ static mega_status_t flush(struct mega__net *net, enum whose whose,
         return st; /* what is on its way never arrives */
     pthread_mutex_lock(&net->mutex);
     st = give_up(net, whose, home);
-    for (;;) {
+    for (bool any = false;; any = true) {
         size_t some = 0;
         for (size_t i = 0; i < net->n; i++)
             some += to_land(net->queue[i], whose, home);
+        net->counts.trips += some > 0 && !any;
         if (some == 0)
             break;
         size_t chosen = (medium_random(&net->seed) >> 32) % some;
@@ -329,14 +330,21 @@ mega_status_t mega__net_flush_all(struct mega__net *net)
 
 struct mega__net_counts mega__net_counts(struct mega__net *net)
 {
-    (void)net;
-    return (struct mega__net_counts){0};
+    return (struct mega__net_counts){.round_trips =
+                                         net ? net->counts.trips : 0};
 }
 
 /* ---- At once ---- */
 
 mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
                             size_t n)
+{
+    net->counts.trips++;
+    return mega__net_get_nbi(net, dst, p, n);
+}
+
+mega_status_t mega__net_get_nbi(struct mega__net *net, void *dst, mega_gptr_t p,
+                                size_t n)
 {
     turns_step();
     const char *from = target(net, p, n);
@@ -346,12 +354,6 @@ mega_status_t mega__net_get(struct mega__net *net, void *dst, mega_gptr_t p,
     for (size_t i = 0; i < n; i++)
         ((char *)dst)[i] = __atomic_load_n(from + i, __ATOMIC_ACQUIRE);
     return MEGA_OK;
-}
-
-mega_status_t mega__net_get_nbi(struct mega__net *net, void *dst, mega_gptr_t p,
-                                size_t n)
-{
-    return mega__net_get(net, dst, p, n);
 }
 
 mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
@@ -369,6 +371,7 @@ mega_status_t mega__net_amo(struct mega__net *net, mega_amo_op_t op,
         return st ? st : refuse(net, p, size);
     uint64_t old = mega__rma_amo_at(op, size, at, value, compare);
     net->counts.atomics++;
+    net->counts.trips++;
     if (old_p)
         *old_p = old;
     return MEGA_OK;
@@ -443,6 +446,7 @@ mega_status_t mega__net_durable(struct mega__net *net,
     if (!st)
         st = apply(there, parts, nparts);
     net->counts.messages++;
+    net->counts.trips++;
     void (*after)(void *arg) = net->after;
     net->after = NULL;
     if (after)
@@ -477,5 +481,6 @@ mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,
     mega_status_t st = net_delay__reach_home(net, home);
     if (st || !there)
         return st ? st : refuse(net, mega__gptr(home, 0, 0), 0);
+    net->counts.trips++;
     return mega__agent_ask(there, &there->homes[home], req);
 }

@@ -7,6 +7,7 @@
 
 struct net_delay_counts {
     uint64_t puts, delivered_late, reordered, refused, messages, atomics;
+    uint64_t trips; /* waits for an answer */
 };
 
 /* Of one rank's transport. */

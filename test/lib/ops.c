@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent.h"
+#include "arena.h"
 #include "directory.h"
 #include "hot.h"
 #include "log.h"
@@ -19,6 +20,19 @@ mega_status_t ops_alloc(struct mega__ctx *ctx, uint32_t region, int home,
                         size_t size, mega_gptr_t *p_p)
 {
     return mega__hot_alloc(ctx, region, home, size, p_p);
+}
+
+mega_status_t ops_alloc_n(struct mega__ctx *ctx, int home, size_t size,
+                          size_t count, mega_gptr_t *p_p)
+{
+    struct mega__arena *a = mega__arena(ctx);
+    mega_status_t st = MEGA_OK;
+    for (a->wanted = count; !st && a->wanted > 0; a->wanted -= !st)
+        st = ops_alloc(ctx, OPS_DEFAULT, home, size, &p_p[count - a->wanted]);
+    for (size_t n = count - a->wanted; st && n-- > 0;)
+        OK(ops_free(ctx, p_p[n]));
+    a->wanted = 0;
+    return st;
 }
 
 mega_status_t ops_free(struct mega__ctx *ctx, mega_gptr_t p)

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* far_trips.c - how often a thread waits for another host to get chunks there,
+ * and that they are sound all the same. Rank 1 asks home 0. */
+#include <criterion/criterion.h>
+
+#include "agent.h"
+#include "arena.h"
+#include "log.h"
+#include "roll.h"
+#include "stat.h"
+#include "test/lib/net_delay.h"
+#include "test/lib/ops.h"
+#include "test/lib/world.h"
+
+#define RUN ((size_t)MEGA__EXTENT)
+#define MANY 40 /* runs */
+
+static struct medium *m;
+static mega_gptr_t chunk[400];
+
+static void begin(void)
+{
+    m = world_begin();
+    world_set("HOME_SIZE", "6M");
+    world_set("HOME_MAX", "6M");
+}
+
+static void end(void)
+{
+    world_end(&m);
+    report_settle();
+}
+
+TestSuite(far_trips, .init = begin, .fini = end, .timeout = 120);
+
+static unsigned trips(const struct mega__ctx *ctx)
+{
+    return (unsigned)net_delay_counts(ctx->net).trips;
+}
+
+static void are_live(struct mega__ctx *ctx, uint64_t n)
+{
+    mega_home_stat_t s;
+    OK(mega__stat_home(ctx, mega__home_at(ctx, 0), &s));
+    CHECK(s.live_chunks == n, "%llu are live",
+          (unsigned long long)s.live_chunks);
+}
+
+/* ---- Runs ---- */
+
+static void take_runs(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 1) {
+        OK(ops_alloc_n(ctx, 0, RUN, 1, chunk));
+        const unsigned before = trips(ctx);
+        OK(ops_alloc_n(ctx, 0, RUN, 1, chunk + 1));
+        CHECK(trips(ctx) == before + 1, "%u for one", trips(ctx) - before);
+        OK(ops_alloc_n(ctx, 0, RUN, MEGA__RUNS_AT_ONCE, chunk + 2));
+        CHECK(trips(ctx) == before + 2, "%u for one and some",
+              trips(ctx) - before);
+        OK(ops_drain(ctx));
+        CHECK(trips(ctx) == before + 2, "they were not durable");
+    }
+    world_barrier(ctx);
+}
+
+static void free_them(struct mega__ctx *ctx, int rank, void *arg)
+{
+    const unsigned n = 2 + MEGA__RUNS_AT_ONCE;
+    (void)arg;
+    if (rank == 0) {
+        are_live(ctx, n);
+        for (unsigned i = 0; i < n; i++)
+            OK(ops_free(ctx, chunk[i]));
+        are_live(ctx, 0);
+    }
+    world_barrier(ctx);
+}
+
+Test(far_trips, runs_that_are_wanted_come_by_one_and_are_durable)
+{
+    world_on_hosts(m, 2, take_runs, WORLD_KILL);
+    world_on_hosts(m, 2, free_them, WORLD_CLOSE);
+}
+
+static void take_too_many(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 1) {
+        CHECK(ops_alloc_n(ctx, 0, RUN, 200, chunk) == MEGA_ERR_HOME_FULL,
+              "a home of 6 MiB");
+        are_live(ctx, 0);
+        OK(ops_alloc_n(ctx, 0, RUN, MANY, chunk));
+        are_live(ctx, MANY);
+        for (unsigned i = 0; i < MANY; i++)
+            for (unsigned k = 0; k < i; k++)
+                CHECK(chunk[i].v != chunk[k].v, "%u is %u", i, k);
+    }
+    world_barrier(ctx);
+}
+
+Test(far_trips, of_more_runs_than_there_are_none_stays)
+{
+    world_on_hosts(m, 2, take_too_many, WORLD_CLOSE);
+}
