@@ -39,7 +39,6 @@
     X(pool_listed)     /* growth: listed, not told to others */                \
     X(clean_some)      /* close: this rank's homes are clean */                \
     X(far_init)        /* far claim: words say SLAB_INIT, if they were FREE */ \
-    X(far_word)        /* far claim: SLAB is durable there */                  \
     X(far_adopted)     /* far adoption: the owner is seen, no more */          \
     X(far_adoption)    /* far adoption: what it builds on is durable */        \
     X(far_given_up)    /* far slab: its last word is on its way */             \

@@ -85,6 +85,13 @@ mega_gptr_t mega__far_word_at(const struct mega__span *span, uint32_t extent)
     return mega__span_gptr(span, span->words_off + 8 * (uint64_t)extent);
 }
 
+mega_gptr_t mega__far_marks_at(const struct mega__slab *slab)
+{
+    return mega__span_gptr(slab->span,
+                           slab->span->marks_off +
+                               (uint64_t)slab->extent * MEGA__EXTENT_GRANULES);
+}
+
 mega_status_t mega__far_cas(struct mega__ctx *ctx,
                             const struct mega__span *span, uint32_t extent,
                             uint64_t expected, uint64_t desired, bool *won_p)
@@ -152,7 +159,9 @@ static mega_status_t look(struct mega__ctx *ctx, mega_gptr_t p,
     if (st || !at->span || off >= at->span->size || off < at->span->data)
         return st;
     at->extent = (uint32_t)(off >> MEGA__EXTENT_SHIFT);
-    st = read_both(ctx, at, off, mark_p);
+    st = mega__far_say(&at->span->slabs[at->extent]);
+    if (!st)
+        st = read_both(ctx, at, off, mark_p);
     if (st)
         return st;
     switch (mega__word_kind(at->word)) {

@@ -5,7 +5,8 @@
  * and sweeps. All above net.h: no code of the program there takes part.
  *
  * Marks are sent by messages that make them durable at once: a far mark is
- * either still here, or durable there.
+ * either still here, or durable there. So is a claim: its word goes with the
+ * first mark of the slab.
  */
 #ifndef MEGA__FAR_H
 #define MEGA__FAR_H
@@ -39,6 +40,8 @@ mega_status_t mega__far_span(struct mega__ctx *ctx, mega_gptr_t p,
 void mega__far_close(struct mega__home *home);
 
 mega_gptr_t mega__far_word_at(const struct mega__span *span, uint32_t extent);
+
+mega_gptr_t mega__far_marks_at(const struct mega__slab *slab);
 
 /* As mega__span_cas; *won_p: it was expected. */
 mega_status_t mega__far_cas(struct mega__ctx *ctx,
@@ -95,6 +98,16 @@ mega_status_t mega__far_complete(struct mega__arena *a, uint32_t home);
 
 /* As mega__far_send, if a mark of the slab is among what was changed. */
 mega_status_t mega__far_send_slab(struct mega__slab *slab);
+
+/* Its home's word is SLAB_INIT yet. */
+static inline bool mega__far_is_unsaid(const struct mega__slab *slab)
+{
+    return atomic_load_explicit(&slab->unsaid, memory_order_relaxed);
+}
+
+/* The slab that this process has there, if any (an entry of a span's table):
+ * its word is there. Any thread may call it. */
+mega_status_t mega__far_say(_Atomic(struct mega__slab *) *entry);
 
 /* The same for all homes, also if one of them is lost. Any thread may call it
  * for any arena. */

@@ -11,6 +11,12 @@
  * may have freed a neighbour. What lies between two changed marks and begins
  * no chunk may go along.
  *
+ * Before the first mark of a slab goes its claim: all of its marks, then the
+ * word SLAB (layout.h, 5: part.c makes what comes before a word durable before
+ * it stores the word). Until then the word says SLAB_INIT, and a crash gives
+ * the extent back with all chunks that were handed out here; nobody else has
+ * been told of any.
+ *
  * Locks: far_lock of an arena, over its list; held while a message is under
  * way, so that two threads never send one mark in two orders. Whether a mark is
  * sent is decided by now and sent alone: lists and bits say where to look. The
@@ -18,6 +24,7 @@
  * so the owner need not ask for the lock for each mark (slab->noted).
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "arena.h"
 #include "crash_point.h"
@@ -25,6 +32,7 @@
 #include "log.h"
 #include "slab.h"
 
+#define MARK_BYTES MEGA__EXTENT_GRANULES
 #define UNKNOWN 0xff /* no mark: what the home has */
 
 static struct mega__far *far_of(const _Atomic uint8_t *mark)
@@ -33,16 +41,22 @@ static struct mega__far *far_of(const _Atomic uint8_t *mark)
                                 ~(uintptr_t)(MEGA__FAR_ALIGN - 1));
 }
 
-/* Under the lock. */
-static void enlist(struct mega__arena *a, struct mega__far *far, uint32_t lines)
+/* Under the lock, as what follows. */
+static void enlist(struct mega__arena *a, struct mega__far *far)
 {
-    far->lines |= lines;
-    far->slab->noted |= lines;
     if (far->listed)
         return;
     far->listed = true;
     far->next = a->far_dirty;
     a->far_dirty = far;
+}
+
+/* By the arena's own thread. */
+static void note(struct mega__arena *a, struct mega__far *far, uint32_t lines)
+{
+    far->lines |= lines;
+    far->slab->noted |= lines;
+    enlist(a, far);
 }
 
 static bool is_own(const struct mega__arena *a)
@@ -55,7 +69,7 @@ void mega__far_note(struct mega__arena *a, const _Atomic uint8_t *mark)
     struct mega__far *far = far_of(mark);
     const uint32_t line = UINT32_C(1) << (mark - far->now) / MEGA__LINE;
     pthread_mutex_lock(&a->far_lock);
-    enlist(a, far, line);
+    note(a, far, line);
     pthread_mutex_unlock(&a->far_lock);
 }
 
@@ -92,7 +106,7 @@ struct letter {
     const _Atomic uint8_t *from[MEGA__PARTS_MAX];
     /* What the marks in it were when it was written. */
     size_t nbytes;
-    uint8_t bytes[MEGA__PARTS_MAX * 16];
+    uint8_t bytes[MEGA__FAR_AHEAD_MAX * (MARK_BYTES + sizeof(uint64_t))];
 };
 
 static const _Atomic uint8_t waiting = MEGA__MARK_FREE;
@@ -126,10 +140,12 @@ static void end(struct mega__arena *a, const struct mega__part *part,
     struct mega__far *far = far_of(from);
     size_t g = (size_t)(from - far->now);
     if (!arrived && is_own(a))
-        enlist(a, far, UINT32_C(1) << g / MEGA__LINE);
+        note(a, far, UINT32_C(1) << g / MEGA__LINE);
     for (size_t i = 0; i < part->n; i++)
         atomic_store_explicit(&far->sent[g + i], arrived ? wrote[i] : UNKNOWN,
                               memory_order_relaxed);
+    if (part->n == MARK_BYTES && arrived) /* its word came behind it */
+        atomic_store_explicit(&far->slab->unsaid, false, memory_order_relaxed);
 }
 
 static mega_status_t post(struct letter *l)
@@ -202,8 +218,7 @@ static mega_status_t add_line(struct letter *l, struct mega__far *far,
 {
     const struct mega__slab *slab = far->slab;
     const struct mega__class *c = &l->a->ctx->classes.of[slab->class];
-    uint64_t marks =
-        slab->span->marks_off + (uint64_t)slab->extent * MEGA__EXTENT_GRANULES;
+    const mega_gptr_t marks = mega__far_marks_at(slab);
     mega_status_t st = MEGA_OK;
     for (unsigned g = line * MEGA__LINE; !st && g < (line + 1) * MEGA__LINE;) {
         unsigned end = is_start(c, g) ? changed_end(far, c, g) : g;
@@ -211,17 +226,43 @@ static mega_status_t add_line(struct letter *l, struct mega__far *far,
             g++;
             continue;
         }
-        st = add_marks(l, mega__span_gptr(slab->span, marks + g), &far->now[g],
-                       end - g);
+        st = add_marks(l, mega_add(marks, g), &far->now[g], end - g);
         g = end;
     }
     return st;
+}
+
+/* All marks of the slab and its word, in one letter. */
+static mega_status_t add_claim(struct letter *l, struct mega__far *far)
+{
+    const struct mega__slab *slab = far->slab;
+    const struct mega__span *span = slab->span;
+    const uint64_t word =
+        mega__slab_owned_word(l->a->ctx, MEGA__SLAB, slab->class, slab->region);
+    mega_status_t st = MEGA_OK;
+    if (l->n + 2 > MEGA__PARTS_MAX ||
+        l->nbytes + MARK_BYTES + sizeof word > sizeof l->bytes)
+        st = post(l);
+    if (!st)
+        st = add_marks(l, mega__far_marks_at(slab), far->now, MARK_BYTES);
+    if (st)
+        return st;
+    uint8_t *to = memcpy(&l->bytes[l->nbytes], &word, sizeof word);
+    l->nbytes += sizeof word;
+    add(l,
+        &(struct mega__part){.p = mega__far_word_at(span, slab->extent),
+                             .src = to,
+                             .n = sizeof word},
+        NULL);
+    return MEGA_OK;
 }
 
 static mega_status_t add_slab(struct letter *l, struct mega__far *far)
 {
     mega_status_t st = MEGA_OK;
     uint32_t lines = far->lines;
+    if (mega__far_is_unsaid(far->slab))
+        return add_claim(l, far);
     for (; !st && lines; lines &= lines - 1)
         st = add_line(l, far, (unsigned)__builtin_ctz(lines));
     return st;
@@ -301,6 +342,23 @@ mega_status_t mega__far_complete(struct mega__arena *a, uint32_t home)
 {
     mega_status_t st = mega__net_flush_home(a->ctx->net, home);
     return st ? st : mega__far_send(a, home, NULL, 0);
+}
+
+mega_status_t mega__far_say(_Atomic(struct mega__slab *) *entry)
+{
+    struct mega__slab *slab = atomic_load_explicit(entry, memory_order_acquire);
+    mega_status_t st = MEGA_OK;
+    if (!slab || !mega__far_is_unsaid(slab))
+        return MEGA_OK;
+    struct mega__arena *a = slab->arena;
+    pthread_mutex_lock(&a->far_lock);
+    if (atomic_load_explicit(entry, memory_order_acquire) == slab &&
+        mega__far_is_unsaid(slab)) { /* not given up, as in mega__far_has */
+        enlist(a, slab->far);
+        st = send_locked(a, slab->span->home->no, NULL, 0);
+    }
+    pthread_mutex_unlock(&a->far_lock);
+    return st;
 }
 
 mega_status_t mega__far_send_slab(struct mega__slab *slab)

@@ -3,12 +3,12 @@
  * far_slab.c - slabs on homes of other hosts, claimed by atomics on their
  * extent words. See slab.c for the same at home; far.h for what follows.
  *
- * A claim is two round trips, for up to MEGA__FAR_AHEAD_MAX slabs: their
- * compare-and-swaps, then one message with the cleared marks and the words, in
- * this order on the medium (part.c). Which extents to try comes from a view of
- * the words, read 4 KiB at a time; it may be old, for the word decides. What
- * the home's server can do better, freeing what is empty and making the home
- * larger, it is asked for.
+ * A claim is one round trip, for up to MEGA__FAR_AHEAD_MAX slabs: their
+ * compare-and-swaps. The words say SLAB_INIT until a mark is sent (far_send.c):
+ * chunks are handed out here before, but none of them is there to anybody else.
+ * Which extents to try comes from a view of the words, read 4 KiB at a time; it
+ * may be old, for the word decides. What the home's server can do better,
+ * freeing what is empty and making the home larger, it is asked for.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -34,12 +34,6 @@ struct mega__view {
     unsigned full;     /* slabs to be adopted before others are looked for */
     uint64_t words[MEGA__VIEW_WORDS];
 };
-
-static mega_gptr_t marks_at(const struct mega__slab *slab)
-{
-    return mega__span_gptr(slab->span, slab->span->marks_off +
-                                           (uint64_t)slab->extent * MARK_BYTES);
-}
 
 /* ---- The structure ---- */
 
@@ -93,57 +87,36 @@ static void leave(struct mega__ctx *ctx)
     atomic_store_explicit(&ctx->unsettled, true, memory_order_relaxed);
 }
 
-/* Another for their marks and words, in one message. The first is *slab_p,
- * the bin keeps the others. */
+/* Their marks and words go with the first mark that is sent (far_send.c). The
+ * first is *slab_p, the bin keeps the others. */
 static mega_status_t take_won(struct mega__arena *a, struct mega__heap *heap,
                               unsigned class, struct mega__span *span,
                               const struct claim *c, struct mega__slab **slab_p)
 {
-    struct mega__ctx *ctx = a->ctx;
     struct mega__bin *bin = &heap->bins[class];
-    const uint64_t word =
-        mega__slab_owned_word(ctx, MEGA__SLAB, class, heap->region);
-    struct mega__part parts[2 * MEGA__FAR_AHEAD_MAX];
-    struct mega__slab *won[MEGA__FAR_AHEAD_MAX];
     mega_status_t st = MEGA_OK;
-    unsigned n = 0;
     for (unsigned i = 0; i < c->n; i++) {
         if (c->was[i] != MEGA__FREE)
             continue;
         struct mega__slab *slab =
             new_slab(a, span, c->extent[i], class, heap->region);
         if (!slab) {
-            leave(ctx);
+            leave(a->ctx);
             st = mega__fail(MEGA_ERR_NOMEM, "no memory for a slab");
             continue;
         }
-        parts[2 * n] = (struct mega__part){.p = marks_at(slab),
-                                           .src = (void *)slab->far->now,
-                                           .n = MARK_BYTES};
-        parts[2 * n + 1] = (struct mega__part){
-            .p = mega__far_word_at(span, c->extent[i]), .src = &word, .n = 8};
-        won[n++] = slab;
-    }
-    if (n == 0)
-        return st;
-    st = mega__far_send(a, span->home->no, parts, 2 * n); /* marks go along */
-    MEGA__CRASH(far_word);
-    for (unsigned i = 0; i < n; i++) {
-        if (st) {
-            mega__slab_delete(a, won[i]);
-            continue;
-        }
-        memcpy(won[i]->avail, ctx->classes.of[class].starts,
-               sizeof won[i]->avail);
+        atomic_store_explicit(&slab->unsaid, true, memory_order_relaxed);
+        memcpy(slab->avail, a->ctx->classes.of[class].starts,
+               sizeof slab->avail);
         mega__count(&a->count.claims, 1);
-        if (i == 0) {
-            *slab_p = won[i];
+        if (!*slab_p) {
+            *slab_p = slab;
             continue;
         }
-        won[i]->bin = bin;
-        bin->kept[bin->n++] = won[i];
+        slab->bin = bin;
+        bin->kept[bin->n++] = slab;
     }
-    return st;
+    return *slab_p ? MEGA_OK : st;
 }
 
 /* How many: what is needed now, or what find.h says; the bin can keep all but
@@ -162,7 +135,8 @@ static unsigned how_many(const struct mega__arena *a, struct mega__bin *bin,
 
 static mega_status_t read_marks(struct mega__slab *slab, uint8_t *to)
 {
-    return mega__net_get(slab->arena->ctx->net, to, marks_at(slab), MARK_BYTES);
+    return mega__net_get(slab->arena->ctx->net, to, mega__far_marks_at(slab),
+                         MARK_BYTES);
 }
 
 static mega_status_t adopt(struct mega__arena *a, struct mega__span *span,
@@ -185,7 +159,7 @@ static mega_status_t adopt(struct mega__arena *a, struct mega__span *span,
         return mega__fail(MEGA_ERR_NOMEM, "no memory for a slab");
     /* What we build on must not hang on a cache there. */
     struct mega__part parts[2] = {
-        {.p = marks_at(slab), .n = MARK_BYTES},
+        {.p = mega__far_marks_at(slab), .n = MARK_BYTES},
         {.p = mega__far_word_at(span, extent), .n = 8}};
     st = mega__net_durable(ctx->net, parts, 2);
     MEGA__CRASH(far_adoption);
@@ -215,8 +189,10 @@ mega_status_t mega__far_refresh(struct mega__slab *slab)
     for (unsigned i = 0; i < MEGA__EXTENT_LINES; i++)
         rsv[i] = atomic_load_explicit(&slab->rsv[i], memory_order_acquire);
     mega_status_t st = mega__far_send_slab(slab);
-    if (!st)
-        st = read_marks(slab, marks);
+    if (st ||
+        mega__far_is_unsaid(slab)) /* nobody has freed what nobody knows */
+        return st;
+    st = read_marks(slab, marks);
     pthread_mutex_lock(&slab->arena->far_lock); /* who sends sees both stores */
     for (unsigned g = 0; !st && g < MARK_BYTES; g++) {
         if (rsv[g / 64] >> g % 64 & 1)
@@ -239,17 +215,19 @@ void mega__far_give_up(struct mega__arena *a, struct mega__slab *slab)
      * home shows. */
     if (mega__far_send_slab(slab)) {
         a->flusher.failed = true; /* the next drain tells */
+        leave(ctx);
         mega__slab_delete(a, slab);
         return;
     }
     uint16_t available = (uint16_t)mega__slab_available(slab);
     bool empty = available == ctx->classes.of[slab->class].capacity;
-    uint64_t owned =
-        mega__slab_owned_word(ctx, MEGA__SLAB, slab->class, slab->region);
     uint64_t next =
         empty ? MEGA__FREE
               : mega__word_slab(MEGA__SLAB, slab->class, slab->region, 0, 0);
-    mega__slab_delete(a, slab);
+    mega__slab_delete(a, slab); /* now no other thread sends its word */
+    uint64_t owned = mega__slab_owned_word(
+        ctx, mega__far_is_unsaid(slab) ? MEGA__SLAB_INIT : MEGA__SLAB,
+        slab->class, slab->region);
     /* Nobody else changes what has an owner; the next flush tells if the host
      * is lost. */
     mega_status_t st =

@@ -126,6 +126,7 @@ struct mega__slab {
     uint32_t size, magic; /* of the class, for the hot paths */
     uint32_t within;      /* bits by which an offset is looked at again */
     uint32_t noted; /* bit: a line of marks that need not be noted as dirty */
+    _Atomic bool unsaid; /* far: its home's word is SLAB_INIT (far_send.c) */
     uint64_t avail[MEGA__EXTENT_LINES];
     _Atomic uint64_t rsv[MEGA__EXTENT_LINES];
 };

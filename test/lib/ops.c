@@ -35,6 +35,16 @@ mega_status_t ops_alloc_n(struct mega__ctx *ctx, int home, size_t size,
     return st;
 }
 
+mega_status_t ops_reserve_said(struct mega__ctx *ctx, int home, size_t size,
+                               mega_gptr_t *p_p)
+{
+    struct mega__place at;
+    uint8_t mark;
+    bool in;
+    mega_status_t st = mega__hot_reserve(ctx, OPS_DEFAULT, home, size, p_p);
+    return st ? st : mega__chunk_look(ctx, *p_p, &at, &mark, &in);
+}
+
 mega_status_t ops_free(struct mega__ctx *ctx, mega_gptr_t p)
 {
     return mega__hot_free(ctx, p);

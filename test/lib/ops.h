@@ -22,6 +22,10 @@ mega_status_t ops_alloc(struct mega__ctx *ctx, uint32_t region, int home,
 /* As mega_alloc_n, in the default region. */
 mega_status_t ops_alloc_n(struct mega__ctx *ctx, int home, size_t size,
                           size_t count, mega_gptr_t *p_p);
+/* As mega_reserve, in a slab that its home knows: then publish sends no claim.
+ */
+mega_status_t ops_reserve_said(struct mega__ctx *ctx, int home, size_t size,
+                               mega_gptr_t *p_p);
 mega_status_t ops_free(struct mega__ctx *ctx, mega_gptr_t p);
 mega_status_t ops_persist(struct mega__ctx *ctx, mega_gptr_t p, size_t n);
 mega_status_t ops_drain(struct mega__ctx *ctx);

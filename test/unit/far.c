@@ -357,7 +357,7 @@ static void publish_into_a_cut(struct mega__ctx *ctx, int rank, void *arg)
     if (rank == 1) {
         uint64_t null = 0;
         item.slot = root;
-        OK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, &item.chunk));
+        OK(ops_reserve_said(ctx, 0, 64, &item.chunk));
         OK(mega__rma_put_persist(ctx, item.chunk, &null, 8));
         net_delay_cut(ctx->net);
         CHECK(mega__intent_publish(ctx, &item, 1, 0) == MEGA_ERR_PEER,

@@ -71,7 +71,7 @@ static void lose_all_records(struct mega__ctx *ctx, int rank, void *arg)
         OK(ops_alloc(ctx, OPS_DEFAULT, NEAR, sizeof zeros, &slots));
         OK(mega__rma_put_persist(ctx, slots, zeros, sizeof zeros));
         for (unsigned i = 0; i <= MEGA__INTENTS_MAX; i++)
-            OK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, &chunks[i]));
+            OK(ops_reserve_said(ctx, 0, 64, &chunks[i]));
         for (unsigned i = 0; i < MEGA__INTENTS_MAX; i++) {
             net_delay_cut(ctx->net); /* as many ranks, each for itself */
             CHECK(publish_one(ctx, i) == MEGA_ERR_PEER, "publish %u", i);

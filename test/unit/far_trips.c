@@ -2,9 +2,14 @@
 /* far_trips.c - how often a thread waits for another host to get chunks there,
  * and that they are sound all the same. Rank 1 asks home 0. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 
 #include "agent.h"
 #include "arena.h"
+#include "chunk.h"
+#include "far.h"
+#include "hot.h"
+#include "intent.h"
 #include "log.h"
 #include "roll.h"
 #include "stat.h"
@@ -103,4 +108,85 @@ static void take_too_many(struct mega__ctx *ctx, int rank, void *arg)
 Test(far_trips, of_more_runs_than_there_are_none_stays)
 {
     world_on_hosts(m, 2, take_too_many, WORLD_CLOSE);
+}
+
+/* ---- Slabs ---- */
+
+#define HALF (RUN / 2) /* a slab has two */
+
+/* The claims, then a message with marks and words. */
+static void take_halves(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 1) {
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 100, chunk)); /* has read the words */
+        OK(ops_drain(ctx));
+        const unsigned before = trips(ctx);
+        OK(ops_alloc_n(ctx, 0, HALF, 2 * MEGA__FAR_AHEAD_MAX, chunk + 1));
+        CHECK(trips(ctx) == before + 1, "%u for a claim of four",
+              trips(ctx) - before);
+        OK(ops_persist(ctx, chunk[1], HALF));
+        CHECK(trips(ctx) == before + 2, "%u until they are durable",
+              trips(ctx) - before);
+        OK(ops_drain(ctx));
+        CHECK(trips(ctx) == before + 2, "others were not");
+    }
+    world_barrier(ctx);
+}
+
+static void free_halves(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 0) {
+        are_live(ctx, 1 + 2 * MEGA__FAR_AHEAD_MAX);
+        for (unsigned i = 0; i <= 2 * MEGA__FAR_AHEAD_MAX; i++)
+            OK(ops_free(ctx, chunk[i]));
+    }
+    world_barrier(ctx);
+}
+
+Test(far_trips, claims_of_slabs_go_with_their_first_marks)
+{
+    world_on_hosts(m, 2, take_halves, WORLD_KILL);
+    world_on_hosts(m, 2, free_halves, WORLD_CLOSE);
+}
+
+/* What one thread reserves, in a slab that its home has not heard of, another
+ * looks at: it cannot send the marks of the first. */
+static void *reserve(void *ctx)
+{
+    OK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 100, &chunk[0]));
+    OK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 3000, &chunk[1]));
+    return NULL;
+}
+
+static void publish(struct mega__ctx *ctx, int rank, void *arg)
+{
+    pthread_t thread;
+    (void)arg;
+    if (rank == 1) {
+        mega_publish_item_t item = {MEGA_PUBLISH_ALLOC, {0}, {0}};
+        pthread_create(&thread, NULL, reserve, ctx);
+        pthread_join(thread, NULL);
+        OK(mega__chunk_cancel(ctx, chunk[1]));
+        item.chunk = chunk[0];
+        OK(mega__intent_publish(ctx, &item, 1, 0));
+    }
+    world_barrier(ctx);
+}
+
+static void one_is_live(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 0) {
+        are_live(ctx, 1);
+        OK(ops_free(ctx, chunk[0]));
+    }
+    world_barrier(ctx);
+}
+
+Test(far_trips, another_thread_publishes_from_a_slab_that_was_just_claimed)
+{
+    world_on_hosts(m, 2, publish, WORLD_KILL);
+    world_on_hosts(m, 2, one_is_live, WORLD_CLOSE);
 }
