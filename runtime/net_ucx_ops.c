@@ -19,6 +19,16 @@ static void stamp(struct mega__link *link)
     link->native = link->stamp;
 }
 
+/* Its answer, for which a flush waits, says that it is done: only a card has it
+ * to be flushed by UCX, too. */
+static void stamp_atomic(struct mega__link *link)
+{
+    if (link->origin->net->ctx->nic)
+        stamp(link);
+    else
+        mega__ucx_stamp(link);
+}
+
 static mega_status_t put_message(struct mega__link *link, mega_gptr_t p,
                                  const void *src, size_t n)
 {
@@ -127,7 +137,6 @@ static void on_pending_done(void *request, ucs_status_t status, void *round)
 /* After each operation that has begun: a flush tells what came of it. */
 static mega_status_t go_on(struct mega__link *link)
 {
-    stamp(link);
     if (mega__ucx_gone(link) != UCS_OK)
         return mega__ucx_broken(link);
     if (link->pending >= PENDING_MAX)
@@ -140,6 +149,7 @@ static mega_status_t begun(struct mega__round *round, ucs_status_ptr_t request)
     round->link->origin->counts.messages++;
     if (!UCS_PTR_IS_PTR(request))
         ended(round, UCS_PTR_STATUS(request));
+    stamp(round->link);
     return go_on(round->link);
 }
 
@@ -395,6 +405,7 @@ mega_status_t mega__net_amo_nbi(struct mega__net *net, mega_amo_op_t op,
             atomic_begin(a, r, op, size, p, value, compare, &param);
         if (!UCS_PTR_IS_PTR(request))
             later_end(a, UCS_PTR_STATUS(request));
+        stamp_atomic(r->link);
         st = go_on(r->link);
     } else if (!st) {
         st = MEGA_ERR_NOMEM;
