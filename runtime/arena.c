@@ -137,6 +137,7 @@ static void give_up_heaps(struct mega__arena *a, const struct mega__home *on)
         for (struct mega__heap *h = a->heaps[i]; h; h = h->next)
             if (!on || h->home == on)
                 give_up_bins(a, h);
+    mega__far_end(a);
     pthread_mutex_unlock(&a->heaps_lock);
 }
 
@@ -172,6 +173,7 @@ unsigned mega__arena_trim(struct mega__arena *a, struct mega__home *home)
         for (struct mega__heap *h = a->heaps[i]; h; h = h->next)
             for (unsigned c = 0; h->home == home && c < MEGA__CLASSES; c++)
                 trim_bin(a, h, c);
+    mega__far_end(a);
     pthread_mutex_unlock(&a->heaps_lock);
     return (unsigned)(a->count.extents_released - before + idle);
 }

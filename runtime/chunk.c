@@ -174,6 +174,7 @@ static mega_status_t refill(struct mega__arena *a, struct mega__heap *heap,
             st = slab ? MEGA_OK : st;
         }
     }
+    mega__far_end(a);
     if (!st) {
         slab->bin = bin;
         bin->kept[bin->n++] = slab;

@@ -41,7 +41,7 @@
     X(far_init)        /* far claim: words say SLAB_INIT, if they were FREE */ \
     X(far_adopted)     /* far adoption: the owner is seen, no more */          \
     X(far_adoption)    /* far adoption: what it builds on is durable */        \
-    X(far_given_up)    /* far slab: its last word is on its way */             \
+    X(far_given_up)    /* far slabs: their last words are durable there */     \
     X(far_run_live)    /* far run: marked by its server, not durably */        \
     X(far_run_taken)   /* far run: it is there, its mark is durable */         \
     X(far_run_freed)   /* far run: the server has freed it */                  \

@@ -2,7 +2,8 @@
 /*
  * far.h - chunks on homes of other hosts: looked at, freed; far_send.c: the
  * marks that this process has changed and has yet to send; far_slab.c: claims
- * and sweeps. All above net.h: no code of the program there takes part.
+ * and sweeps, far_find.c: of which slabs. All above net.h: no code of the
+ * program there takes part.
  *
  * Marks are sent by messages that make them durable at once: a far mark is
  * either still here, or durable there. So is a claim: its word goes with the
@@ -105,6 +106,9 @@ static inline bool mega__far_is_unsaid(const struct mega__slab *slab)
     return atomic_load_explicit(&slab->unsaid, memory_order_relaxed);
 }
 
+/* The same, and nothing is to be sent that says more. */
+bool mega__far_is_unused(const struct mega__slab *slab);
+
 /* The slab that this process has there, if any (an entry of a span's table):
  * its word is there. Any thread may call it. */
 mega_status_t mega__far_say(_Atomic(struct mega__slab *) *entry);
@@ -128,10 +132,30 @@ void mega__far_forget(struct mega__slab *slab);
 mega_status_t mega__far_slab_get(struct mega__arena *a, struct mega__heap *heap,
                                  unsigned class, struct mega__slab **slab_p);
 
+struct mega__far_claim { /* extents that were FREE when they were looked at */
+    unsigned n;
+    uint32_t extent[MEGA__FAR_AHEAD_MAX];
+    uint64_t was[MEGA__FAR_AHEAD_MAX]; /* when we came */
+};
+/* Claims them; *slab_p is the first that is won, if any, and the bin keeps the
+ * others. */
+mega_status_t mega__far_claim(struct mega__arena *a, struct mega__heap *heap,
+                              unsigned class, struct mega__span *span,
+                              struct mega__far_claim *c,
+                              struct mega__slab **slab_p);
+
+/* Takes an unowned slab whose word is w; *slab_p stays as it is if another was
+ * faster, or it has no room. */
+mega_status_t mega__far_adopt(struct mega__arena *a, struct mega__span *span,
+                              uint32_t extent, uint64_t w,
+                              struct mega__slab **slab_p);
+
 /* Brings now up to date; the arena's own thread. */
 mega_status_t mega__far_refresh(struct mega__slab *slab);
 
-/* As mega__slab_give_up. */
+/* As mega__slab_give_up, but that it is there with mega__far_end only: before
+ * the thread goes on to other work, many by one message. */
+void mega__far_end(struct mega__arena *a);
 void mega__far_give_up(struct mega__arena *a, struct mega__slab *slab);
 
 #endif

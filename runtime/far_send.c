@@ -361,6 +361,14 @@ mega_status_t mega__far_say(_Atomic(struct mega__slab *) *entry)
     return st;
 }
 
+bool mega__far_is_unused(const struct mega__slab *slab)
+{
+    pthread_mutex_lock(&slab->arena->far_lock);
+    bool is = mega__far_is_unsaid(slab) && !slab->far->listed;
+    pthread_mutex_unlock(&slab->arena->far_lock);
+    return is;
+}
+
 mega_status_t mega__far_send_slab(struct mega__slab *slab)
 {
     struct mega__arena *a = slab->arena;

@@ -230,6 +230,7 @@ struct mega__arena {
      * marks of others' slabs to be freed. */
     pthread_mutex_t far_lock;
     struct mega__far *far_dirty;
+    struct mega__slab *far_ending;       /* given up; the thread's own */
     uint64_t far_frees[MEGA__FAR_FREES]; /* global pointers of marks */
     unsigned nfar_frees;
     mega_status_t far_doubt; /* of a free that was sent and not answered */

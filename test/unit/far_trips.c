@@ -3,6 +3,7 @@
  * and that they are sound all the same. Rank 1 asks home 0. */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "agent.h"
 #include "arena.h"
@@ -12,6 +13,8 @@
 #include "intent.h"
 #include "log.h"
 #include "roll.h"
+#include "slab.h"
+#include "span.h"
 #include "stat.h"
 #include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
@@ -160,10 +163,23 @@ static void *reserve(void *ctx)
     return NULL;
 }
 
+/* Of former lives, where extents are FREE. */
+static void leave_marks(struct mega__ctx *ctx)
+{
+    struct mega__span *span = mega__span_of(ctx, mega__gptr(0, 0, 0));
+    for (uint32_t e = span->first; e < span->extents; e++)
+        if (mega__span_word(span, e) == MEGA__FREE)
+            memset((void *)mega__slab_marks(span, e), MEGA__MARK_LIVE,
+                   MEGA__EXTENT_GRANULES);
+}
+
 static void publish(struct mega__ctx *ctx, int rank, void *arg)
 {
     pthread_t thread;
     (void)arg;
+    if (rank == 0)
+        leave_marks(ctx);
+    world_barrier(ctx);
     if (rank == 1) {
         mega_publish_item_t item = {MEGA_PUBLISH_ALLOC, {0}, {0}};
         pthread_create(&thread, NULL, reserve, ctx);
@@ -171,6 +187,8 @@ static void publish(struct mega__ctx *ctx, int rank, void *arg)
         OK(mega__chunk_cancel(ctx, chunk[1]));
         item.chunk = chunk[0];
         OK(mega__intent_publish(ctx, &item, 1, 0));
+        mega__arena_give_up_all(ctx);
+        OK(ops_drain(ctx));
     }
     world_barrier(ctx);
 }
@@ -189,4 +207,35 @@ Test(far_trips, another_thread_publishes_from_a_slab_that_was_just_claimed)
 {
     world_on_hosts(m, 2, publish, WORLD_KILL);
     world_on_hosts(m, 2, one_is_live, WORLD_CLOSE);
+}
+
+#define SWEEPS 2 /* of the oldest slab; each sends first */
+
+/* Of four slabs: one for the swaps, one for the marks, claims and last words of
+ * those before. */
+static void use_up(struct mega__ctx *ctx, int rank, void *arg)
+{
+    const unsigned n = 64, fours = n / 2 / MEGA__FAR_AHEAD_MAX;
+    mega_counters_t c;
+    (void)arg;
+    if (rank == 1) {
+        OK(ops_alloc(ctx, OPS_DEFAULT, 0, 100, chunk)); /* has read the words */
+        const struct net_delay_counts before = net_delay_counts(ctx->net);
+        OK(ops_alloc_n(ctx, 0, HALF, n, chunk));
+        const struct net_delay_counts after = net_delay_counts(ctx->net);
+        CHECK(after.trips - before.trips <= 2 * (fours + SWEEPS), "%u trips",
+              (unsigned)(after.trips - before.trips));
+        CHECK(after.messages - before.messages <= fours + SWEEPS, "%u messages",
+              (unsigned)(after.messages - before.messages));
+        CHECK(after.puts - before.puts == after.atomics - before.atomics,
+              "something but swaps was put");
+        mega__arena_count_all(ctx, &c);
+        CHECK(c.disowned > 16, "%u were given up", (unsigned)c.disowned);
+    }
+    world_barrier(ctx);
+}
+
+Test(far_trips, slabs_that_are_used_up_go_by_one_message)
+{
+    world_on_hosts(m, 2, use_up, WORLD_CLOSE);
 }
