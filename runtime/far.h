@@ -127,7 +127,7 @@ void mega__far_forget(struct mega__slab *slab);
 /* ---- Slabs (far_slab.c) ---- */
 
 /* As mega__slab_get, on a far home. A thread that goes on asking gets more of
- * them at once, for the same round trips: the others are in the bin. */
+ * them at once, for the same round trip: the others are in the bin. */
 #define MEGA__FAR_AHEAD_MAX 4 /* of MEGA__BIN_KEEP */
 mega_status_t mega__far_slab_get(struct mega__arena *a, struct mega__heap *heap,
                                  unsigned class, struct mega__slab **slab_p);

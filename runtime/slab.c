@@ -98,7 +98,7 @@ struct mega__slab *mega__slab_new(struct mega__arena *a,
                                   struct mega__far *far)
 {
     struct mega__slab *slab = a->spare_slabs;
-    const size_t kept = offsetof(struct mega__slab, next); /* arena */
+    const size_t kept = offsetof(struct mega__slab, next);
     if (slab) {
         a->spare_slabs = slab->next;
     } else {
@@ -111,6 +111,7 @@ struct mega__slab *mega__slab_new(struct mega__arena *a,
         slab->arena = a;
     }
     memset((char *)slab + kept, 0, sizeof *slab - kept);
+    atomic_store_explicit(&slab->unsaid, false, memory_order_relaxed);
     slab->span = span;
     slab->marks = far ? far->now : mega__slab_marks(span, extent);
     slab->far = far;

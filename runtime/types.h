@@ -112,9 +112,10 @@ struct mega__home {
  * are set by it and cleared by any thread of the process, after the mark of a
  * published chunk is LIVE. */
 struct mega__slab {
-    struct mega__arena *arena; /* for ever: others may read it at any time */
-    struct mega__slab *next;   /* in the arena's spare list, or parked */
-    struct mega__bin *bin;     /* that keeps it */
+    struct mega__arena *arena; /* for ever: others may read it at any time, */
+    _Atomic bool unsaid; /* and this. Far: the home's word is SLAB_INIT yet */
+    struct mega__slab *next; /* in the arena's spare list, or parked */
+    struct mega__bin *bin;   /* that keeps it */
     struct mega__span *span;
     _Atomic uint8_t *marks; /* of the extent; of a far slab: far's */
     struct mega__far *far;  /* NULL: of this host */
@@ -126,7 +127,6 @@ struct mega__slab {
     uint32_t size, magic; /* of the class, for the hot paths */
     uint32_t within;      /* bits by which an offset is looked at again */
     uint32_t noted; /* bit: a line of marks that need not be noted as dirty */
-    _Atomic bool unsaid; /* far: its home's word is SLAB_INIT (far_send.c) */
     uint64_t avail[MEGA__EXTENT_LINES];
     _Atomic uint64_t rsv[MEGA__EXTENT_LINES];
 };
