@@ -127,8 +127,8 @@ struct mega__span_header { /* one record, written once */
  *   SLAB, SLAB_INIT     class 6 | region 20 | owner rank 20 | epoch 14
  *   RUN_HEAD, FREEING   length 18 | region 20 | epoch 14 | raw 1 | check 7
  *   RUN_TAIL            distance 18 | region 20 | epoch 14 | 0 1 | check 7
- * Changed by compare-and-swap, desired != expected (or stored, by the owner of
- * a SLAB_INIT):
+ * Changed by compare-and-swap, desired != expected (or stored, for the owner of
+ * a SLAB_INIT, or of a far slab):
  *   FREE -> SLAB_INIT -> SLAB           claim (slab.c)
  *   SLAB(owned) <-> SLAB(no owner)      disown, adopt (slab.c)
  *   SLAB(owned, seen empty) -> FREE     release (slab.c)
