@@ -120,7 +120,8 @@ struct mega__slab *mega__slab_new(struct mega__arena *a,
     slab->base =
         mega__span_gptr(span, (uint64_t)extent << MEGA__EXTENT_SHIFT).v;
     slab->extent = extent;
-    slab->class = (uint16_t) class;
+    slab->class = (uint8_t) class;
+    slab->line = 0;
     slab->region = region;
     slab->size = a->ctx->classes.of[class].size;
     slab->magic = a->ctx->classes.of[class].magic;

@@ -114,15 +114,15 @@ struct mega__home {
 struct mega__slab {
     struct mega__arena *arena; /* for ever: others may read it at any time, */
     _Atomic bool unsaid; /* and this. Far: the home's word is SLAB_INIT yet */
+    uint8_t class;
+    uint16_t line; /* where the next chunk is looked for */
+    uint32_t extent;
     struct mega__slab *next; /* in the arena's spare list, or parked */
     struct mega__bin *bin;   /* that keeps it */
     struct mega__span *span;
     _Atomic uint8_t *marks; /* of the extent; of a far slab: far's */
     struct mega__far *far;  /* NULL: of this host */
     uint64_t base;          /* global pointer of the extent */
-    uint32_t extent;
-    uint16_t class;
-    uint16_t line; /* where the next chunk is looked for */
     uint32_t region;
     uint32_t size, magic; /* of the class, for the hot paths */
     uint32_t within;      /* bits by which an offset is looked at again */
