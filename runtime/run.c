@@ -132,32 +132,11 @@ mega_status_t mega__run_claim(struct mega__ctx *ctx, struct mega__home *home,
 
 /* ---- Free ---- */
 
-void mega__run_finish_free(struct mega__span *span, uint32_t extent, uint64_t w)
+mega_status_t mega__run_finish_free(struct mega__ctx *ctx,
+                                    struct mega__span *span, uint32_t extent,
+                                    uint64_t w, struct mega__flusher *f)
 {
-    uint32_t n = mega__word_len(w);
-    for (uint32_t i = 1; i < n; i++) {
-        uint64_t tail = mega__span_word(span, extent + i);
-        if (mega__word_kind(tail) == MEGA__RUN_TAIL &&
-            mega__word_len(tail) == i)
-            mega__span_cas(span, extent + i, tail, MEGA__FREE);
-    }
-    mega__span_cas(span, extent, w, MEGA__FREE);
-    count_free(span, n);
-}
-
-mega_status_t mega__run_free(struct mega__ctx *ctx, struct mega__span *span,
-                             uint32_t extent, uint64_t w,
-                             struct mega__flusher *f)
-{
-    uint64_t freeing =
-        mega__word_run(MEGA__FREEING, mega__word_len(w), mega__word_region(w),
-                       ctx->epoch14, mega__word_flags(w));
-    mega__span_error = MEGA_OK;
-    if (!mega__span_cas(span, extent, w, freeing))
-        return mega__span_left(ctx)
-                   ? mega__span_error
-                   : mega__fail(MEGA_ERR_NOT_LIVE,
-                                "the chunk is being freed by another thread");
+    const uint32_t n = mega__word_len(w);
     /* Needed where the mark says LIVE. Where it says, durably, what is free
      * after a crash (publish, cancel, the sweep), or a raw run has no record
      * (undo), the next open frees a head that is left, and takes only tails
@@ -169,8 +148,31 @@ mega_status_t mega__run_free(struct mega__ctx *ctx, struct mega__span *span,
         return st;
     }
     MEGA__CRASH(run_freeing);
-    mega__run_finish_free(span, extent, freeing);
+    for (uint32_t i = 1; i < n; i++) {
+        uint64_t tail = mega__span_word(span, extent + i);
+        if (mega__word_kind(tail) == MEGA__RUN_TAIL &&
+            mega__word_len(tail) == i)
+            mega__span_cas(span, extent + i, tail, MEGA__FREE);
+    }
+    mega__span_cas(span, extent, w, MEGA__FREE);
+    count_free(span, n);
     return MEGA_OK;
+}
+
+mega_status_t mega__run_free(struct mega__ctx *ctx, struct mega__span *span,
+                             uint32_t extent, uint64_t w,
+                             struct mega__flusher *f)
+{
+    uint64_t freeing =
+        mega__word_run(MEGA__FREEING, mega__word_len(w), mega__word_region(w),
+                       ctx->epoch14, mega__word_flags(w));
+    mega__span_error = MEGA_OK;
+    if (mega__span_cas(span, extent, w, freeing))
+        return mega__run_finish_free(ctx, span, extent, freeing, f);
+    return mega__span_left(ctx)
+               ? mega__span_error
+               : mega__fail(MEGA_ERR_NOT_LIVE,
+                            "the chunk is being freed by another thread");
 }
 
 bool mega__run_covers(const struct mega__span *span, uint32_t extent,

@@ -18,9 +18,11 @@ mega_status_t mega__run_free(struct mega__ctx *ctx, struct mega__span *span,
                              uint32_t extent, uint64_t w,
                              struct mega__flusher *f);
 
-/* Completes what a FREEING word began. */
-void mega__run_finish_free(struct mega__span *span, uint32_t extent,
-                           uint64_t w);
+/* Completes what a FREEING word, w, began: made durable before an extent is
+ * anyone's. ERRORS: IO - it was not, and they are nobody's. */
+mega_status_t mega__run_finish_free(struct mega__ctx *ctx,
+                                    struct mega__span *span, uint32_t extent,
+                                    uint64_t w, struct mega__flusher *f);
 
 /* Whether a RUN_HEAD or FREEING word is sound and its length fits its span. */
 static inline bool mega__run_fits(const struct mega__span *span,

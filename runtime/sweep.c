@@ -27,6 +27,14 @@ static void set_free(struct sweep *s, uint32_t e, uint64_t w)
         s->freed++;
 }
 
+/* A run, whose head was w, has been freed, or could not be. */
+static void end_run(struct sweep *s, uint64_t w, mega_status_t st)
+{
+    if (st)
+        s->status = st;
+    s->freed += mega__word_len(w);
+}
+
 /* Its free chunks are anyone's to look for. How many there are is not known
  * without reading the marks; what the job before has noted may be right. */
 static void offer_slab(struct sweep *s, uint32_t e, uint64_t w, unsigned class)
@@ -73,10 +81,7 @@ static void sweep_head(struct sweep *s, uint32_t e, uint64_t w)
                                     memory_order_relaxed) == MEGA__MARK_LIVE;
     if (keep)
         return;
-    mega_status_t st = mega__run_free(s->ctx, s->span, e, w, &s->ctx->flusher);
-    if (st)
-        s->status = st;
-    s->freed += mega__word_len(w);
+    end_run(s, w, mega__run_free(s->ctx, s->span, e, w, &s->ctx->flusher));
 }
 
 /* The tail is damaged, or where its head should be lies a word that does not
@@ -115,10 +120,10 @@ static void sweep_half_made(struct sweep *s, uint32_t e, uint64_t w)
             set_free(s, e, w);
         break;
     case MEGA__FREEING:
-        if (mega__run_fits(s->span, e, w)) {
-            mega__run_finish_free(s->span, e, w);
-            s->freed += mega__word_len(w);
-        }
+        if (mega__run_fits(s->span, e, w)) /* perhaps only seen so (L7) */
+            end_run(
+                s, w,
+                mega__run_finish_free(s->ctx, s->span, e, w, &s->ctx->flusher));
         break;
     default:
         break;

@@ -62,6 +62,30 @@ static void run_over_slab(struct mega__ctx *ctx, int rank, struct scene *s)
     step_keep(ctx, s, step_take(ctx, s, 0, 20000, 0));
 }
 
+/* A run is being freed: that is seen, and not durable; on a device no sync
+ * makes it so. */
+static void cut_free(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    struct medium *m = medium_in_use();
+    unsigned i = step_take(ctx, s, 0, 3 * EXTENT, 0);
+    (void)rank;
+    step_keep(ctx, s, i);
+    oracle_set(&s->o, i, FATE_MAYBE);
+    m->drop_flush = m->flushes; /* the word's, and its fence fails */
+    m->fail_drain = m->drains;
+    CHECK(ops_free(ctx, s->o.chunks[i].p) == MEGA_ERR_IO,
+          "a fence was to fail");
+    m->drop_flush = m->fail_drain = MEDIUM_NEVER;
+}
+
+/* The extents of that run, from the last one on. */
+static void use_again(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    (void)rank;
+    for (unsigned k = 0; k < 3; k++)
+        step_keep(ctx, s, step_take(ctx, s, 0, EXTENT, 20 + k));
+}
+
 /* ---- Regions: v[0] what is known of it ---- */
 
 enum known { NEVER, MAYBE, EXISTS, GROWING, ENDING, GONE };
@@ -187,6 +211,9 @@ static void roots(struct mega__ctx *ctx, int rank, struct scene *s)
 }
 
 SCENARIO_TEST(crash, F11_runs, .nranks = 1, .act = runs)
+SCENARIO_TEST(crash, F11_run_that_was_being_freed, .nranks = 1, .device = true,
+              .setup = cut_free, .act = use_again, .film = FILM_JOB,
+              .unclean = true)
 SCENARIO_TEST(crash, F9_run_over_slab, .nranks = 1, .setup = fill_and_free,
               .act = run_over_slab, .film = FILM_JOB, .unclean = true)
 SCENARIO_TEST(crash, F8_region_create_grow_destroy, .nranks = 2,
