@@ -104,6 +104,14 @@ mega_status_t mega__far_cas(struct mega__ctx *ctx,
     return st;
 }
 
+void mega__far_cas_back(struct mega__ctx *ctx, const struct mega__span *span,
+                        uint32_t extent, uint64_t mine, uint64_t was)
+{
+    bool done;
+    if (mega__far_cas(ctx, span, extent, mine, was, &done) || !done)
+        atomic_store_explicit(&ctx->unsettled, true, memory_order_relaxed);
+}
+
 void mega__far_close(struct mega__home *home)
 {
     _Atomic(struct mega__span *) *far = atomic_load(&home->far);

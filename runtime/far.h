@@ -49,6 +49,11 @@ mega_status_t mega__far_cas(struct mega__ctx *ctx,
                             const struct mega__span *span, uint32_t extent,
                             uint64_t expected, uint64_t desired, bool *won_p);
 
+/* A word that was won, and is of no use, is as it was; if that cannot be, the
+ * next open settles it. */
+void mega__far_cas_back(struct mega__ctx *ctx, const struct mega__span *span,
+                        uint32_t extent, uint64_t mine, uint64_t was);
+
 /* ---- Chunks ---- */
 
 /* The place and mark of a chunk, after this thread's marks were sent. *in_p:
@@ -134,6 +139,7 @@ mega_status_t mega__far_slab_get(struct mega__arena *a, struct mega__heap *heap,
 
 struct mega__far_claim { /* extents that were FREE when they were looked at */
     unsigned n;
+    uint64_t init; /* our word for them */
     uint32_t extent[MEGA__FAR_AHEAD_MAX];
     uint64_t was[MEGA__FAR_AHEAD_MAX]; /* when we came */
 };

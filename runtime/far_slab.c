@@ -41,15 +41,15 @@ static struct mega__slab *new_slab(struct mega__arena *a,
 
 /* One round trip for all of them. */
 static mega_status_t try_words(struct mega__arena *a,
-                               const struct mega__span *span, uint64_t init,
+                               const struct mega__span *span,
                                struct mega__far_claim *c)
 {
     struct mega__net *net = a->ctx->net;
     mega_status_t st = MEGA_OK;
     for (unsigned i = 0; !st && i < c->n; i++) {
-        c->was[i] = init;
+        c->was[i] = c->init;
         st = mega__net_amo_nbi(net, MEGA_AMO_CSWAP, 8,
-                               mega__far_word_at(span, c->extent[i]), init,
+                               mega__far_word_at(span, c->extent[i]), c->init,
                                MEGA__FREE, &c->was[i]);
     }
     mega_status_t flushed =
@@ -81,6 +81,7 @@ static mega_status_t take_won(struct mega__arena *a, struct mega__heap *heap,
         struct mega__slab *slab =
             new_slab(a, span, c->extent[i], class, heap->region);
         if (!slab) {
+            mega__far_cas_back(a->ctx, span, c->extent[i], c->init, MEGA__FREE);
             st = mega__fail(MEGA_ERR_NOMEM, "no memory for a slab");
             continue;
         }
@@ -103,13 +104,13 @@ mega_status_t mega__far_claim(struct mega__arena *a, struct mega__heap *heap,
                               struct mega__far_claim *c,
                               struct mega__slab **slab_p)
 {
-    mega_status_t st = try_words(
-        a, span,
-        mega__slab_owned_word(a->ctx, MEGA__SLAB_INIT, class, heap->region), c);
-    if (!st)
-        st = take_won(a, heap, class, span, c, slab_p);
+    c->init =
+        mega__slab_owned_word(a->ctx, MEGA__SLAB_INIT, class, heap->region);
+    mega_status_t st = try_words(a, span, c);
     if (st)
         leave(a->ctx); /* won, or who knows */
+    else
+        st = take_won(a, heap, class, span, c, slab_p);
     return *slab_p ? MEGA_OK : st;
 }
 
@@ -126,17 +127,19 @@ mega_status_t mega__far_adopt(struct mega__arena *a, struct mega__span *span,
     struct mega__ctx *ctx = a->ctx;
     unsigned class = mega__word_class(w);
     uint32_t region = mega__word_region(w);
+    const uint64_t owned =
+        mega__slab_owned_word(ctx, MEGA__SLAB, class, region);
     bool won;
     mega__count(&a->count.claim_cas, 1);
-    mega_status_t st = mega__far_cas(
-        ctx, span, extent, w,
-        mega__slab_owned_word(ctx, MEGA__SLAB, class, region), &won);
+    mega_status_t st = mega__far_cas(ctx, span, extent, w, owned, &won);
     if (st || !won)
         return st;
     MEGA__CRASH(far_adopted);
     struct mega__slab *slab = new_slab(a, span, extent, class, region);
-    if (!slab)
+    if (!slab) {
+        mega__far_cas_back(ctx, span, extent, owned, w);
         return mega__fail(MEGA_ERR_NOMEM, "no memory for a slab");
+    }
     /* What we build on must not hang on a cache there. */
     struct mega__part parts[2] = {
         {.p = mega__far_marks_at(slab), .n = MARK_BYTES},

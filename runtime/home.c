@@ -295,10 +295,11 @@ mega_status_t mega__home_join(struct mega__ctx *ctx, struct mega__home *home)
         return st;
     home->how = (enum mega__how)home->seg->how;
     home->domain = (mega_domain_t)home->seg->domain;
+    mega__span_error = MEGA_OK;
     struct mega__span *span = mega__span_meet(ctx, home->no, 0);
     if (!span)
-        return mega__fail(MEGA_ERR_IO, "home %u: %s", home->no,
-                          mega__errmsg_buffer());
+        return mega__fail(mega__span_error ? mega__span_error : MEGA_ERR_IO,
+                          "home %u: %s", home->no, mega__errmsg_buffer());
     home->block =
         (struct mega__home_block *)(void *)(span->base + MEGA__HOME_BLOCK_OFF);
     return MEGA_OK;

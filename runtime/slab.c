@@ -350,6 +350,8 @@ struct mega__slab *mega__slab_adopt(struct mega__arena *a,
     struct mega__slab *slab =
         mega__slab_new(a, span, extent, class, region, NULL);
     if (!slab) {
+        atomic_store_explicit(&span->hints[extent], MEGA__HINT_LOOK,
+                              memory_order_relaxed); /* it was named once */
         mega__span_cas(span, extent,
                        mega__slab_owned_word(ctx, MEGA__SLAB, class, region),
                        mega__word_slab(MEGA__SLAB, class, region, 0, 0));
