@@ -157,11 +157,13 @@ void mega__home_share(struct mega__ctx *ctx, struct mega__home *home)
     struct mega__seg_home *seg = home->seg;
     uint32_t n = count_spans(home);
     uint32_t known = atomic_load_explicit(&seg->nspans, memory_order_relaxed);
-    seg->home = home->no;
-    seg->server = ctx->place.rank;
-    seg->server_host_rank = ctx->place.host_rank;
-    seg->how = home->how;
-    seg->domain = home->domain;
+    if (known == 0) { /* others read it, when the home grows */
+        seg->home = home->no;
+        seg->server = ctx->place.rank;
+        seg->server_host_rank = ctx->place.host_rank;
+        seg->how = home->how;
+        seg->domain = home->domain;
+    }
     for (uint32_t k = 0; k < home->npools; k++) {
         const struct mega__pool_root *root = mega__pool_root(home->pools[k]);
         for (unsigned i = 0; i < MEGA__POOL_SPANS; i++)

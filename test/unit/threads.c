@@ -9,6 +9,7 @@
 #include "arena.h"
 #include "chunk.h"
 #include "hot.h"
+#include "seg.h"
 #include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
 #include "test/lib/oracle.h"
@@ -214,4 +215,34 @@ Test(threads, counters_are_read_while_others_count)
     world_set("HOME_SIZE", "8M");
     world_set("HOME_MAX", "8M");
     cr_assert_eq(world_do(1, count_meanwhile, NULL), MEGA_OK);
+}
+
+/* ---- The server is asked while its home grows ---- */
+
+static _Atomic bool has_grown;
+
+static void ask_meanwhile(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_gptr_t p;
+    (void)arg;
+    if (rank == 0)
+        has_grown = false;
+    world_barrier(ctx);
+    if (rank == 0) {
+        while (!has_grown)
+            ops_root(ctx, "asked for");
+    } else {
+        for (int i = 0; i < 8; i++)
+            OK(ops_alloc(ctx, OPS_DEFAULT, 0, 4 << 20, &p));
+        CHECK(ctx->homes[0].seg->nspans > 2, "it has not grown");
+        has_grown = true;
+    }
+    world_barrier(ctx);
+}
+
+/* The sanitizer for threads sees who writes what those who ask read. */
+Test(threads, a_home_that_grows_is_asked)
+{
+    world_set("HOME_MAX", "64M");
+    cr_assert_eq(world_do(2, ask_meanwhile, NULL), MEGA_OK);
 }
