@@ -3,6 +3,7 @@
 #include "api.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "arena.h"
@@ -13,6 +14,7 @@
 
 struct mega__ctx *mega__the;
 static bool forked; /* a child of a rank, which has the space and MPI */
+static atomic_bool changing; /* mega__the: a thread opens it, or closes it */
 
 mega_status_t mega__api_closed(void)
 {
@@ -102,13 +104,26 @@ static void heed_forks(void)
     pthread_atfork(NULL, NULL, in_child);
 }
 
-static mega_status_t init(void *comm)
+static mega_status_t begin_change(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct mega__ctx *ctx = NULL;
-    pthread_once(&once, heed_forks);
     if (forked)
         return mega__api_closed();
+    if (!atomic_exchange_explicit(&changing, true, memory_order_acquire))
+        return MEGA_OK;
+    return mega__fail(MEGA_ERR_BUSY,
+                      "another thread of this process opens or closes the "
+                      "space: make collective calls one after the other");
+}
+
+static mega_status_t end_change(mega_status_t st)
+{
+    atomic_store_explicit(&changing, false, memory_order_release);
+    return st;
+}
+
+static mega_status_t open_space(void *comm)
+{
+    struct mega__ctx *ctx = NULL;
     if (mega__the)
         return mega__fail(MEGA_ERR_STATE,
                           "a space is open: call mega_finalize first");
@@ -118,6 +133,14 @@ static mega_status_t init(void *comm)
     mega__boot_at_end(ctx->boot, at_mpi_end, NULL);
     mega__the = ctx;
     return MEGA_OK;
+}
+
+static mega_status_t init(void *comm)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, heed_forks);
+    mega_status_t st = begin_change();
+    return st ? st : end_change(open_space(comm));
 }
 
 mega_status_t mega_init(void)
@@ -134,12 +157,14 @@ mega_status_t mega_init_comm(MPI_Comm comm)
 
 mega_status_t mega_finalize(void)
 {
-    mega_status_t st;
+    mega_status_t st = begin_change();
+    if (st)
+        return st;
     struct mega__ctx *ctx = mega__api_begin(&st);
     if (!ctx)
-        return st;
+        return end_change(st);
     mega__the = NULL;
-    return mega__space_close(&ctx);
+    return end_change(mega__space_close(&ctx));
 }
 
 MPI_Comm mega_comm(void)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* comm.c - rank program: the communicator that a program shares a space by. */
+/* comm.c - rank program: the communicator that a program shares a space by, and
+ * threads that open one at once. */
 #include "rank.h"
 
 #include <mpi.h>
+#include <pthread.h>
 #include <sys/resource.h>
 
 #include "megalloc_mpi.h"
@@ -88,9 +90,49 @@ static void sub(int argc, char **argv)
     MPI_Finalize();
 }
 
+/* ---- Two at once ---- */
+
+static mega_status_t (*of_both)(void);
+static pthread_barrier_t both_meet;
+
+static void *call_it(void *st_p)
+{
+    pthread_barrier_wait(&both_meet);
+    *(mega_status_t *)st_p = of_both();
+    return NULL;
+}
+
+/* One does it, the other is told. */
+static void call_both(mega_status_t (*call)(void))
+{
+    mega_status_t st[2];
+    pthread_t thread[2];
+    of_both = call;
+    for (int i = 0; i < 2; i++)
+        HOLDS(pthread_create(&thread[i], NULL, call_it, &st[i]) == 0);
+    for (int i = 0; i < 2; i++)
+        HOLDS(pthread_join(thread[i], NULL) == 0);
+    const mega_status_t no = st[0] ? st[0] : st[1];
+    HOLDS(!st[0] != !st[1] && (no == MEGA_ERR_BUSY || no == MEGA_ERR_STATE));
+}
+
+/* both: threads that open, or close, at once. */
+static void both(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    pthread_barrier_init(&both_meet, NULL, 2);
+    for (int turn = 0; turn < 3; turn++) {
+        call_both(mega_init);
+        call_both(mega_finalize);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {
-        {"whole", whole}, {"sub", sub}, {"longest", longest}, {NULL, NULL}};
+    static const struct rank_case cases[] = {{"whole", whole},
+                                             {"sub", sub},
+                                             {"longest", longest},
+                                             {"both", both},
+                                             {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

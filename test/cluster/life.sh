@@ -51,6 +51,7 @@ new_space
 passes "MPI started with MPI_THREAD_SINGLE" 2 life thread single
 passes "MPI started with MPI_THREAD_FUNNELED" 2 life thread funneled
 passes "threads outlive a job" 2 life outlive
+passes "two threads open at once, and close at once" 1 comm both
 
 # ---- Killed with locks held ----
 
