@@ -169,8 +169,8 @@ static void count_words(const struct mega__span *span, mega_home_stat_t *s)
     for (uint32_t e = span->first; e < span->extents; e++) {
         uint64_t w = mega__span_word(span, e);
         uint64_t bytes = (uint64_t)mega__word_len(w) << MEGA__EXTENT_SHIFT;
-        if (mega__word_is_slab(w))
-            s->slabs += MEGA__EXTENT;
+        if (mega__word_is_slab(w) || mega__word_kind(w) == MEGA__SLAB_INIT)
+            s->slabs += MEGA__EXTENT; /* of a far rank it may long be INIT */
         else if (mega__word_kind(w) != MEGA__RUN_HEAD)
             continue;
         else if (mega__word_flags(w) & MEGA__RUN_RAW)
