@@ -237,8 +237,8 @@ typedef enum mega_publish_op {
 typedef struct mega_publish_item {
     mega_publish_op_t op;
     mega_gptr_t chunk;
-    mega_gptr_t slot; /* 8-aligned: in a root, a raw run, a live chunk, or a
-                         chunk of the same group; null with ALLOC: no link */
+    mega_gptr_t slot; /* 8-aligned, in one item: in a root, raw run, live chunk,
+                         or chunk of the group; null, not with SET: no link */
 } mega_publish_item_t;
 
 #define MEGA_PERSIST_CONTENTS 1u /* first persist the chunks of ALLOC items */

@@ -143,7 +143,7 @@ static mega_status_t check_slot(struct mega__ctx *ctx,
     const struct mega__place *around = &b->around;
     uint8_t mark = MEGA__MARK_LIVE;
     c->slot.p = c->slot_mark.p = mega_from_bits(0);
-    if (mega_is_null(items[i].slot) && items[i].op == MEGA_PUBLISH_ALLOC)
+    if (mega_is_null(items[i].slot) && items[i].op != MEGA_PUBLISH_SET)
         return MEGA_OK;
     bool is_slot = locate_beside(b, items[i].slot, c, &mark);
     if (!is_slot) {
@@ -210,7 +210,7 @@ static mega_status_t check_item(struct mega__ctx *ctx,
             return bad(i, MEGA_ERR_EXISTS, "its slot is not null");
         return MEGA_OK;
     }
-    if (now != item->chunk.v)
+    if (!mega_is_null(item->slot) && now != item->chunk.v)
         return bad(i, MEGA_ERR_NOT_LIVE, "its slot does not hold the chunk");
     if (mark != MEGA__MARK_LIVE)
         return bad(i, MEGA_ERR_NOT_LIVE, "the chunk is not live");
@@ -284,7 +284,7 @@ mega_status_t mega__intent_replayable(struct mega__ctx *ctx,
     c->slot.p = mega_from_bits(0);
     if (item->op > MEGA_PUBLISH_SET)
         return mega__fail(MEGA_ERR_DAMAGED, "unknown operation");
-    if (!mega_is_null(item->slot) || item->op != MEGA_PUBLISH_ALLOC) {
+    if (!mega_is_null(item->slot) || item->op == MEGA_PUBLISH_SET) {
         st = locate_slot(ctx, item->slot, c, &around, &mark, &in);
         if (st)
             return st;

@@ -88,8 +88,8 @@ static void check_item(const struct intents *v, unsigned i, uint64_t seq,
     struct chunk c;
     if (op > MEGA_PUBLISH_SET)
         wrong = "there is no such operation";
-    else if ((item->slot || op != MEGA_PUBLISH_ALLOC) &&
-             at_hand(v, item->slot) && !slot_right(v->space, item->slot))
+    else if ((item->slot || op == MEGA_PUBLISH_SET) && at_hand(v, item->slot) &&
+             !slot_right(v->space, item->slot))
         wrong = "its slot is not in memory in use";
     else if (op != MEGA_PUBLISH_SET && at_hand(v, p) &&
              (!space_find(v->space, p, &c) || c.raw))

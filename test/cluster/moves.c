@@ -331,6 +331,8 @@ static void publish(int argc, char **argv)
     mega_publish_item_t set = {MEGA_PUBLISH_SET, at(0, 8), item[0].slot};
     REFUSED(MEGA_ERR_ARG, mega_publish(&set, 1, 0));
     rank_told("its chunk is no multiple of 16");
+    set.slot = mega_null();
+    REFUSED(MEGA_ERR_ARG, mega_publish(&set, 1, 0));
     item[3].chunk = item[4].chunk;
     REFUSED(MEGA_ERR_NOT_LIVE, mega_publish(item, MEGA_PUBLISH_MAX, 0));
     MUST(mega_fetch64(item[0].slot, &v));

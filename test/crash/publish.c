@@ -191,6 +191,43 @@ static void verify_moved(struct mega__ctx *ctx, const struct scene *s)
     CHECK(n == 1, "the chunk is in %u slots", n);
 }
 
+/* Of a list the first goes; the next takes its place. */
+static void table_and_two(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    table_and_one(ctx, rank, s);
+    alloc_to(ctx, s, 1, 901);
+    oracle_link(&s->o, 2, mega_null());
+}
+
+static void unlink_first(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    mega_publish_item_t items[3] = {
+        {MEGA_PUBLISH_FREE, s->o.chunks[1].p, mega_null()},
+        {MEGA_PUBLISH_SET, s->o.chunks[2].p, slot_of(s, 0)},
+        {MEGA_PUBLISH_SET, mega_null(), slot_of(s, 1)}};
+    (void)rank;
+    oracle_set(&s->o, 1, FATE_MAYBE);
+    publish(ctx, items, 3, 0);
+    oracle_set(&s->o, 1, FATE_FREE);
+}
+
+static void verify_unlinked(struct mega__ctx *ctx, const struct scene *s)
+{
+    struct oracle_live *live;
+    uint64_t first = s->o.chunks[1].p.v, next = s->o.chunks[2].p.v;
+    uint64_t at = ops_load(ctx, slot_of(s, 0)).v;
+    size_t n = oracle_walk(ctx, &live), found = 0;
+    for (size_t i = 0; i < n; i++)
+        found += live[i].p.v == first;
+    free(live);
+    for (unsigned i = 3; i < s->o.n; i++) /* by a later job, again */
+        found -= s->o.chunks[i].p.v == first;
+    CHECK(at == (found ? first : next) &&
+              ops_load(ctx, slot_of(s, 1)).v == (found ? next : 0),
+          "the first is %s, the slot holds %llx", found ? "live" : "free",
+          (unsigned long long)at);
+}
+
 static unsigned reserve(struct mega__ctx *ctx, struct scene *s, mega_gptr_t *p)
 {
     struct medium *m = medium_in_use();
@@ -271,6 +308,8 @@ SCENARIO_TEST(crash, F1_publish_free_reuse, .nranks = 1, .setup = make_table,
               .act = publish_free_reuse)
 SCENARIO_TEST(crash, move_a_chunk, .nranks = 1, .setup = table_and_one,
               .act = move, .verify = verify_moved)
+SCENARIO_TEST(crash, unlink_and_free, .nranks = 1, .setup = table_and_two,
+              .act = unlink_first, .verify = verify_unlinked)
 SCENARIO_TEST(crash, two_publishers, .nranks = 2, .setup = make_table,
               .act = two_publishers, .thin = 2)
 SCENARIO_TEST(crash, two_publishing_threads, .nranks = 1, .setup = make_table,
