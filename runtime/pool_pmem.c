@@ -145,7 +145,7 @@ mega_status_t mega__pool_create(const char *path, uint64_t size,
                                 struct mega__pool **pool_p)
 {
     if (size < PMEMOBJ_MIN_POOL)
-        return mega__fail(MEGA_ERR_TOO_BIG,
+        return mega__fail(MEGA_ERR_CONF,
                           "a pool of %llu bytes is too small: set "
                           "MEGALLOC_HOME_SIZE to 8M or more",
                           (unsigned long long)size);

@@ -21,14 +21,6 @@ struct outcome {
     uint64_t faults, pending, repaired;
 };
 
-static bool in_use(const struct space *space)
-{
-    for (size_t i = 0; i < space->nhomes; i++)
-        if (locks_held(space, &space->homes[i]))
-            return true;
-    return false;
-}
-
 /* What is left after a repair, silently. */
 static bool look_again(char **args, struct problems *left)
 {
@@ -53,7 +45,7 @@ static bool look(char **args, const struct options *o,
         verify(&space, problems);
         *out = (struct outcome){space.nhomes,
                                 space.of,
-                                !o->repair && in_use(&space),
+                                !o->repair && locks_in_use(&space),
                                 problems->count[FAULT],
                                 problems->count[PENDING],
                                 0};

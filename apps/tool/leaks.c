@@ -20,7 +20,7 @@
 struct leaks {
     const struct reach *reach;
     const struct options *o;
-    bool may_free;
+    bool may_free, in_use;
     uint64_t live, count, bytes;
     json_t *list; /* NULL: print */
 };
@@ -76,6 +76,7 @@ static void sum_up(struct leaks *l)
         json_object_set_new(all, "leaks", json_u64(l->count));
         json_object_set_new(all, "bytes", json_u64(l->bytes));
         json_object_set_new(all, "freed", json_boolean(l->may_free));
+        json_object_set_new(all, "in_use", json_boolean(l->in_use));
         json_object_set_new(all, "chunks", l->list);
         print_json(all);
         return;
@@ -83,16 +84,19 @@ static void sum_up(struct leaks *l)
     if (!l->o->all && l->count > LISTED)
         printf("... and %" PRIu64 " more (--all lists them)\n",
                l->count - LISTED);
-    printf("%" PRIu64 " of %" PRIu64 " live chunks %s, %" PRIu64 " bytes\n",
-           l->count, l->live, verb, l->bytes);
+    printf("%" PRIu64 " of %" PRIu64 " live chunks %s, %" PRIu64 " bytes%s\n",
+           l->count, l->live, verb, l->bytes,
+           l->in_use ? " (a job has it open, and may link them yet)" : "");
 }
 
 /* Frees too, if may_free. */
 static int search(const struct space *space, const struct options *o,
                   bool may_free)
 {
-    struct leaks l = {
-        .o = o, .may_free = may_free, .list = o->json ? json_array() : NULL};
+    struct leaks l = {.o = o,
+                      .may_free = may_free,
+                      .in_use = !o->free && locks_in_use(space),
+                      .list = o->json ? json_array() : NULL};
     struct reach *reach = reach_new(space);
     if (!reach) {
         fprintf(stderr, "megalloc: no memory to mark what is reached\n");

@@ -78,6 +78,14 @@ bool locks_held(const struct space *space, const struct home *home)
     return held;
 }
 
+bool locks_in_use(const struct space *space)
+{
+    for (size_t i = 0; i < space->nhomes; i++)
+        if (locks_held(space, &space->homes[i]))
+            return true;
+    return false;
+}
+
 bool locks_open(char **args, struct problems *problems, struct space *space,
                 struct locks *locks)
 {

@@ -21,6 +21,8 @@ void locks_give(struct locks *locks);
 
 /* Whether a job has the home open now. */
 bool locks_held(const struct space *space, const struct home *home);
+/* Or any home of the space. */
+bool locks_in_use(const struct space *space);
 
 /* The lock file beside a pool file. */
 void locks_path(const struct image *image, char *path, size_t size);

@@ -65,6 +65,13 @@ is "MEGALLOC_LAUNCHER is obeyed" 0 PATH=
 [[ $output != *MEGALLOC_LAUNCHER* ]] || status=given
 is "and kept from the ranks, which would not know it" 0 ''
 unset MEGALLOC_LAUNCHER
+cat >"$scratch/words" <<'END'
+#!/bin/sh
+echo "$*"
+END
+chmod +x "$scratch/words"
+output=$("$megarun" --launcher "$scratch/words" -np 3 true 2>&1) status=$?
+is "-np is -n" 0 "-n 3 true"
 
 # ---- Environment and status ----
 

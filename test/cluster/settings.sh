@@ -22,7 +22,7 @@ nonsense HOST="$long" "is longer than"
 for value in lots -1 ''; do # test/unit/conf.c tries more
     nonsense "HOME_SIZE=$value" "K, M, G or T"
 done
-nonsense HOME_SIZE=1 "MEGALLOC_HOME_SIZE"
+nonsense HOME_SIZE=1 "unreadable MEGALLOC_"
 nonsense HOME_MAX=12Q "K, M, G or T"
 nonsense HOME_MAX=1M "less than MEGALLOC_HOME_SIZE"
 nonsense OPEN=maybe "give one of: auto create open degraded"

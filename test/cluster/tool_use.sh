@@ -201,7 +201,7 @@ tap_empty "single files, and a file named twice" \
 # ---- Leaks ----
 
 tap_empty "leaks are those that were made" "$(megalloc 1 leaks --all --json "$space"
-    json 'set(d) == {"live", "leaks", "bytes", "freed", "chunks"}' \
+    json 'set(d) == {"live", "leaks", "bytes", "freed", "in_use", "chunks"}' \
         'd["live"] == 309 and d["leaks"] == 8 and not d["freed"]' \
         'd["bytes"] == 7 * 48 + 262144' \
         'set(d["chunks"][0]) == {"chunk", "home", "bytes", "region"}'
@@ -288,11 +288,13 @@ tap_empty "stat --watch ends by itself when the space goes" \
        for ((i = 0; i < 3000; i++)); do [[ ! -s $scratch/out ]] || break; sleep 0.01; done
        rm -r "$scratch/copy"; wait $!; (($? == 2)) || echo "status $?"
        says "$scratch/copy")"
-tap_empty "info and check know that it is in use" \
+tap_empty "info, check and leaks know that it is in use" \
     "$(megalloc 0 info "$space"; says "home 1: epoch 1, in use"
        megalloc 0 info --json "$space"; json 'd["homes"][0]["in_use"]'
        megalloc 0 check "$space"; says "a job has it open"
-       megalloc 0 check --json "$space"; json 'd["in_use"] and d["sound"]')"
+       megalloc 0 check --json "$space"; json 'd["in_use"] and d["sound"]'
+       megalloc 1 leaks "$space"; says "a job has it open"
+       megalloc 1 leaks --json "$space"; json 'd["in_use"]')"
 cp -a "$space" "$scratch/before"
 tap_empty "who would change it is refused, and told who holds it" \
     "$(for command in "check --repair" "leaks --free" "rm --yes"; do

@@ -228,7 +228,7 @@ mega_status_t mega__pool_create(const char *path, uint64_t size,
     medium_point(m, "create", NULL, 0);
     size &= ~(uint64_t)4095;
     if (size < MEDIUM_POOL_LEAST)
-        st = mega__fail(MEGA_ERR_TOO_BIG, "a pool of %llu bytes is too small",
+        st = mega__fail(MEGA_ERR_CONF, "a pool of %llu bytes is too small",
                         (unsigned long long)size);
     else if (medium_find(m, path))
         st = mega__fail(MEGA_ERR_EXISTS, "create %s: exists already", path);
