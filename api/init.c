@@ -132,6 +132,7 @@ static mega_status_t open_space(void *comm)
         return st;
     mega__boot_at_end(ctx->boot, at_mpi_end, NULL);
     mega__the = ctx;
+    mega__errmsg_buffer()[0] = '\0'; /* of what it has tried */
     return MEGA_OK;
 }
 

@@ -57,7 +57,7 @@ enum {
 const char *mega_strerror(mega_status_t status);
 
 /** What the last failed call of this thread was asked, met and needs: one
- *  sentence, "" if none failed. Valid until this thread's next failed call. */
+ *  sentence, "" if none failed. Valid until this thread's next call. */
 const char *mega_errmsg(void);
 
 /** "major.minor.patch" of the library in use. */

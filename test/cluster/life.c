@@ -399,6 +399,7 @@ static void open_once(int argc, char **argv)
         fprintf(stderr, "init: %s: %s\n", mega_strerror(st), mega_errmsg());
         exit(7);
     }
+    HOLDS(mega_errmsg()[0] == '\0'); /* nothing has failed */
     MUST(mega_finalize());
 }
 
