@@ -22,8 +22,9 @@ struct mega__boot_place {
 };
 
 struct mega__boot_limits {
-    uint64_t answer_s; /* a rank that is there is silent for so long: lost */
-    uint64_t start_s;  /* for ranks that have not come */
+    uint64_t silence_s; /* a rank that is there is silent for so long: lost */
+    uint64_t answer_s;  /* and all others have heard of it */
+    uint64_t start_s;   /* for ranks that have not come */
 };
 
 /* Joins the job. comm: an MPI_Comm *, or NULL for all processes, starting MPI
@@ -55,10 +56,10 @@ mega_status_t mega__boot_host_gather(struct mega__boot *boot, const void *in,
 mega_status_t mega__boot_firsts_allgather(struct mega__boot *boot,
                                           const void *in, size_t n, void *out);
 
-/* While a collective waits for others, fn(arg) is called every few seconds by
- * the thread that waits, from the first so many seconds on. A status ends the
- * collective with it, and all that come later at once. fn NULL: no more. */
-void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
+/* While a collective waits for others, fn(arg) is called now and then by the
+ * thread that waits, from the first so many ns on. A status ends the collective
+ * with it, and all that come later at once. fn NULL: no more. */
+void mega__boot_watch(struct mega__boot *boot, uint64_t ns,
                       mega_status_t (*fn)(void *), void *arg);
 
 /* The status with which the watch has ended a collective, and its sentence;

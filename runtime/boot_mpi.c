@@ -21,7 +21,7 @@
 #include "boot_mpi_ends.h"
 #include "rest.h"
 
-#define LOOKS 10 /* per second, at the start */
+#define LOOKS 50 /* per second, at the start: news go a rank on each */
 #define SECOND_NS UINT64_C(1000000000)
 #define BYE_NS (2 * SECOND_NS)
 
@@ -132,7 +132,7 @@ static mega_status_t meet(struct mega__boot *boot, MPI_Comm from,
     boot->met = true;
     MPI_Comm_set_errhandler(boot->comm, MPI_ERRORS_RETURN);
     mega__life_begin(&boot->life, boot->comm, MEGA__TAG_LIFE, shown,
-                     (unsigned)boot->limits.answer_s, LOOKS);
+                     (unsigned)boot->limits.silence_s, LOOKS);
     watch_by(boot, SECOND_NS / LOOKS, look_for_next, &boot->life);
     return MEGA_OK;
 }
@@ -254,12 +254,12 @@ void *mega__boot_comm(struct mega__boot *boot)
     return &boot->user;
 }
 
-void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
+void mega__boot_watch(struct mega__boot *boot, uint64_t ns,
                       mega_status_t (*fn)(void *), void *arg)
 {
     if (boot->watch == look_for_next)
         mega__life_leave(&boot->life);
-    watch_by(boot, seconds * SECOND_NS, fn, arg);
+    watch_by(boot, ns, fn, arg);
 }
 
 mega_status_t mega__boot_mpi_give_up(struct mega__boot *boot, mega_status_t st)

@@ -338,7 +338,7 @@ bool mega__boot_mpi_keep(const struct mega__boot *boot)
     if (level < MPI_THREAD_MULTIPLE)
         return true; /* who works gives no sign */
     mega__life_begin(&mpi.life, mpi.comm, MEGA__TAG_END, boot->life.mine.host,
-                     (unsigned)mpi.limits.answer_s, 1);
+                     (unsigned)mpi.limits.silence_s, 1);
     MPI_Comm_create_keyval(MPI_COMM_NULL_COPY_FN, on_end, &keyval, NULL);
     MPI_Comm_set_attr(MPI_COMM_SELF, keyval, NULL);
     MPI_Comm_free_keyval(&keyval);

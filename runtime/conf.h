@@ -58,10 +58,22 @@ void mega__conf_host(const struct mega__conf *conf, char *name, size_t size);
 mega_status_t mega__conf_dir(const struct mega__conf *conf, uint32_t home,
                              char *dir, size_t size);
 
-/* How many seconds one waits for others before looking after them. */
-static inline uint64_t mega__conf_patience(const struct mega__conf *conf)
+/* After so many seconds a rank that is waited for is lost: what is left of
+ * MEGALLOC_TIMEOUT is for all others to hear of it. */
+static inline uint64_t mega__conf_silence(const struct mega__conf *conf)
 {
-    return conf->timeout.v.number / 4 + 1;
+    return conf->timeout.v.number - conf->timeout.v.number / 8;
+}
+
+#define MEGA__CONF_LOOKS 16 /* in that time */
+
+/* ns between two looks of who waits. */
+static inline uint64_t mega__conf_period(const struct mega__conf *conf)
+{
+    const uint64_t least = 100000000;
+    const uint64_t rest = conf->timeout.v.number - mega__conf_silence(conf);
+    const uint64_t ns = rest * 1000000000 / MEGA__CONF_LOOKS;
+    return ns > least ? ns : least;
 }
 
 #endif

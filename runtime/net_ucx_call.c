@@ -83,23 +83,40 @@ mega_status_t mega__ucx_send(struct mega__origin *o, struct mega__link *link,
 static mega_status_t alive(struct mega__origin *o, struct mega__link *link,
                            bool *growing_p);
 
-/* Waits for the answer. With patience: also while the server grows a home. */
 static mega_status_t await_answer(struct mega__origin *o,
                                   struct mega__link *link,
-                                  struct mega__call *call, bool patience)
+                                  const struct mega__call *call,
+                                  uint64_t seconds)
 {
-    uint64_t seconds = o->net->ctx->conf.timeout.v.number;
-    mega_status_t st;
-    do {
+    mega_status_t st = mega__ucx_await(o, link, &call->done, seconds);
+    return st == MEGA_ERR_TIMEOUT ? mega__ucx_too_late(link) : st;
+}
+
+/* The same, but for longer while the server grows a home: it is asked
+ * meanwhile, and not afterwards, for it may be stopped. */
+static mega_status_t await_patiently(struct mega__origin *o,
+                                     struct mega__link *link,
+                                     const struct mega__call *call)
+{
+    const struct mega__conf *conf = &o->net->ctx->conf;
+    const uint64_t limit = conf->timeout.v.number;
+    const uint64_t rest = limit - mega__conf_silence(conf);
+    uint64_t since = mega__rest_now();
+    for (;;) {
         bool growing = false;
-        st = mega__ucx_await(o, link, &call->done, seconds);
+        mega_status_t st =
+            mega__ucx_await(o, link, &call->done, rest ? rest : 1);
         if (st != MEGA_ERR_TIMEOUT)
             return st;
-        st = patience ? alive(o, link, &growing) : MEGA_OK;
-        if (!st && !growing)
+        st = alive(o, link, &growing);
+        const uint64_t now = mega__rest_now();
+        if (growing)
+            since = now;
+        else if (!st && !call->done && now - since > limit * 1000000000)
             st = mega__ucx_too_late(link);
-    } while (!st);
-    return st;
+        if (st)
+            return st;
+    }
 }
 
 static mega_status_t outcome(const struct mega__call *call)
@@ -114,15 +131,20 @@ mega_status_t mega__ucx_request(struct mega__origin *o, struct mega__link *link,
                                 const void *bytes, size_t len,
                                 struct mega__call *call)
 {
-    bool patience = head->op == MEGA__WIRE_ASK;
+    const struct mega__conf *conf = &o->net->ctx->conf;
     call->id = head->call;
     call->done = false;
     call->next = o->calls;
     o->calls = call;
     o->counts.round_trips++;
     mega_status_t st = mega__ucx_send(o, link, head, bytes, len);
-    if (!st)
-        st = await_answer(o, link, call, patience);
+    if (!st && head->op == MEGA__WIRE_ASK)
+        st = await_patiently(o, link, call);
+    else if (!st)
+        st =
+            await_answer(o, link, call,
+                         head->op == MEGA__WIRE_ALIVE ? mega__conf_silence(conf)
+                                                      : conf->timeout.v.number);
     forget(o, call);
     return st ? st : outcome(call);
 }

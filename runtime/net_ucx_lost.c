@@ -37,7 +37,8 @@ mega_status_t mega__ucx_lost(const struct mega__net *net, int rank)
             MEGA_ERR_TIMEOUT,
             "rank %d on host %s has not answered for %llu s: is it stopped, or "
             "the network broken? MEGALLOC_TIMEOUT sets how long to wait",
-            rank, host, (unsigned long long)net->ctx->conf.timeout.v.number);
+            rank, host,
+            (unsigned long long)mega__conf_silence(&net->ctx->conf));
     if (why == UCS_ERR_CANCELED) {
         const int first = atomic_load(&net->first_lost);
         return mega__fail(MEGA_ERR_PEER,

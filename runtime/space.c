@@ -261,7 +261,8 @@ mega_status_t mega__space_open(void *comm, struct mega__ctx **ctx_p)
     if (!ctx)
         return mega__fail(MEGA_ERR_NOMEM, "no memory to open the space");
     mega_status_t conf = mega__conf_read(&ctx->conf);
-    const struct mega__boot_limits limits = {ctx->conf.timeout.v.number,
+    const struct mega__boot_limits limits = {mega__conf_silence(&ctx->conf),
+                                             ctx->conf.timeout.v.number,
                                              ctx->conf.start_timeout.v.number};
     char host[MEGA__HOST_TEXT], shown[64];
     mega__host_text(&ctx->conf, host);
@@ -312,13 +313,15 @@ mega_status_t mega__space_commit(struct mega__ctx *ctx)
     return st ? st : mega__boot_agree(ctx->boot, write_served(ctx));
 }
 
-/* From here on who gets through first may answer no more, so over hosts it is
- * not asked soon. */
-static void end_watch(struct mega__ctx *ctx)
+/* Over hosts ranks are asked as long as all work: so none leaves before all
+ * have come to the end. Who gets through first answers no more. */
+static mega_status_t part(struct mega__ctx *ctx)
 {
-    if (ctx->net)
-        mega__boot_watch(ctx->boot, ctx->conf.timeout.v.number,
-                         mega__watch_look_late, ctx);
+    if (!ctx->net)
+        return MEGA_OK;
+    mega__boot_watch(ctx->boot, ctx->conf.timeout.v.number * 250000000,
+                     mega__watch_look_late, ctx);
+    return mega__boot_barrier(ctx->boot);
 }
 
 /* What a rank has left to the next open may concern any home: a record here
@@ -345,16 +348,12 @@ static mega_status_t mark_clean(struct mega__ctx *ctx)
  * its sync. */
 static mega_status_t end_cleanly(struct mega__ctx *ctx)
 {
-    if (ctx->readonly) { /* others may still read what is served here */
-        mega_status_t st = mega__boot_barrier(ctx->boot);
-        end_watch(ctx);
-        return mega__boot_agree(ctx->boot, st);
-    }
+    if (ctx->readonly) /* others may still read what is served here */
+        return mega__boot_barrier(ctx->boot);
     mega__arena_give_up_all(ctx);
     mega_status_t st = mega__space_commit(ctx);
     if (!st)
         st = mark_clean(ctx);
-    end_watch(ctx);
     return mega__boot_agree(ctx->boot, st);
 }
 
@@ -382,6 +381,7 @@ mega_status_t mega__space_close(struct mega__ctx **ctx_p)
     mega_status_t st = end_cleanly(ctx);
     if (!st)
         st = check_served(ctx);
+    const mega_status_t parted = part(ctx);
     mega__space_abandon(ctx_p);
-    return st;
+    return st ? st : parted;
 }

@@ -31,7 +31,7 @@ struct patience {
 #define NOBODY (-2)
 static mega_status_t wait_on(struct mega__ctx *ctx, struct patience *w, int who)
 {
-    const uint64_t period = 1000000000 * mega__watch_period(ctx);
+    const uint64_t period = mega__watch_period(ctx);
     mega_status_t st = MEGA_OK;
     if (++w->spins % SPINS != 0 && !mega__rest_is_long(w->waited))
         return MEGA_OK;

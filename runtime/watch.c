@@ -26,7 +26,7 @@
 #include "seg.h"
 
 #define TICK_MS 1000
-#define LATE_LOOKS 2 /* at the next rank, before the end is given up */
+#define LATE_LOOKS 4 /* at the next rank, before the end is given up */
 #define WRITING 1    /* news */
 #define STEPS_MAX 30 /* powers of two that an int has */
 
@@ -217,7 +217,7 @@ static mega_status_t silence(const struct mega__ctx *ctx,
         "rank %d on host %s has given no sign of life for %llu s: is it "
         "stopped, or lost? MEGALLOC_TIMEOUT sets how long to wait",
         w->host->places[first_of(ctx, ctx->place.host) + silent].rank, host,
-        (unsigned long long)ctx->conf.timeout.v.number);
+        (unsigned long long)mega__conf_silence(&ctx->conf));
 }
 
 mega_status_t mega__watch_answer(struct mega__ctx *ctx)
@@ -241,7 +241,7 @@ static void look_at_host(struct mega__ctx *ctx)
         bool gives = beat != w->seen[i].beat || !is_lost(p);
         w->seen[i].beat = beat;
         w->seen[i].ticks = gives ? 0 : w->seen[i].ticks + 1;
-        if (w->seen[i].ticks > ctx->conf.timeout.v.number)
+        if (w->seen[i].ticks > mega__conf_silence(&ctx->conf))
             silent = i;
     }
     w->silent = silent;
@@ -311,15 +311,12 @@ mega_status_t mega__watch_look_around(void *arg)
     return st;
 }
 
-mega_status_t mega__watch_look_farther(struct mega__ctx *ctx, unsigned *turn_p)
+static mega_status_t look_at_host_of(struct mega__ctx *ctx, unsigned turn)
 {
     const struct mega__boot_place *p = &ctx->place;
-    mega_status_t st = mega__watch_answer(ctx);
-    if (st || p->nhosts < 2)
-        return st;
-    const unsigned others = (unsigned)p->nhosts - 1;
+    const unsigned nhosts = (unsigned)p->nhosts;
     const int host =
-        (int)(((unsigned)p->host + 1 + (*turn_p)++ % others) % (others + 1));
+        (int)(((unsigned)p->host + 1 + turn % (nhosts - 1)) % nhosts);
     const int first = first_of(ctx, host);
     /* By its own number, so that no rank is asked by all. */
     const int which = p->rank % (first_of(ctx, host + 1) - first);
@@ -327,15 +324,29 @@ mega_status_t mega__watch_look_farther(struct mega__ctx *ctx, unsigned *turn_p)
                            watch_of(ctx)->host->places[first + which].rank);
 }
 
+mega_status_t mega__watch_look_farther(struct mega__ctx *ctx, unsigned *turn_p)
+{
+    mega_status_t st = mega__watch_answer(ctx);
+    if (ctx->place.nhosts < 2)
+        return st;
+    const unsigned others = (unsigned)ctx->place.nhosts - 1;
+    const unsigned some = (others + MEGA__CONF_LOOKS - 1) / MEGA__CONF_LOOKS;
+    for (unsigned i = 0; !st && i < some; i++)
+        st = look_at_host_of(ctx, (*turn_p)++);
+    return st;
+}
+
 mega_status_t mega__watch_look_late(void *arg)
 {
     struct mega__ctx *ctx = arg;
     struct mega__watch *w = watch_of(ctx);
-    if (w->late++ < LATE_LOOKS)
-        return look_at_step(ctx, 0);
-    return mega__fail(MEGA_ERR_TIMEOUT,
-                      "not all ranks came to the end of the space within %llu "
-                      "s (%d times MEGALLOC_TIMEOUT): one is stopped, or lost",
-                      (LATE_LOOKS + 1ull) * ctx->conf.timeout.v.number,
-                      LATE_LOOKS + 1);
+    mega_status_t st = look_at_step(ctx, 0);
+    if (w->late++ < LATE_LOOKS && st != MEGA_ERR_TIMEOUT)
+        return MEGA_OK;
+    return st ? st
+              : mega__fail(
+                    MEGA_ERR_TIMEOUT,
+                    "not all ranks left the space within MEGALLOC_TIMEOUT"
+                    " (%llu s): one is stopped, or lost",
+                    (unsigned long long)ctx->conf.timeout.v.number);
 }

@@ -26,22 +26,23 @@ mega_status_t mega__watch_link(struct mega__ctx *ctx);
  * mega__boot_watch. */
 mega_status_t mega__watch_look_around(void *ctx);
 
-/* How many seconds pass between two looks: at this host they are cheap. */
+/* How many ns pass between two looks; this host has news once a second. */
 static inline uint64_t mega__watch_period(const struct mega__ctx *ctx)
 {
-    return ctx->net ? mega__conf_patience(&ctx->conf) : 1;
+    return ctx->net ? mega__conf_period(&ctx->conf) : 1000000000;
 }
 
 /* How many ranks further look n goes: powers of two, by turns, so that news
  * are everywhere after about as many looks as there are. */
 int mega__watch_step(unsigned n, int nranks);
 
-/* For anybody: one look, at this host and one of the others by turns.
- * *turn_p: 0 at first. */
+/* For anybody: one look, at this host and some of the others by turns, at all
+ * in an eighth of MEGALLOC_TIMEOUT. *turn_p: 0 at first. */
 mega_status_t mega__watch_look_farther(struct mega__ctx *ctx, unsigned *turn_p);
 
-/* In the last collective, which a rank leaves without a word: who does not
- * answer may be through. Called each MEGALLOC_TIMEOUT; fails in the end. */
+/* In the last collective, to which all have come, and which a rank leaves
+ * without a word: who has gone may be through. Called four times in
+ * MEGALLOC_TIMEOUT; fails in the end. */
 mega_status_t mega__watch_look_late(void *ctx);
 
 /* ---- Who is asked ---- */
@@ -53,8 +54,8 @@ mega_status_t mega__watch_answer(struct mega__ctx *ctx);
 /* ---- Signs of life, by the agent ---- */
 
 /* At least once a second. Each second of its own it looks who has given none
- * for MEGALLOC_TIMEOUT, and was seen stopped, or gone, each time: so a job that
- * was stopped as a whole goes on. */
+ * for mega__conf_silence, and was seen stopped, or gone, each time: so a job
+ * that was stopped as a whole goes on. */
 void mega__watch_beat(struct mega__ctx *ctx, int64_t now_ms);
 
 /* Changes with each sign of life of a rank of this host. */

@@ -309,10 +309,10 @@ void *mega__boot_comm(struct mega__boot *boot)
 }
 
 /* Threads are not stopped alone. */
-void mega__boot_watch(struct mega__boot *boot, uint64_t seconds,
+void mega__boot_watch(struct mega__boot *boot, uint64_t ns,
                       mega_status_t (*fn)(void *), void *arg)
 {
-    (void)boot, (void)seconds, (void)fn, (void)arg;
+    (void)boot, (void)ns, (void)fn, (void)arg;
 }
 
 mega_status_t mega__boot_given_up(const struct mega__boot *boot)
