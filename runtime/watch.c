@@ -62,22 +62,28 @@ struct mega__watch {
 
 /* ---- Processes ---- */
 
+/* A short file, which there may not be: errno. */
+static bool read_file(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+    const int why = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = why;
+    text[n > 0 ? n : 0] = '\0';
+    return n >= 0;
+}
+
 /* The state, as ps shows it, and when it was born; X: there is none, 0: nobody
  * can tell. */
 static char state_of(int32_t pid, uint64_t *born_p)
 {
-    char path[32], text[512], state = 0;
+    char path[32], text[512], state;
     unsigned long long born;
     snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (n < 0)
-        state = errno == ENOENT || errno == ESRCH ? 'X' : 0;
-    if (fd >= 0)
-        close(fd);
-    if (n < 0)
-        return state;
-    text[n] = '\0';
+    if (!read_file(path, text, sizeof text))
+        return errno == ENOENT || errno == ESRCH ? 'X' : 0;
     char *name_end = strrchr(text, ')'); /* a name may hold anything */
     if (!name_end || sscanf(name_end,
                             ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
@@ -86,6 +92,29 @@ static char state_of(int32_t pid, uint64_t *born_p)
         return 0;
     *born_p = born;
     return state;
+}
+
+/* By a cgroup: of version 2 it sleeps where the system looks for signals, of
+ * version 1 the group says so. */
+static bool is_frozen(int32_t pid)
+{
+    char path[4096], text[4096], *end;
+    snprintf(path, sizeof path, "/proc/%ld/wchan", (long)pid);
+    (void)read_file(path, text, sizeof text);
+    if (strcmp(text, "get_signal") == 0 || strcmp(text, "do_freezer_trap") == 0)
+        return true;
+    snprintf(path, sizeof path, "/proc/%ld/cgroup", (long)pid);
+    (void)read_file(path, text, sizeof text);
+    char *group = strstr(text, ":freezer:");
+    if (!group)
+        return false;
+    group += strlen(":freezer:");
+    if ((end = strchr(group, '\n')) != NULL)
+        *end = '\0';
+    snprintf(path, sizeof path, "/sys/fs/cgroup/freezer%.4000s/freezer.state",
+             group);
+    (void)read_file(path, text, sizeof text);
+    return strncmp(text, "FROZEN", 6) == 0;
 }
 
 /* Stopped, but not by a debugger, or gone. */
@@ -97,7 +126,7 @@ static bool is_lost(const struct pulse *p)
         return false;
     const char state = state_of(pid, &born);
     return state == 'T' || state == 'Z' || state == 'X' ||
-           (p->born && born != p->born);
+           (p->born && born != p->born) || is_frozen(pid);
 }
 
 /* ---- Open, close ---- */

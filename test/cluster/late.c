@@ -109,17 +109,60 @@ static mega_status_t wait_in(const char *where)
     return mega_lock(word, 0);
 }
 
-/* held WHERE: the victim stops, which the others wait for there. */
+static void write_to(const char *dir, const char *name, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *file = fopen(path, "w");
+    HOLDS(file && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+/* In a cgroup, of either version: the others are not in it. */
+static void freeze(const char *group)
+{
+    write_to(group, "cgroup.procs", "0");
+    if (strstr(group, "/freezer/"))
+        write_to(group, "freezer.state", "FROZEN");
+    else
+        write_to(group, "cgroup.freeze", "1");
+}
+
+/* held WHERE [GROUP]: the victim stops, or is frozen in that cgroup, and the
+ * others wait for it there. */
 static void held(int argc, char **argv)
 {
-    HOLDS(argc == 1);
+    HOLDS(argc == 1 || argc == 2);
     open_words();
     if (my_rank() == VICTIM && strcmp(argv[0], "lock") == 0)
         MUST(wait_in("lock"));
     MUST(mega_barrier());
-    if (my_rank() == VICTIM)
+    if (my_rank() == VICTIM && argc == 2)
+        freeze(argv[1]);
+    else if (my_rank() == VICTIM)
         raise(SIGSTOP);
     look_at(wait_in(argv[0]));
+}
+
+/* rests SECONDS: the victim is stopped so long, less than others wait. */
+static void rests(int argc, char **argv)
+{
+    const unsigned seconds = argc == 1 ? (unsigned)atoi(argv[0]) : 0;
+    open_words();
+    for (int i = 0; i < 2; i++) { /* it waits, or they do */
+        const pid_t child = my_rank() == VICTIM ? fork() : 1;
+        if (child == 0) {
+            sleep(1);
+            kill(getppid(), SIGSTOP);
+            sleep(seconds);
+            kill(getppid(), SIGCONT);
+            _exit(0);
+        }
+        if ((my_rank() == VICTIM) == i)
+            sleep(seconds + 2);
+        MUST(mega_set64(mega_add(words, 8 * mega_rank()), seconds));
+        MUST(mega_commit());
+    }
+    MUST(mega_finalize());
 }
 
 static void signal_all(int sig, const pid_t *pids)
@@ -301,10 +344,10 @@ static void thread(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
-        {"before", before}, {"in", in},         {"given", given},
-        {"held", held},     {"paused", paused}, {"works", works},
-        {"after", after},   {"thread", thread}, {"starved", starved},
-        {NULL, NULL},
+        {"before", before},   {"in", in},         {"given", given},
+        {"held", held},       {"paused", paused}, {"works", works},
+        {"rests", rests},     {"after", after},   {"thread", thread},
+        {"starved", starved}, {NULL, NULL},
     };
     atexit(say_exit);
     return rank_main(cases, argc, argv);

@@ -37,10 +37,36 @@ for where in barrier commit create word lock finalize; do
     refused "stopped while others wait: $where" "$silent"
     others_told
 done
+frozen="frozen by a cgroup while others wait"
+group=''
+for root in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/freezer; do
+    group=$root/megalloc-late-$$
+    mkdir "$group" 2>/dev/null || continue
+    [[ ! -e $group/cgroup.freeze && ! -e $group/freezer.state ]] || break
+    rmdir "$group"
+done
+if [[ -d $group ]]; then
+    new_space
+    { # a frozen process of version 1 cannot even be killed
+        sleep 10
+        [[ ! -e $group/cgroup.freeze ]] || echo 0 >"$group/cgroup.freeze"
+        [[ ! -e $group/freezer.state ]] || echo THAWED >"$group/freezer.state"
+    } &
+    job 3 late held barrier "$group"
+    refused "$frozen" "$silent"
+    others_told
+    wait $!
+    rmdir "$group"
+else
+    tap_skip "$frozen" "no cgroup can be made here"
+fi
 new_space
 passes "a job that is stopped as a whole goes on" 3 late paused 5
 new_space
 passes "a rank that works for long is waited for" 3 late works 6
+new_space
+MEGALLOC_TIMEOUT=30 passes "a rank that is stopped for a while goes on" \
+    3 late rests 4
 new_space
 ASAN_OPTIONS=${ASAN_OPTIONS-}:allocator_may_return_null=1 \
     TSAN_OPTIONS=${TSAN_OPTIONS-}:allocator_may_return_null=1 job 3 late starved
