@@ -13,11 +13,10 @@ long=30 # MEGALLOC_TIMEOUT of those that have to go on
 
 textindex_program=$program program=$build/test/cluster/late
 for when in before after; do
-    output=$(MEGALLOC_TIMEOUT=4 lab run -n 3 "$program" $when 60 2>&1 </dev/null &
-        sleep 2
-        lab cut 2
-        wait $!)
-    status=$?
+    MEGALLOC_TIMEOUT=4 start "$program" $when 60
+    sleep 2
+    strike lab cut 2
+    end
     told "a link is cut for good $when the space is open" "h2"
     lab heal 2
 done

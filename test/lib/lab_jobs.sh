@@ -16,7 +16,9 @@ texts=(/usr/include/linux/usb /usr/include/linux/netfilter_bridge)
 homes=/run/megalloc
 ranks=3 # of the next job
 job=''
-struck='' # when it was, and $took, in ms, its end came
+named='' took=''
+names='on (node|host) h[1-3]|signal 9|RUNNING AT h' # who is lost
+struck='' # when it was; $named and $took, in ms, when words came, and its end
 scratch=$(mktemp -d) || exit 1
 trap 'lab down; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM HUP
@@ -69,6 +71,12 @@ textindex() { # ARGUMENT...: leaves $output and $status
     status=$?
 }
 
+start() { # [OPTION of lab run]... PROGRAM ARGUMENT...: a job, beside this
+    : >"$scratch/log"
+    "$build/launchers/lab" run -n 3 "$@" >"$scratch/log" 2>&1 </dev/null &
+    job=$!
+}
+
 # A build, until it is at work; begin in a new space, go_on in what is there.
 begin() {
     new_space
@@ -92,10 +100,22 @@ go_on() { # [--early: until its processes are there] OPTION...: of lab run
     done
 }
 
+strike() { # COMMAND...: that happens to the job
+    struck=$EPOCHREALTIME named=''
+    "$@"
+}
+
+since() { # prints how many ms ago it was
+    echo $(((${EPOCHREALTIME/./} - ${struck/./}) / 1000))
+}
+
 # Its end: $status is 124 if it did not come.
 end() {
     local until=$((SECONDS + patience))
+    took=''
     while kill -s 0 "$job" 2>/dev/null; do
+        [[ ! $struck || $named ]] || ! grep -qE "$names" "$scratch/log" ||
+            named=$(since)
         if ((SECONDS >= until)); then
             kill -s KILL "$job"
             wait "$job" 2>/dev/null
@@ -107,9 +127,22 @@ end() {
     wait "$job"
     status=$?
     output=$(<"$scratch/log")
-    took=''
-    [[ ! $struck ]] || took=$(((${EPOCHREALTIME/./} - ${struck/./}) / 1000))
+    [[ ! $struck ]] || took=$(since)
+    named=${named:-$took}
     struck=''
+}
+
+# $slow: it hung for longer than a job may. Who is lost is to be named within
+# MEGALLOC_TIMEOUT; three times that, and 15 s, are for a machine that is busy.
+# The launcher may need another minute (megarun.1 says why).
+bound() { # NAME
+    local most=$((3000 * MEGALLOC_TIMEOUT + 15000))
+    slow=''
+    [[ $took ]] || return
+    echo "# named after $named ms, ended after $took, of $most: $1"
+    ((named <= most && took <= most + 60000)) ||
+        slow="named after $named ms, ended after $took: that is too late"$'\n'
+    took=''
 }
 
 # Nothing of the job is left, on no host; a daemon that is cut off needs as
@@ -129,8 +162,7 @@ hit() {
     local turn
     for turn in {1..5}; do
         begin
-        struck=$EPOCHREALTIME
-        "$@"
+        strike "$@"
         end
         ((status == 0)) || return
         lab heal 2
@@ -140,11 +172,10 @@ hit() {
 told() { # NAME TEXT...: it ended, not well, and said one of these
     local name=$1 text
     shift
-    [[ ! ${took-} ]] || echo "# ended after $took ms: $name"
-    took=''
+    bound "$name"
     left
-    if ((status == 0 || status == 124)) || [[ -s $scratch/left ]]; then
-        tap_fail "$name" "status $status: $output $(<"$scratch/left")"
+    if ((status == 0 || status == 124)) || [[ $slow || -s $scratch/left ]]; then
+        tap_fail "$name" "${slow}status $status: $output $(<"$scratch/left")"
         return
     fi
     for text in "$@"; do
