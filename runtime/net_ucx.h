@@ -214,16 +214,31 @@ ucp_request_param_t mega__ucx_waited_for(struct mega__wait *wait);
 mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
                               const bool *done, uint64_t seconds);
 
+/* When a wait began (0: when there is nothing to do), and what had ended on its
+ * link by then. */
+struct mega__since {
+    uint64_t began, ended;
+};
+struct mega__since mega__ucx_since(const struct mega__link *link);
+
 /* The same until a round of the link is over, as long as operations of the link
- * end in MEGALLOC_TIMEOUT. */
+ * end in MEGALLOC_TIMEOUT; the first of them since then. */
 mega_status_t mega__ucx_await_round(struct mega__origin *o,
-                                    struct mega__link *link, uint64_t round);
+                                    struct mega__link *link, uint64_t round,
+                                    struct mega__since since);
 
 /* Waits for what ucp_*_nbx has returned, as long; afterwards UCX touches
  * neither the wait nor any buffer. */
 mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
                                ucs_status_ptr_t request,
                                struct mega__wait *wait);
+
+/* Of what was begun before others were waited for. */
+mega_status_t mega__ucx_finish_since(struct mega__origin *o,
+                                     struct mega__link *link,
+                                     ucs_status_ptr_t request,
+                                     struct mega__wait *wait,
+                                     struct mega__since since);
 
 /* ---- net_ucx_lost.c ---- */
 

@@ -13,6 +13,7 @@
 struct flush { /* of a link, of what was begun before */
     struct mega__link *link;
     uint64_t stamp, round;
+    struct mega__since since; /* so that many that are lost cost one wait */
     ucs_status_ptr_t request;
     struct mega__wait wait;
 };
@@ -31,8 +32,10 @@ void mega__ucx_advance(struct mega__link *link)
 static void begin_flush(struct flush *f, struct mega__link *link)
 {
     ucp_request_param_t param = mega__ucx_waited_for(&f->wait);
-    *f = (struct flush){
-        .link = link, .stamp = link->origin->clock, .round = link->round};
+    *f = (struct flush){.link = link,
+                        .stamp = link->origin->clock,
+                        .round = link->round,
+                        .since = mega__ucx_since(link)};
     link->wanted = link->round;
     mega__ucx_advance(link);
     if (mega__ucx_gone(link) != UCS_OK) {
@@ -50,8 +53,10 @@ static mega_status_t end_flush(struct flush *f)
 {
     struct mega__link *link = f->link;
     struct mega__origin *o = link->origin;
-    mega_status_t st = mega__ucx_finish(o, link, f->request, &f->wait);
-    if (!st && mega__ucx_await_round(o, link, f->round))
+    mega_status_t st = MEGA_OK;
+    if (f->request) /* else this is no sign that the link moves on */
+        st = mega__ucx_finish_since(o, link, f->request, &f->wait, f->since);
+    if (!st && mega__ucx_await_round(o, link, f->round, f->since))
         st = mega__ucx_too_late(link);
     if (st)
         mega__ucx_give_up(o, link, &link->quiet);

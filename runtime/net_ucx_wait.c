@@ -62,7 +62,7 @@ struct goal { /* *done, or the round is over */
     const bool *done;
     uint64_t round;
     bool patient; /* the clock starts anew when an operation of the link ends */
-    uint64_t ended;
+    struct mega__since since;
 };
 
 static bool reached(const struct goal *goal, const struct mega__link *link)
@@ -75,16 +75,15 @@ static bool reached(const struct goal *goal, const struct mega__link *link)
 static void look_for_sign(struct goal *goal, const struct mega__link *link,
                           struct pace *pace)
 {
-    if (goal->patient && link->ended != goal->ended)
+    if (goal->patient && link->ended != goal->since.ended)
         pace->began = 0;
-    goal->ended = link->ended;
+    goal->since.ended = link->ended;
 }
 
 static mega_status_t await(struct mega__origin *o, struct mega__link *link,
                            struct goal *goal, uint64_t seconds)
 {
-    struct pace pace = {0};
-    goal->ended = link->ended;
+    struct pace pace = {.began = goal->since.began, .now = goal->since.began};
     while (!reached(goal, link)) {
         if (o->dead)
             return mega__ucx_given_up(link);
@@ -113,20 +112,29 @@ mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
     return await(o, link, &(struct goal){.done = done}, seconds);
 }
 
-mega_status_t mega__ucx_await_round(struct mega__origin *o,
-                                    struct mega__link *link, uint64_t round)
+struct mega__since mega__ucx_since(const struct mega__link *link)
 {
-    return await(o, link, &(struct goal){.round = round, .patient = true},
-                 o->net->ctx->conf.timeout.v.number);
+    return (struct mega__since){mega__rest_now(), link->ended};
 }
 
-mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
-                               ucs_status_ptr_t request,
-                               struct mega__wait *wait)
+mega_status_t mega__ucx_await_round(struct mega__origin *o,
+                                    struct mega__link *link, uint64_t round,
+                                    struct mega__since since)
+{
+    struct goal goal = {.round = round, .patient = true, .since = since};
+    return await(o, link, &goal, o->net->ctx->conf.timeout.v.number);
+}
+
+mega_status_t mega__ucx_finish_since(struct mega__origin *o,
+                                     struct mega__link *link,
+                                     ucs_status_ptr_t request,
+                                     struct mega__wait *wait,
+                                     struct mega__since since)
 {
     ucs_status_t rc = UCS_PTR_STATUS(request);
     if (UCS_PTR_IS_PTR(request)) {
-        struct goal goal = {.done = &wait->done, .patient = true};
+        struct goal goal = {
+            .done = &wait->done, .patient = true, .since = since};
         mega_status_t st =
             await(o, link, &goal, o->net->ctx->conf.timeout.v.number);
         if (st) {
@@ -140,4 +148,12 @@ mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
         return MEGA_OK;
     mega__ucx_break(link, rc);
     return mega__ucx_broken(link);
+}
+
+mega_status_t mega__ucx_finish(struct mega__origin *o, struct mega__link *link,
+                               ucs_status_ptr_t request,
+                               struct mega__wait *wait)
+{
+    return mega__ucx_finish_since(o, link, request, wait,
+                                  (struct mega__since){.ended = link->ended});
 }

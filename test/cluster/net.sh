@@ -98,6 +98,8 @@ for tls in tcp,self shm,self; do # of shared memory UCX ends nothing
     each_step "$tls, a rank is stopped for a while"
     MEGALLOC_TIMEOUT=2 UCX_TLS=$tls lossy 2 net_lost closing
     told "$tls, at the end who is stopped is waited for once, not by each link" 1
+    HOSTS=6 MEGALLOC_TIMEOUT=3 UCX_TLS=$tls lossy 6 net_lost several
+    told "$tls, several are stopped: all are waited for at once" 1
 done
 UCX_TLS=shm,self hosts 4 net
 each_step "shared memory, 4 ranks"

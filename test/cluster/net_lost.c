@@ -21,7 +21,8 @@ enum {
     TRIES = 64,
     MANY = 33,
     ATOMICS = 200,
-    CLOSED_S = 30
+    CLOSED_S = 30,
+    SEVERAL = 6 /* ranks */
 };
 
 static mega_gptr_t p; /* of home 1 */
@@ -431,11 +432,46 @@ static void closing(int argc, char **argv)
     _exit(kill(victim, SIGKILL));
 }
 
+/* All others are: a quiet waits for all of them at once. */
+static void several(int argc, char **argv)
+{
+    mega_gptr_t at[SEVERAL];
+    pid_t pids[SEVERAL];
+    const uint64_t one = 1;
+    begin(argc, argv);
+    HOLDS(mega_nranks() == SEVERAL);
+    for (int i = 0; i < SEVERAL; i++) {
+        pids[i] = getpid();
+        if (mega_rank() == i)
+            MUST(mega_alloc(MEGA_DEFAULT, i, SIZE, &at[i]));
+        MUST(mega_bcast(&pids[i], sizeof pids[i], i));
+        MUST(mega_bcast(&at[i], sizeof at[i], i));
+    }
+    if (mega_rank() != 0)
+        MUST(mega_barrier()); /* stopped there */
+    for (int i = 1; i < SEVERAL; i++)
+        MUST(mega_put(at[i], &one, 8));
+    MUST(mega_quiet());
+    for (int i = 1; i < SEVERAL; i++) {
+        victim = pids[i];
+        stop();
+        MUST(mega_put(at[i], &one, 8));
+    }
+    const time_t began = time(NULL);
+    REFUSED(MEGA_ERR_TIMEOUT, mega_quiet());
+    HOLDS(time(NULL) - began < 2 * atoi(getenv("MEGALLOC_TIMEOUT")) + 2);
+    printf("told: %s\n", mega_errmsg());
+    fflush(stdout);
+    for (int i = 1; i < SEVERAL; i++)
+        kill(pids[i], SIGKILL);
+    _exit(75);
+}
+
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
-        {"others", others},   {"own", own},       {"put", put},
-        {"told", told},       {"middle", middle}, {"atomics", atomics},
-        {"closing", closing}, {NULL, NULL}};
+        {"others", others},   {"own", own},         {"put", put},
+        {"told", told},       {"middle", middle},   {"atomics", atomics},
+        {"closing", closing}, {"several", several}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }
