@@ -99,7 +99,8 @@ static mega_status_t make_pool(struct mega__ctx *ctx, struct mega__home *home,
     else
         mega__age_begin(home, pool, f);
     st = add_span(ctx, home, pool, 0, no, f);
-    for (unsigned slot = 1; !st && slot < MEGA__POOL_SPANS; slot++)
+    for (unsigned slot = 1;
+         !st && slot < MEGA__POOL_SPANS && no + slot < MEGA__SPANS_MAX; slot++)
         if (add_span(ctx, home, pool, slot, no + slot, f) != MEGA_OK)
             break; /* the pool is full */
     if (!st)
