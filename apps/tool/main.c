@@ -61,8 +61,8 @@ static int refuse(const char *why, const char *what, const char *meant)
 {
     fprintf(stderr, "megalloc: %s%s", why, what);
     if (meant)
-        fprintf(stderr, "; did you mean %s?", meant);
-    fprintf(stderr, "\n%s", usage_text);
+        fprintf(stderr, "; did you mean %s", meant);
+    fprintf(stderr, "%c megalloc --help tells more\n", meant ? '?' : ';');
     return EXIT_REFUSED;
 }
 

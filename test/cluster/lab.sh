@@ -35,7 +35,7 @@ try() { # NAME STATUS TEXT ARGUMENT...: a call of lab
 # ---- Arguments ----
 
 nonsense() { # ARGUMENT...
-    try "refused: lab $*" 2 usage: "$@"
+    try "refused: lab $*" 2 --help "$@"
 }
 nonsense
 nonsense frobnicate

@@ -38,7 +38,8 @@ is() { # NAME STATUS TEXT: what the last call gave
 nonsense() { # ARGUMENT...
     output=$("$megarun" "$@" 2>&1)
     status=$?
-    [[ $output == *usage:* ]] || status="$status, no usage"
+    [[ $output == *--help* && $output != *$'\n'* ]] ||
+        status="$status, not one line that says more"
     is "refused: megarun $*" 2 megarun:
 }
 nonsense

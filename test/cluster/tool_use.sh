@@ -59,13 +59,13 @@ new_job() { # ARGUMENT...: makes the space
 
 # ---- Wrong arguments ----
 
-tap_empty "no command, no directory: usage" \
-    "$(megalloc 2; says usage: "say what to do"; silent
-       megalloc 2 check; says usage: "which directory")"
+tap_empty "no command, no directory" \
+    "$(megalloc 2; says --help "say what to do"; silent
+       megalloc 2 check; says --help "which directory")"
 tap_empty "a command that does not exist: the nearest" \
     "$(megalloc 2 chek "$space"; says "no command chek; did you mean check?"
        megalloc 2 leak "$space"; says "did you mean leaks?"
-       megalloc 2 nonsense "$space"; says "no command nonsense" usage:)"
+       megalloc 2 nonsense "$space"; says "no command nonsense" --help)"
 tap_empty "an option that does not exist: the nearest" \
     "$(megalloc 2 check --repiar "$space"
        says "no option --repiar; did you mean --repair?"
