@@ -34,14 +34,21 @@ static pthread_mutex_t exit_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- Slabs of an arena ---- */
 
+/* A reservation outlives its thread, and a publish that is in doubt the job. No
+ * publish has named a chunk of a far slab that its home has not heard of. */
+static bool must_stay(const struct mega__slab *slab, bool ends)
+{
+    return mega__slab_reserved(slab) && !(ends && mega__far_is_unsaid(slab));
+}
+
 static void give_up_parked(struct mega__arena *a, struct mega__heap *heap,
-                           unsigned class)
+                           unsigned class, bool ends)
 {
     struct mega__slab *last = heap->parked[class], *slab = NULL;
     struct mega__bin *bin = &heap->bins[class];
     while (slab != last) {
         slab = mega__arena_unpark(heap, class);
-        if (mega__slab_reserved(slab)) {
+        if (must_stay(slab, ends)) {
             mega__arena_park(heap, class, slab);
             continue;
         }
@@ -51,22 +58,22 @@ static void give_up_parked(struct mega__arena *a, struct mega__heap *heap,
     }
 }
 
-/* Gives up what it can: slabs with reserved chunks stay, for a reservation
- * outlives its thread. */
-static void give_up_bins(struct mega__arena *a, struct mega__heap *heap)
+/* Gives up what it can. */
+static void give_up_bins(struct mega__arena *a, struct mega__heap *heap,
+                         bool ends)
 {
     for (unsigned c = 0; c < MEGA__CLASSES; c++) {
         struct mega__bin *bin = &heap->bins[c];
         uint16_t kept = 0;
         for (uint16_t i = 0; i < bin->n; i++) {
-            if (mega__slab_reserved(bin->kept[i]))
+            if (must_stay(bin->kept[i], ends))
                 bin->kept[kept++] = bin->kept[i];
             else
                 mega__slab_give_up(a, bin->kept[i]);
         }
         bin->n = kept;
         bin->cur = kept ? bin->kept[0] : NULL;
-        give_up_parked(a, heap, c);
+        give_up_parked(a, heap, c, ends);
     }
 }
 
@@ -76,7 +83,7 @@ static void trim_bin(struct mega__arena *a, struct mega__heap *heap,
     const uint32_t capacity = a->ctx->classes.of[class].capacity;
     struct mega__bin *bin = &heap->bins[class];
     bool any = false;
-    give_up_parked(a, heap, class);
+    give_up_parked(a, heap, class, false);
     for (uint16_t i = 0; i < bin->n;) {
         struct mega__slab *slab = bin->kept[i];
         mega__slab_sweep(a->ctx, slab);
@@ -128,15 +135,16 @@ static void discard_gone(struct mega__arena *a)
         }
 }
 
-/* on: a home, or NULL for all. */
-static void give_up_heaps(struct mega__arena *a, const struct mega__home *on)
+/* on: a home, or NULL for all. ends: the job does. */
+static void give_up_heaps(struct mega__arena *a, const struct mega__home *on,
+                          bool ends)
 {
     pthread_mutex_lock(&a->heaps_lock);
     discard_gone(a);
     for (unsigned i = 0; i < MEGA__HEAP_BUCKETS; i++)
         for (struct mega__heap *h = a->heaps[i]; h; h = h->next)
             if (!on || h->home == on)
-                give_up_bins(a, h);
+                give_up_bins(a, h, ends);
     mega__far_end(a);
     pthread_mutex_unlock(&a->heaps_lock);
 }
@@ -154,7 +162,7 @@ static uint64_t trim_idle(struct mega__ctx *ctx, const struct mega__home *on)
         a->in_use = true;
         a->thread = pthread_self();
         pthread_mutex_unlock(&ctx->arena_lock);
-        give_up_heaps(a, on);
+        give_up_heaps(a, on, false);
         pthread_mutex_lock(&ctx->arena_lock);
         a->in_use = false;
         freed += a->count.extents_released;
@@ -185,7 +193,7 @@ unsigned mega__arena_trim(struct mega__arena *a, struct mega__home *home)
 static void leave(struct mega__arena *a)
 {
     struct mega__ctx *ctx = a->ctx;
-    give_up_heaps(a, NULL);
+    give_up_heaps(a, NULL, false);
     if (mega__dirty_drain(a) != MEGA_OK || mega__far_send_all(a) != MEGA_OK ||
         mega__net_flush(ctx->net) != MEGA_OK) /* far slabs given up */
         a->flusher.failed = true;
@@ -404,7 +412,7 @@ void mega__arena_give_up_all(struct mega__ctx *ctx)
     if (!mega__arena(ctx)) /* the net asks for one */
         return;            /* slabs stay owned: the next open settles that */
     for (struct mega__arena *a = first(ctx); a; a = a->next)
-        give_up_heaps(a, NULL);
+        give_up_heaps(a, NULL, true);
 }
 
 mega_status_t mega__arena_drain_all(struct mega__ctx *ctx,

@@ -101,7 +101,8 @@ void mega__arena_drop_region(struct mega__ctx *ctx, uint32_t region);
 
 /* ASSUMPTION of what follows: the threads are at rest, or end. */
 
-/* Gives up all slabs without reserved chunks: the next job finds them free. */
+/* Gives up all slabs without reserved chunks: the next job finds them free. No
+ * claim is left half-made. */
 void mega__arena_give_up_all(struct mega__ctx *ctx);
 
 /* Makes the marks durable that any thread of this process has changed. */

@@ -83,7 +83,7 @@ static inline bool mega__slab_reserved(const struct mega__slab *slab)
 
 /* Gives the slab up: its extent becomes FREE if no chunk of it is in use, else
  * anyone of the region may adopt it. slab is no more.
- * ASSUMPTION: it has no reserved chunk. */
+ * ASSUMPTION: it has no reserved chunk that a publish may have named. */
 void mega__slab_give_up(struct mega__arena *a, struct mega__slab *slab);
 
 /* Frees the extents of all unowned empty slabs of a home; how many. */

@@ -209,6 +209,31 @@ Test(far_trips, another_thread_publishes_from_a_slab_that_was_just_claimed)
     world_on_hosts(m, 2, one_is_live, WORLD_CLOSE);
 }
 
+/* Reserved, and neither published nor cancelled. */
+static void leave_reserved(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 1)
+        OK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, HALF, chunk));
+    world_barrier(ctx);
+}
+
+static void all_is_free(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_home_stat_t s;
+    (void)arg;
+    OK(mega__stat_home(ctx, mega__home_at(ctx, 0), &s));
+    CHECK(rank != 0 || s.slabs == 0, "%llu bytes are of slabs",
+          (unsigned long long)s.slabs);
+    world_barrier(ctx);
+}
+
+Test(far_trips, a_clean_end_leaves_no_claim_half_made)
+{
+    world_on_hosts(m, 2, leave_reserved, WORLD_CLOSE);
+    world_on_hosts(m, 2, all_is_free, WORLD_CLOSE);
+}
+
 #define SWEEPS 2 /* of the oldest slab; each sends first */
 
 /* Of four slabs: one for the swaps, one for the marks, claims and last words of
