@@ -256,6 +256,8 @@ static void alloc_to_a_lost_host(struct mega__ctx *ctx, int rank, void *arg)
     if (rank == NEAR) {
         OK(mega__hot_alloc(ctx, OPS_DEFAULT, 0, 64, &p)); /* claims a slab */
         OK(mega__rma_quiet(ctx));
+        OK(mega__hot_free(ctx, p));
+        OK(mega__rma_quiet(ctx));
         net_delay_fail_after(ctx->net, 0, why);
         mega__the = ctx;
         mega_status_t st = mega_alloc_to(MEGA_DEFAULT, 0, 64, root);
@@ -267,6 +269,8 @@ static void alloc_to_a_lost_host(struct mega__ctx *ctx, int rank, void *arg)
             OK(mega__hot_reserve(ctx, OPS_DEFAULT, 0, 64, &p));
             CHECK(p.v != chunks[0].v, "handed out again");
         }
+        if (why == MEGA_ERR_NOMEM) /* nobody is lost */
+            net_delay_fail_after(ctx->net, UINT_MAX, why);
     }
     world_barrier(ctx);
 }
@@ -285,26 +289,32 @@ static void find_allocated(struct mega__ctx *ctx, int rank, void *arg)
     world_barrier(ctx);
 }
 
-static void alloc_to_and_lose(mega_status_t lost_by)
+static void alloc_to_and_lose(mega_status_t lost_by, enum world_end_how how)
 {
     why = lost_by;
     world_on_hosts(m, 2, make_root, WORLD_CLOSE);
-    world_on_hosts(m, 2, alloc_to_a_lost_host, WORLD_KILL);
+    world_on_hosts(m, 2, alloc_to_a_lost_host, how);
     world_on_hosts(m, 2, find_allocated, WORLD_CLOSE);
 }
 
 Test(far_lost, alloc_to_keeps_its_chunk_for_the_open)
 {
-    alloc_to_and_lose(MEGA_ERR_PEER);
+    alloc_to_and_lose(MEGA_ERR_PEER, WORLD_KILL);
 }
 
 Test(far_lost, alloc_to_that_is_late_keeps_its_chunk)
 {
-    alloc_to_and_lose(MEGA_ERR_TIMEOUT);
+    alloc_to_and_lose(MEGA_ERR_TIMEOUT, WORLD_KILL);
 }
 
 /* NOMEM would say that nothing has changed. */
 Test(far_lost, alloc_to_that_cannot_send_keeps_its_chunk)
 {
-    alloc_to_and_lose(MEGA_ERR_NOMEM);
+    alloc_to_and_lose(MEGA_ERR_NOMEM, WORLD_KILL);
+}
+
+/* The job ends as it should, and gives up what nobody may need. */
+Test(far_lost, alloc_to_that_cannot_send_keeps_its_chunk_for_good)
+{
+    alloc_to_and_lose(MEGA_ERR_NOMEM, WORLD_CLOSE);
 }
