@@ -32,6 +32,14 @@ static mega_status_t reclaim(struct mega__ctx *ctx, struct mega__home *home,
     return MEGA_OK;
 }
 
+static _Atomic uint8_t *mark_at(struct mega__ctx *ctx, mega_gptr_t p,
+                                struct mega__span **span_p)
+{
+    *span_p = mega__span_of(ctx, p);
+    return mega__run_mark(*span_p,
+                          (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT));
+}
+
 /* A run that is marked is there to a crash: the mark comes last. */
 static mega_status_t claim_run(struct mega__ctx *ctx, struct mega__home *home,
                                struct mega__arena *a,
@@ -41,14 +49,22 @@ static mega_status_t claim_run(struct mega__ctx *ctx, struct mega__home *home,
     mega_status_t st =
         mega__run_claim(ctx, home, (uint32_t)req->arg[0], (uint32_t)req->arg[1],
                         0, &a->flusher, p_p);
-    struct mega__span *span = st ? NULL : mega__span_of(ctx, *p_p);
+    struct mega__span *span;
     if (st || req->result == 0)
         return st;
-    _Atomic uint8_t *mark = mega__run_mark(
-        span, (uint32_t)(mega_offset(*p_p) >> MEGA__EXTENT_SHIFT));
+    _Atomic uint8_t *mark = mark_at(ctx, *p_p, &span);
     atomic_store_explicit(mark, MEGA__MARK_LIVE, memory_order_release);
     mega__pool_flush(&a->flusher, span->how, (const void *)mark, 1);
     return MEGA_OK;
+}
+
+/* Who asked gets none of them: the next open frees what has no mark. */
+static void unmark(struct mega__ctx *ctx, const mega_gptr_t *p, uint64_t n)
+{
+    struct mega__span *span;
+    for (uint64_t i = 0; i < n; i++)
+        atomic_store_explicit(mark_at(ctx, p[i], &span), MEGA__MARK_FREE,
+                              memory_order_relaxed);
 }
 
 /* As many as there is room for. HOME_FULL, for none: the asker has the home
@@ -81,7 +97,10 @@ static mega_status_t claim_runs(struct mega__ctx *ctx, struct mega__home *home,
     memcpy(req->text, p, n * sizeof p[0]);
     req->result = n;
     MEGA__CRASH(far_run_live);
-    return live ? mega__pool_drain(&a->flusher) : MEGA_OK;
+    st = live ? mega__pool_drain(&a->flusher) : MEGA_OK;
+    if (st)
+        unmark(ctx, p, n);
+    return st;
 }
 
 static mega_status_t free_run(struct mega__ctx *ctx,

@@ -113,6 +113,38 @@ Test(far_trips, of_more_runs_than_there_are_none_stays)
     world_on_hosts(m, 2, take_too_many, WORLD_CLOSE);
 }
 
+/* The server cannot make them durable: whoever asks is told, and has none. */
+static void take_in_vain(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_status_t st = MEGA_ERR_IO;
+    (void)arg;
+    for (unsigned k = 0; rank == 1 && st; k++) {
+        m->fail_drain = m->drains + k;
+        st = ops_alloc_n(ctx, 0, RUN, 3, chunk);
+        m->fail_drain = MEDIUM_NEVER;
+        CHECK(!st || st == MEGA_ERR_IO, "drain %u: %d", k, st);
+        CHECK(st || k > 6, "only %u drains", k);
+    }
+    world_barrier(ctx);
+}
+
+static void three_are_live(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 0) {
+        are_live(ctx, 3);
+        for (unsigned i = 0; i < 3; i++)
+            OK(ops_free(ctx, chunk[i]));
+    }
+    world_barrier(ctx);
+}
+
+Test(far_trips, runs_that_could_not_be_made_durable_are_no_leak)
+{
+    world_on_hosts(m, 2, take_in_vain, WORLD_CLOSE);
+    world_on_hosts(m, 2, three_are_live, WORLD_CLOSE);
+}
+
 /* ---- Slabs ---- */
 
 #define HALF (RUN / 2) /* a slab has two */
