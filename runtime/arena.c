@@ -195,7 +195,7 @@ static void leave(struct mega__arena *a)
     struct mega__ctx *ctx = a->ctx;
     give_up_heaps(a, NULL, false);
     if (mega__dirty_drain(a) != MEGA_OK || mega__far_send_all(a) != MEGA_OK ||
-        mega__net_flush(ctx->net) != MEGA_OK) /* far slabs given up */
+        mega__net_flush(ctx->net) != MEGA_OK) /* what it has put */
         a->flusher.failed = true;
     mega__arena_mine = &mega__arena_none;
     pthread_mutex_lock(&ctx->arena_lock);

@@ -99,7 +99,7 @@ mega_status_t mega__far_send(struct mega__arena *a, uint32_t home,
                              const struct mega__part *parts, size_t n);
 
 /* All that the calling thread, whose arena it is, has done on a home is there:
- * frees that wait, slabs that are being given up. */
+ * puts, too. */
 mega_status_t mega__far_complete(struct mega__arena *a, uint32_t home);
 
 /* As mega__far_send, if a mark of the slab is among what was changed. */
