@@ -250,10 +250,10 @@ typedef struct mega_publish_item {
  *  TOO_BIG: n; TABLE_FULL: all records of the home are taken, for good or for
  *  MEGALLOC_TIMEOUT, by publishes that lost a host. On an error nothing has
  *  changed, but PEER, TIMEOUT: a host of the items is gone, or a medium did not
- *  sync, and the next open may complete them: do not cancel, and leave the
- *  slots as they are. To hand over by a slot: who empties it, or frees what it
- *  names, waits for more than the slot, such as a flag that the caller stores
- *  after the return, or a mega_barrier (L6).
+ *  sync, and the next open may complete them: do not cancel, nor free a chunk
+ *  of theirs again, and leave the slots as they are. To hand over by a slot:
+ *  who empties it, or frees what it names, waits for more than the slot, such
+ *  as a flag that the caller stores after the return, or a mega_barrier (L6).
  *  Source: libpmemobj's pmemobj_publish; the intents are Megalloc's. */
 mega_status_t mega_publish(const mega_publish_item_t *items, size_t n,
                            unsigned flags) MEGA_MUST_CHECK;
