@@ -181,7 +181,7 @@ static void check_extent(struct words *v, uint32_t e)
             say(v, FAULT, e, w, "free, but not all zero");
         break;
     case MEGA__SLAB_INIT:
-        say(v, verify_unfinished(v->home), e, w, "its claim was cut off");
+        say(v, verify_unfinished(v->home), e, w, "its claim is not complete");
         break;
     case MEGA__SLAB:
         check_slab(v, e, w);
