@@ -426,6 +426,8 @@ mega_status_t mega__arena_drain_all(struct mega__ctx *ctx,
         st = st ? st : sent;
         mega__dirty_flush_of(a, f);
     }
+    if (atomic_exchange(&ctx->marks_lost, false))
+        f->failed = true;
     mega_status_t drained = mega__pool_drain(f);
     return st ? st : drained;
 }

@@ -257,7 +257,8 @@ static void end_some(struct mega__arena *a)
     mega_status_t st = mega__far_send(a, home->no, parts, nparts);
     MEGA__CRASH(far_given_up);
     if (st) { /* they stay owned: nobody may build on what the home shows */
-        a->flusher.failed = true; /* the next drain tells */
+        a->flusher.failed = true; /* the next drain tells, and commit */
+        atomic_store_explicit(&a->ctx->marks_lost, true, memory_order_relaxed);
         leave(a->ctx);
     }
     for (size_t i = 0; i < n; i++) {

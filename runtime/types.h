@@ -328,6 +328,7 @@ struct mega__ctx {
     _Atomic uint64_t intent_seq;
     _Atomic bool in_collective;
     _Atomic bool unsettled;       /* this rank has left work to the next open */
+    _Atomic bool marks_lost;      /* of far slabs: the next commit tells */
     struct mega__flusher flusher; /* of collectives */
 };
 

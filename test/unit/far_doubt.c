@@ -10,6 +10,7 @@
 #include "arena.h"
 #include "chunk.h"
 #include "rma.h"
+#include "space.h"
 #include "test/lib/invariants.h"
 #include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
@@ -408,6 +409,7 @@ static void claim_in_vain(struct mega__ctx *ctx, int rank, void *arg)
         mega__arena_give_up_all(ctx);
         net_delay_fail_after(ctx->net, UINT_MAX, MEGA_OK);
         CHECK(ops_drain(ctx) != MEGA_OK, "they were made durable");
+        CHECK(mega__space_drain(ctx) != MEGA_OK, "as a commit, by any thread");
     }
     world_barrier(ctx);
 }
