@@ -66,17 +66,17 @@ extern "C" {
 /* ---- Set-up ------------------------------------------------------------ */
 
 /** Opens the space named by MEGALLOC_DIR, creating it at first use, with one
- *  home per rank. Collective over MPI_COMM_WORLD; starts MPI if nobody has
- *  (and ends it at exit if closed). May be called again after mega_finalize.
- *  Reads MEGALLOC_* (see megalloc(7)). MEGA_ERR_CONF: a value is unreadable;
- *  BUSY: another job maps the space, the message names its processes; ABSENT:
- *  a home's file is missing; MISMATCH, DAMAGED: a file is not this space's or
- *  broken; nothing is written to the others; MEDIUM_FULL, IO: the system's
- *  reason is in the message; TIMEOUT: a rank is not here within
- *  MEGALLOC_START_TIMEOUT (if MPI was not started, no space can be opened in
+ *  home per rank. Collective over MPI_COMM_WORLD; starts MPI if nobody has (and
+ *  ends it at exit if closed). May be called again after mega_finalize. Reads
+ *  MEGALLOC_* (see megalloc(7)). MEGA_ERR_CONF: a value is unreadable; BUSY:
+ *  another job maps the space, named in the message, or another thread opens or
+ *  closes it; ABSENT: a home's file is missing; MISMATCH, DAMAGED: a file is
+ *  not this space's or broken; nothing is written to the others; MEDIUM_FULL,
+ *  IO: the system's reason is in the message; TIMEOUT: a rank is not here
+ *  within MEGALLOC_START_TIMEOUT (if MPI was not started, no space opens in
  *  this process then); or, and PEER, one is stopped or lost. All ranks return
- *  the same. MEGALLOC_OPEN=degraded: homes may be absent, it is read-only:
- *  what would change it gives UNSUPPORTED, what needs an absent home ABSENT. */
+ *  the same. MEGALLOC_OPEN=degraded: homes may be absent and nothing changes:
+ *  what would gives UNSUPPORTED, what needs an absent home ABSENT. */
 mega_status_t mega_init(void) MEGA_MUST_CHECK;
 
 /** Makes everything durable, marks the space clean; closes it, in any case.
