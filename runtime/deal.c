@@ -143,6 +143,25 @@ static mega_status_t draw(uint64_t *draw_p)
     return MEGA_OK;
 }
 
+/* The first home alone at first: who has it gets the others, too, and of jobs
+ * that start at once no two keep each other out. */
+static mega_status_t lock_served(struct mega__ctx *ctx, bool make)
+{
+    mega_status_t st = MEGA_OK;
+    uint32_t first = 0;
+    while (mega__home_server(ctx, first) < 0)
+        first++;
+    for (int others = 0; !st && others < 2; others++) {
+        uint32_t i = 0;
+        for (struct mega__home *home;
+             !st && (home = mega__home_next_served(ctx, &i));)
+            if (others ? home->no != first : home->no == first)
+                st = mega__home_lock(ctx, home, make);
+        st = mega__boot_agree(ctx->boot, st);
+    }
+    return st;
+}
+
 /* Gathers the summaries of all homes, in the order of their numbers; for
  * host_rank 0. */
 static mega_status_t summarise(struct mega__ctx *ctx,
@@ -154,11 +173,12 @@ static mega_status_t summarise(struct mega__ctx *ctx,
     void *all = NULL;
     mega_status_t st =
         mine ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory to open");
+    st = mega__boot_agree(ctx->boot, st);
+    if (!st)
+        st = lock_served(ctx, false);
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));) {
-        st = mega__home_lock(ctx, home, false);
-        if (!st)
-            st = mega__home_open(ctx, home, &mine[n++]);
+        st = mega__home_open(ctx, home, &mine[n++]);
         if (!st)
             st = draw(&mine[n - 1].draw);
     }
@@ -360,11 +380,46 @@ static mega_status_t bear(struct mega__ctx *ctx, bool home0)
     return mega__boot_agree(ctx->boot, st);
 }
 
-static mega_status_t create(struct mega__ctx *ctx)
+/* Another job may have made the space, and have ended, since this one looked.
+ * Now that the homes are locked none can. */
+static mega_status_t look_again(struct mega__ctx *ctx, bool *exists_p)
+{
+    struct mega__seen *list = NULL;
+    size_t n = 0;
+    int none = 0;
+    mega_status_t st = MEGA_OK;
+    if (ctx->place.host_rank == 0)
+        st = mega__view_find(&ctx->conf, &list, &n);
+    free(list);
+    st = mega__boot_agree(ctx->boot, st);
+    if (!st)
+        st = mega__boot_least(ctx->boot, n == 0, &none);
+    *exists_p = !none;
+    return st;
+}
+
+static mega_status_t make_homes(struct mega__ctx *ctx)
+{
+    uint32_t i = 0;
+    mega_status_t st = MEGA_OK;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &i));)
+        st = mega__home_create(ctx, home);
+    st = mega__boot_agree(ctx->boot, st);
+    if (st) { /* what was made is of no use, and was never born */
+        i = 0;
+        for (struct mega__home *home; (home = mega__home_next_served(ctx, &i));)
+            if (home->npools > 0 && mega__home_remove(ctx, home) != MEGA_OK)
+                mega__log(MEGA__LOG_WARN, "%s", mega__errmsg_buffer());
+    }
+    return st;
+}
+
+/* *exists_p: nothing was made, for there is a space meanwhile. */
+static mega_status_t create(struct mega__ctx *ctx, bool *exists_p)
 {
     struct mega__sighting *seen = NULL;
     size_t n = 0;
-    uint32_t i = 0;
     mega_status_t st = MEGA_OK;
     if (ctx->place.rank == 0 &&
         getrandom(ctx->uuid, sizeof ctx->uuid, 0) != sizeof ctx->uuid)
@@ -377,24 +432,17 @@ static mega_status_t create(struct mega__ctx *ctx)
     if (!st)
         st = mega__roll_make(ctx, (uint32_t)n, seen, n);
     free(seen);
-    if (st)
+    if (!st)
+        st = lock_served(ctx, true);
+    if (!st)
+        st = look_again(ctx, exists_p);
+    if (!st && *exists_p)
+        mega__roll_drop(ctx);
+    if (st || *exists_p)
         return st;
-    for (struct mega__home *home;
-         !st && (home = mega__home_next_served(ctx, &i));) {
-        st = mega__home_lock(ctx, home, true);
-        if (!st)
-            st = mega__home_create(ctx, home);
-    }
-    st = mega__boot_agree(ctx->boot, st);
-    if (st) { /* what was made is of no use, and was never born */
-        i = 0;
-        for (struct mega__home *home; (home = mega__home_next_served(ctx, &i));)
-            if (home->lock_fd >= 0 && home->npools > 0 &&
-                mega__home_remove(ctx, home) != MEGA_OK)
-                mega__log(MEGA__LOG_WARN, "%s", mega__errmsg_buffer());
-        return st;
-    }
-    st = bear(ctx, false);
+    st = make_homes(ctx);
+    if (!st)
+        st = bear(ctx, false);
     if (!st)
         st = bear(ctx, true);
     ctx->fresh = true;
@@ -403,7 +451,8 @@ static mega_status_t create(struct mega__ctx *ctx)
     return st;
 }
 
-mega_status_t mega__deal(struct mega__ctx *ctx)
+/* *again_p: another job was faster. */
+static mega_status_t find_or_create(struct mega__ctx *ctx, bool *again_p)
 {
     struct mega__sighting *seen = NULL;
     size_t n = 0;
@@ -433,6 +482,17 @@ mega_status_t mega__deal(struct mega__ctx *ctx)
                         dir, ctx->readonly ? "degraded" : "open");
     st = mega__boot_agree(ctx->boot, st);
     if (!st && !exists)
-        st = create(ctx);
+        st = create(ctx, again_p);
+    return st;
+}
+
+mega_status_t mega__deal(struct mega__ctx *ctx)
+{
+    bool again;
+    mega_status_t st;
+    do {
+        again = false;
+        st = find_or_create(ctx, &again);
+    } while (!st && again);
     return st;
 }

@@ -107,4 +107,52 @@ new_space
 faults=$(second_job)
 tap_empty "a second job is refused, is told by whom, and does no harm" "$faults"
 passes "afterwards it may" 2 life open
+
+# ---- Two jobs that begin at once ----
+
+# until_true COMMAND...: false after some seconds.
+until_true() {
+    local turn
+    for ((turn = 0; turn < 600; turn++)); do
+        ! "$@" || return 0
+        sleep 0.01
+    done
+    echo "in vain: $*"
+    return 1
+}
+
+# open_in_other FILE: by another process than that of keep.
+open_in_other() {
+    local fd
+    for fd in /proc/[0-9]*/fd/*; do
+        [[ $fd -ef $1 && $fd != /proc/$keeper/* ]] && return
+    done
+    return 1
+}
+
+# late RANKS PROGRAM ARGUMENT...: this job finds no space; while it waits for the
+# lock of home 0 another makes one, that of $scratch/made, and ends.
+late() {
+    local keeper second
+    new_space
+    rm -f "$scratch"/keep.*
+    mkdir "$MEGALLOC_DIR"
+    "$programs/keep" "$MEGALLOC_DIR/home-0.lock" "$scratch"/keep.{ready,go} &
+    keeper=$!
+    until_true test -e "$scratch/keep.ready"
+    (job "$@" && echo "$output" && exit "$status") >"$scratch/second" 2>&1 &
+    second=$!
+    until_true open_in_other "$MEGALLOC_DIR/home-0.lock"
+    "$programs/keep" "$MEGALLOC_DIR/home-1.lock" "$scratch"/keep.{other,ready} ||
+        echo "it waits for a home, and keeps another"
+    cp "$scratch/made/"*.pool "$MEGALLOC_DIR"
+    : >"$scratch/keep.go"
+    wait $keeper
+    wait $second || echo "status $?: $(cat "$scratch/second")"
+}
+new_space
+passes "a space is made" 2 life make
+mv "$MEGALLOC_DIR" "$scratch/made"
+tap_empty "a job that would make it too, and is later, opens it" \
+    "$(late 2 life look 2 2)"
 tap_end
