@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "rest.h"
 
 #ifndef CIFS_SUPER_MAGIC
 #define CIFS_SUPER_MAGIC 0xFF534D42
@@ -107,10 +108,11 @@ mega_status_t mega__lockfile_exclusive(const char *path, unsigned patience,
     if (st)
         return st;
     /* Ranks of a job that was killed take a moment to die. */
-    for (unsigned tries = patience * 20; set_lock(fd, F_WRLCK) != 0; tries--) {
+    const uint64_t until = mega__rest_now() + patience * UINT64_C(1000000000);
+    while (set_lock(fd, F_WRLCK) != 0) {
         if (errno != EAGAIN && errno != EACCES) {
             st = mega__fail(MEGA_ERR_IO, "lock %s: %s", path, strerror(errno));
-        } else if (tries == 0) {
+        } else if (mega__rest_now() >= until) {
             char pids[200];
             name_holders(fd, pids, sizeof pids);
             st = mega__fail(MEGA_ERR_BUSY,

@@ -64,7 +64,10 @@ static mega_status_t make(struct invitation *inv, size_t bytes, void **p_p)
     inv->pid = getpid();
     inv->dev = sb.st_dev;
     inv->ino = sb.st_ino;
-    int err = posix_fallocate(inv->fd, 0, (off_t)bytes);
+    int err;
+    do /* a signal of the program may cut it off, before Linux 6.18 */
+        err = posix_fallocate(inv->fd, 0, (off_t)bytes);
+    while (err == EINTR);
     if (err)
         return mega__fail(MEGA_ERR_IO, "%zu bytes of shared memory: %s", bytes,
                           strerror(err));

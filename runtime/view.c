@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "pool.h"
@@ -59,11 +60,29 @@ static mega_status_t make(char *dir)
     }
 }
 
+/* Anybody may make a directory where the usual one lies; whose it is could
+ * change the files under us. */
+static mega_status_t check_owner(const struct mega__conf *conf)
+{
+    char dir[MEGA__PATH];
+    struct stat sb;
+    mega_status_t st = mega__conf_dir(conf, 0, dir, sizeof dir);
+    if (st || conf->dir.v.text[0] || lstat(dir, &sb) != 0 ||
+        sb.st_uid == geteuid())
+        return st;
+    return mega__fail(MEGA_ERR_IO,
+                      "%s belongs to another user, %u: have it removed, or set "
+                      "MEGALLOC_DIR",
+                      dir, (unsigned)sb.st_uid);
+}
+
 mega_status_t mega__view_make_dir(const struct mega__conf *conf, uint32_t home)
 {
     char dir[MEGA__PATH];
     mega_status_t st = mega__conf_dir(conf, home, dir, sizeof dir);
-    return st ? st : make(dir);
+    if (!st)
+        st = make(dir);
+    return st ? st : check_owner(conf);
 }
 
 /* ---- The homes ---- */
@@ -109,7 +128,9 @@ mega_status_t mega__view_find(const struct mega__conf *conf,
 {
     char pattern[2 * MEGA__PATH];
     struct found f = {.write = conf->open.v.number != MEGA__OPEN_DEGRADED};
-    mega_status_t st = mega__view_pattern(conf, pattern, sizeof pattern - 32);
+    mega_status_t st = check_owner(conf);
+    if (!st)
+        st = mega__view_pattern(conf, pattern, sizeof pattern - 32);
     if (!st) {
         strcat(pattern, "/home-*.0.pool");
         st = mega__pool_find(pattern, note_found, &f);
