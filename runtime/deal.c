@@ -402,6 +402,7 @@ static mega_status_t make_homes(struct mega__ctx *ctx)
 {
     uint32_t i = 0;
     mega_status_t st = MEGA_OK;
+    mega__home_remove_stumps(ctx);
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));)
         st = mega__home_create(ctx, home);

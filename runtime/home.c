@@ -11,7 +11,6 @@
  */
 #include "home.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,17 +27,6 @@
 
 /* ---- Locks ---- */
 
-static mega_status_t lock_path(struct mega__ctx *ctx, uint32_t home,
-                               char path[MEGA__PATH])
-{
-    mega_status_t st = mega__conf_dir(&ctx->conf, home, path, MEGA__PATH - 64);
-    if (!st) {
-        size_t n = strlen(path);
-        snprintf(path + n, MEGA__PATH - n, "/home-%u.lock", home);
-    }
-    return st;
-}
-
 mega_status_t mega__home_lock(struct mega__ctx *ctx, struct mega__home *home,
                               bool make)
 {
@@ -46,7 +34,7 @@ mega_status_t mega__home_lock(struct mega__ctx *ctx, struct mega__home *home,
     mega_status_t st =
         make ? mega__view_make_dir(&ctx->conf, home->no) : MEGA_OK;
     if (!st)
-        st = lock_path(ctx, home->no, path);
+        st = mega__home_lock_path(ctx, home->no, path);
     if (!st)
         st = mega__lockfile_exclusive(path, LOCK_PATIENCE, &home->lock_fd);
     return st;
@@ -288,7 +276,7 @@ mega_status_t mega__home_open_rest(struct mega__ctx *ctx,
 mega_status_t mega__home_join(struct mega__ctx *ctx, struct mega__home *home)
 {
     char path[MEGA__PATH];
-    mega_status_t st = lock_path(ctx, home->no, path);
+    mega_status_t st = mega__home_lock_path(ctx, home->no, path);
     if (!st)
         st = mega__lockfile_shared(path, &home->lock_fd);
     if (st)

@@ -24,6 +24,10 @@ mega_status_t mega__home_path(struct mega__ctx *ctx, uint32_t home,
                               uint32_t pool, const char *suffix,
                               char path[MEGA__PATH]);
 
+/* And of its lock file. */
+mega_status_t mega__home_lock_path(struct mega__ctx *ctx, uint32_t home,
+                                   char path[MEGA__PATH]);
+
 /* ---- By the server ---- */
 
 /* Takes the home's lock exclusively, making the directory if make. */
@@ -54,6 +58,10 @@ mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
 mega_status_t mega__home_remove_unlisted(struct mega__ctx *ctx,
                                          struct mega__home *home,
                                          uint64_t listed);
+
+/* By the first rank of a host, else nothing: removes what a creation by more
+ * ranks has left half-made, of homes that this host does not make now. */
+void mega__home_remove_stumps(struct mega__ctx *ctx);
 
 /* Removes the files of a home that was never born, or is not to be; durable. */
 mega_status_t mega__home_remove(struct mega__ctx *ctx, struct mega__home *home);

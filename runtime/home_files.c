@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "age.h"
+#include "lockfile.h"
 #include "log.h"
 #include "pool_name.h"
 
@@ -17,6 +18,17 @@ mega_status_t mega__home_path(struct mega__ctx *ctx, uint32_t home,
         size_t n = strlen(path);
         snprintf(path + n, MEGA__PATH - n, "/home-%u.%u.pool%s", home, pool,
                  suffix);
+    }
+    return st;
+}
+
+mega_status_t mega__home_lock_path(struct mega__ctx *ctx, uint32_t home,
+                                   char path[MEGA__PATH])
+{
+    mega_status_t st = mega__conf_dir(&ctx->conf, home, path, MEGA__PATH - 64);
+    if (!st) {
+        size_t n = strlen(path);
+        snprintf(path + n, MEGA__PATH - n, "/home-%u.lock", home);
     }
     return st;
 }
@@ -66,6 +78,37 @@ mega_status_t mega__home_remove_unlisted(struct mega__ctx *ctx,
     snprintf(pattern + n, sizeof pattern - n, "/home-%u.*.pool*", home->no);
     st = mega__pool_find(pattern, remove_leftover, &l);
     return st ? st : l.status;
+}
+
+/* Who makes it now has its lock. */
+static void remove_stump(const char *path, void *arg)
+{
+    struct mega__ctx *ctx = arg;
+    char lock[MEGA__PATH];
+    uint32_t home, k;
+    const char *rest;
+    int fd = -1;
+    if (!mega__pool_name(path, &home, &k, &rest) || strcmp(rest, ".new") != 0 ||
+        (home < ctx->nhomes && mega__home_at(ctx, home)->local))
+        return;
+    if (mega__home_lock_path(ctx, home, lock) == MEGA_OK &&
+        mega__lockfile_exclusive(lock, 0, &fd) == MEGA_OK) {
+        mega__log(MEGA__LOG_INFO, "removing %s, which was never finished",
+                  path);
+        if (mega__pool_unlink(path) != MEGA_OK)
+            mega__log(MEGA__LOG_WARN, "%s", mega__errmsg_buffer());
+    }
+    mega__lockfile_release(&fd);
+}
+
+void mega__home_remove_stumps(struct mega__ctx *ctx)
+{
+    char pattern[2 * MEGA__PATH];
+    if (ctx->place.host_rank != 0 ||
+        mega__view_pattern(&ctx->conf, pattern, sizeof pattern - 64))
+        return;
+    strcat(pattern, "/home-*.0.pool.new");
+    (void)mega__pool_find(pattern, remove_stump, ctx); /* they only take room */
 }
 
 mega_status_t mega__home_remove(struct mega__ctx *ctx, struct mega__home *home)

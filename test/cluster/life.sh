@@ -4,6 +4,17 @@
 # several in turn, over parts of a job, and by a job too many.
 . "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
 
+# until_true COMMAND...: false after some seconds.
+until_true() {
+    local turn
+    for ((turn = 0; turn < 600; turn++)); do
+        ! "$@" || return 0
+        sleep 0.01
+    done
+    echo "in vain: $*"
+    return 1
+}
+
 # ---- Other numbers of ranks ----
 
 for ranks in 1 3; do
@@ -76,6 +87,27 @@ passes "files lie with names like those of homes" 2 life open
 tap_empty "which stay there" \
     "$(cd "$MEGALLOC_DIR" && ls "${foreign[@]}" 2>&1 >/dev/null)"
 
+# ---- What a creation that was killed leaves ----
+
+stumps() {
+    local keeper
+    mkdir "$MEGALLOC_DIR"
+    rm -f "$scratch"/keep.*
+    touch "$MEGALLOC_DIR"/home-{0,1,5,6}.0.pool.new
+    "$programs/keep" "$MEGALLOC_DIR/home-6.lock" "$scratch"/keep.{ready,go} &
+    keeper=$!
+    until_true test -e "$scratch/keep.ready"
+    job 2 life open
+    ((status == 0)) || echo "status $status: $output"
+    (cd "$MEGALLOC_DIR" && ls -- *.new) | grep -vx home-6.0.pool.new
+    [[ -e $MEGALLOC_DIR/home-6.0.pool.new ]] || echo "gone while it is made"
+    : >"$scratch/keep.go"
+    wait $keeper
+}
+new_space
+tap_empty "files that are half-made go, but of homes that a job makes now" \
+    "$(stumps)"
+
 # ---- A process that is forked ----
 
 new_space
@@ -109,17 +141,6 @@ tap_empty "a second job is refused, is told by whom, and does no harm" "$faults"
 passes "afterwards it may" 2 life open
 
 # ---- Two jobs that begin at once ----
-
-# until_true COMMAND...: false after some seconds.
-until_true() {
-    local turn
-    for ((turn = 0; turn < 600; turn++)); do
-        ! "$@" || return 0
-        sleep 0.01
-    done
-    echo "in vain: $*"
-    return 1
-}
 
 # open_in_other FILE: by another process than that of keep.
 open_in_other() {
