@@ -106,7 +106,7 @@ mega_status_t mega__boot_mpi_hosts(struct mega__boot *boot, const char *host)
     free(firsts);
     free(seats);
     mega__boot_mpi_take_back(all, gathered);
-    return st;
+    return st ? mega__boot_mpi_give_up(boot, st) : MEGA_OK;
 }
 
 /* ---- Collectives: to the first of a host, and from it ---- */

@@ -6,6 +6,7 @@
 #include <mpi.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -30,12 +31,15 @@ static void say_exit(void)
 /* ---- In mega_init: at the n-th agreement of all ranks, or before ---- */
 
 static int stop_at = -1; /* agreements still to come; 0: when hosts are found */
+static bool poor;        /* it has no memory then */
 
 int MPI_Iallgather(const void *in, int n, MPI_Datatype type, void *out, int m,
                    MPI_Datatype out_type, MPI_Comm comm, MPI_Request *request)
 {
     if (stop_at == 0 && my_rank() == VICTIM)
         raise(SIGSTOP);
+    if (poor && my_rank() == VICTIM)
+        return MPI_ERR_NO_MEM;
     return PMPI_Iallgather(in, n, type, out, m, out_type, comm, request);
 }
 
@@ -75,6 +79,18 @@ static void in(int argc, char **argv)
     stop_at = atoi(argv[0]);
     init();
     MUST(mega_finalize());
+}
+
+/* poor: the victim goes on without a space. */
+static void be_poor(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    poor = true;
+    const mega_status_t st = mega_init();
+    HOLDS(st != MEGA_OK);
+    if (my_rank() == VICTIM)
+        sleep(60); /* till the launcher ends it */
+    look_at(st);
 }
 
 /* ---- While the space is open ---- */
@@ -347,7 +363,7 @@ int main(int argc, char **argv)
         {"before", before},   {"in", in},         {"given", given},
         {"held", held},       {"paused", paused}, {"works", works},
         {"rests", rests},     {"after", after},   {"thread", thread},
-        {"starved", starved}, {NULL, NULL},
+        {"starved", starved}, {"poor", be_poor},  {NULL, NULL},
     };
     atexit(say_exit);
     return rank_main(cases, argc, argv);

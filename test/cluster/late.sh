@@ -31,6 +31,10 @@ for agreement in 0 1 2 5; do
     refused "stopped in mega_init, before agreement $agreement" "$silent"
     others_told
 done
+new_space
+job 3 late poor
+refused "no memory in mega_init, where others wait" "$silent"
+others_told
 for where in barrier commit create word lock finalize; do
     new_space
     job 3 late held $where
