@@ -16,98 +16,9 @@
 #include <sys/random.h>
 
 #include "age.h"
-#include "host.h"
+#include "deal_see.h"
 #include "log.h"
 #include "roll.h"
-#include "view.h"
-
-/* ---- Who sees what ---- */
-
-/* The ranks of this host take turns in serving what it sees; list NULL: what
- * they are to make. */
-static void attribute(struct mega__ctx *ctx, struct mega__sighting *mine,
-                      const struct mega__seen *list, size_t n, const int *ranks)
-{
-    const uint64_t kernel = mega__host_kernel();
-    for (size_t i = 0; i < n; i++) {
-        const int server = ranks[i % (size_t)ctx->place.host_nranks];
-        mine[i] = (struct mega__sighting){
-            .home = list ? list[i].home : (uint32_t)server,
-            .host = ctx->place.host,
-            .server = server,
-            .file = list && list[i].file ? list[i].file ^ kernel : 0};
-        mega__conf_host(&ctx->conf, mine[i].name, sizeof mine[i].name);
-    }
-}
-
-/* Hosts that are on one machine may see one file: the first that can open it
- * has the home. Two files of one home stay, to be refused. */
-static mega_status_t once_each(struct mega__sighting *seen, size_t *n_p)
-{
-    enum { NOBODY = -1 };
-    size_t kept = 0;
-    uint32_t *first = calloc(MEGA__HOMES_MAX, sizeof *first); /* 1.. */
-    if (!first)
-        return mega__fail(MEGA_ERR_NOMEM, "no memory to list homes");
-    for (size_t i = 0; i < *n_p; i++) {
-        if (seen[i].home >= MEGA__HOMES_MAX)
-            continue;
-        uint32_t *at = &first[seen[i].home];
-        struct mega__sighting *other = *at ? &seen[*at - 1] : NULL;
-        if (other && (!seen[i].file || seen[i].file == other->file)) {
-            seen[i].host = NOBODY;
-            continue;
-        }
-        if (other && !other->file)
-            other->host = NOBODY;
-        *at = (uint32_t)i + 1;
-    }
-    for (size_t i = 0; i < *n_p; i++)
-        if (seen[i].host != NOBODY)
-            seen[kept++] = seen[i];
-    *n_p = kept;
-    free(first);
-    return MEGA_OK;
-}
-
-/* What the hosts see of the space, or, make: the homes that they are to make,
- * one of each rank, by its number. For host_rank 0, of all hosts. */
-static mega_status_t sight(struct mega__ctx *ctx, bool make,
-                           struct mega__sighting **seen_p, size_t *n_p)
-{
-    const size_t nranks = (size_t)ctx->place.host_nranks;
-    const bool first = ctx->place.host_rank == 0;
-    struct mega__seen *list = NULL;
-    struct mega__sighting *mine = NULL;
-    int *ranks = calloc(nranks, sizeof *ranks);
-    size_t n = 0, bytes = 0;
-    void *all = NULL;
-    mega_status_t st =
-        ranks ? MEGA_OK
-              : mega__fail(MEGA_ERR_NOMEM, "no memory for %zu ranks", nranks);
-    if (!st && first && !make)
-        st = mega__view_find(&ctx->conf, &list, &n);
-    n = first && make ? nranks : n;
-    if (!st && !(mine = calloc(n + 1, sizeof *mine)))
-        st = mega__fail(MEGA_ERR_NOMEM, "no memory for %zu homes", n);
-    st = mega__boot_agree(ctx->boot, st);
-    if (!st)
-        st = mega__boot_host_gather(ctx->boot, &ctx->place.rank, sizeof(int),
-                                    ranks);
-    if (!st)
-        attribute(ctx, mine, make ? NULL : list, n, ranks);
-    if (!st)
-        st = mega__boot_gather(ctx->boot, mine, n * sizeof *mine, &all, &bytes);
-    free(list);
-    free(mine);
-    free(ranks);
-    *seen_p = all;
-    *n_p = bytes / sizeof(struct mega__sighting);
-    return st || make || ctx->place.nhosts == 1
-               ? st
-               : mega__boot_agree(ctx->boot,
-                                  all ? once_each(all, n_p) : MEGA_OK);
-}
 
 /* ---- Opening ---- */
 
@@ -173,9 +84,6 @@ static mega_status_t summarise(struct mega__ctx *ctx,
     void *all = NULL;
     mega_status_t st =
         mine ? MEGA_OK : mega__fail(MEGA_ERR_NOMEM, "no memory to open");
-    st = mega__boot_agree(ctx->boot, st);
-    if (!st)
-        st = lock_served(ctx, false);
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));) {
         st = mega__home_open(ctx, home, &mine[n++]);
@@ -300,17 +208,34 @@ static mega_status_t find_out(struct mega__ctx *ctx,
     return check_complete(ctx, all, n, &f->nabsent);
 }
 
-/* Makes the homes that were seen, reads who they are. */
+/* Makes the homes that were seen, and locks them. *again_p: then there are
+ * others, and nothing is made. */
+static mega_status_t take(struct mega__ctx *ctx, uint32_t nhomes,
+                          const struct mega__seeing *seen, bool make,
+                          bool *again_p)
+{
+    mega_status_t st = mega__roll_make(ctx, nhomes, seen->list, seen->n);
+    if (!st)
+        st = lock_served(ctx, make);
+    if (!st)
+        st = mega__see_again(ctx, seen, again_p);
+    if (!st && *again_p)
+        mega__roll_drop(ctx);
+    return st;
+}
+
+/* Reads who the homes are that were seen. */
 static mega_status_t meet(struct mega__ctx *ctx, uint32_t nhomes,
-                          const struct mega__sighting *seen, size_t n,
-                          struct finding *f)
+                          const struct mega__seeing *seen, struct finding *f,
+                          bool *again_p)
 {
     struct mega__summary *all = NULL;
     size_t nall = 0;
     memset(f, 0, sizeof *f);
-    mega_status_t st = mega__roll_make(ctx, nhomes, seen, n);
-    if (!st)
-        st = summarise(ctx, &all, &nall);
+    mega_status_t st = take(ctx, nhomes, seen, false, again_p);
+    if (st || *again_p)
+        return st;
+    st = summarise(ctx, &all, &nall);
     if (!st && all)
         st = find_out(ctx, all, nall, f);
     free(all);
@@ -318,12 +243,12 @@ static mega_status_t meet(struct mega__ctx *ctx, uint32_t nhomes,
     return st ? st : mega__boot_host_bcast(ctx->boot, f, sizeof *f);
 }
 
-static mega_status_t highest(const struct mega__sighting *seen, size_t n,
+static mega_status_t highest(const struct mega__seeing *seen,
                              uint32_t *nhomes_p)
 {
     uint32_t most = 0;
-    for (size_t k = 0; k < n; k++)
-        most = seen[k].home > most ? seen[k].home : most;
+    for (size_t k = 0; k < seen->n; k++)
+        most = seen->list[k].home > most ? seen->list[k].home : most;
     *nhomes_p = most + 1;
     return most < MEGA__HOMES_MAX
                ? MEGA_OK
@@ -333,20 +258,20 @@ static mega_status_t highest(const struct mega__sighting *seen, size_t n,
 
 /* Opens what was seen. *unborn_p: there was only an unfinished creation. */
 static mega_status_t open_seen(struct mega__ctx *ctx,
-                               const struct mega__sighting *seen, size_t n,
-                               bool *unborn_p)
+                               const struct mega__seeing *seen, bool *unborn_p,
+                               bool *again_p)
 {
     struct finding f;
     uint32_t nhomes, i = 0;
-    mega_status_t st = mega__boot_agree(ctx->boot, highest(seen, n, &nhomes));
+    mega_status_t st = mega__boot_agree(ctx->boot, highest(seen, &nhomes));
     if (!st)
-        st = meet(ctx, nhomes, seen, n, &f);
-    if (!st && ctx->readonly && f.nhomes > ctx->nhomes) {
+        st = meet(ctx, nhomes, seen, &f, again_p);
+    if (!st && !*again_p && ctx->readonly && f.nhomes > ctx->nhomes) {
         nhomes = f.nhomes;
         mega__roll_drop(ctx);
-        st = meet(ctx, nhomes, seen, n, &f);
+        st = meet(ctx, nhomes, seen, &f, again_p);
     }
-    if (st)
+    if (st || *again_p)
         return st;
     *unborn_p = f.unborn;
     if (f.unborn)
@@ -380,24 +305,6 @@ static mega_status_t bear(struct mega__ctx *ctx, bool home0)
     return mega__boot_agree(ctx->boot, st);
 }
 
-/* Another job may have made the space, and have ended, since this one looked.
- * Now that the homes are locked none can. */
-static mega_status_t look_again(struct mega__ctx *ctx, bool *exists_p)
-{
-    struct mega__seen *list = NULL;
-    size_t n = 0;
-    int none = 0;
-    mega_status_t st = MEGA_OK;
-    if (ctx->place.host_rank == 0)
-        st = mega__view_find(&ctx->conf, &list, &n);
-    free(list);
-    st = mega__boot_agree(ctx->boot, st);
-    if (!st)
-        st = mega__boot_least(ctx->boot, n == 0, &none);
-    *exists_p = !none;
-    return st;
-}
-
 static mega_status_t make_homes(struct mega__ctx *ctx)
 {
     uint32_t i = 0;
@@ -416,11 +323,9 @@ static mega_status_t make_homes(struct mega__ctx *ctx)
     return st;
 }
 
-/* *exists_p: nothing was made, for there is a space meanwhile. */
-static mega_status_t create(struct mega__ctx *ctx, bool *exists_p)
+static mega_status_t create(struct mega__ctx *ctx, bool *again_p)
 {
-    struct mega__sighting *seen = NULL;
-    size_t n = 0;
+    struct mega__seeing none = {0};
     mega_status_t st = MEGA_OK;
     if (ctx->place.rank == 0 &&
         getrandom(ctx->uuid, sizeof ctx->uuid, 0) != sizeof ctx->uuid)
@@ -429,17 +334,11 @@ static mega_status_t create(struct mega__ctx *ctx, bool *exists_p)
     if (!st)
         st = mega__boot_bcast(ctx->boot, ctx->uuid, sizeof ctx->uuid, 0);
     if (!st)
-        st = sight(ctx, true, &seen, &n);
+        st = mega__see(ctx, true, &none);
     if (!st)
-        st = mega__roll_make(ctx, (uint32_t)n, seen, n);
-    free(seen);
-    if (!st)
-        st = lock_served(ctx, true);
-    if (!st)
-        st = look_again(ctx, exists_p);
-    if (!st && *exists_p)
-        mega__roll_drop(ctx);
-    if (st || *exists_p)
+        st = take(ctx, (uint32_t)none.n, &none, true, again_p);
+    free(none.list);
+    if (st || *again_p)
         return st;
     st = make_homes(ctx);
     if (!st)
@@ -455,17 +354,16 @@ static mega_status_t create(struct mega__ctx *ctx, bool *exists_p)
 /* *again_p: another job was faster. */
 static mega_status_t find_or_create(struct mega__ctx *ctx, bool *again_p)
 {
-    struct mega__sighting *seen = NULL;
-    size_t n = 0;
+    struct mega__seeing seen;
     bool unborn = false;
-    mega_status_t st = sight(ctx, false, &seen, &n);
-    bool exists = n > 0;
+    mega_status_t st = mega__see(ctx, false, &seen);
+    bool exists = seen.n > 0;
     if (!st)
         st = mega__boot_host_bcast(ctx->boot, &exists, sizeof exists);
     if (!st && exists)
-        st = open_seen(ctx, seen, n, &unborn);
-    free(seen);
-    if (st)
+        st = open_seen(ctx, &seen, &unborn, again_p);
+    free(seen.list);
+    if (st || *again_p)
         return st;
     exists = exists && !unborn;
     uint64_t open = ctx->conf.open.v.number;

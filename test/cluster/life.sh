@@ -151,13 +151,16 @@ open_in_other() {
     return 1
 }
 
-# late RANKS PROGRAM ARGUMENT...: this job finds no space; while it waits for the
-# lock of home 0 another makes one, that of $scratch/made, and ends.
+# late SEEN RANKS PROGRAM ARGUMENT...: this job finds these files of the space in
+# $scratch/made; while it waits for the lock of home 0 another makes all of it, and
+# ends.
 late() {
-    local keeper second
+    local keeper second seen=$1
+    shift
     new_space
     rm -f "$scratch"/keep.*
     mkdir "$MEGALLOC_DIR"
+    [[ -z $seen ]] || ln "$scratch/made/$seen" "$MEGALLOC_DIR"
     "$programs/keep" "$MEGALLOC_DIR/home-0.lock" "$scratch"/keep.{ready,go} &
     keeper=$!
     until_true test -e "$scratch/keep.ready"
@@ -166,7 +169,7 @@ late() {
     until_true open_in_other "$MEGALLOC_DIR/home-0.lock"
     "$programs/keep" "$MEGALLOC_DIR/home-1.lock" "$scratch"/keep.{other,ready} ||
         echo "it waits for a home, and keeps another"
-    cp "$scratch/made/"*.pool "$MEGALLOC_DIR"
+    cp -nl "$scratch/made/"*.pool "$MEGALLOC_DIR" # at once: it is not patient
     : >"$scratch/keep.go"
     wait $keeper
     wait $second || echo "status $?: $(cat "$scratch/second")"
@@ -175,5 +178,7 @@ new_space
 passes "a space is made" 2 life make
 mv "$MEGALLOC_DIR" "$scratch/made"
 tap_empty "a job that would make it too, and is later, opens it" \
-    "$(late 2 life look 2 2)"
+    "$(late "" 2 life look 2 2)"
+tap_empty "a job that sees one home of two, and is later, opens both" \
+    "$(late home-0.0.pool 2 life look 2 2)"
 tap_end
