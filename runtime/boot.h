@@ -28,14 +28,19 @@ struct mega__boot_limits {
 };
 
 /* Joins the job. comm: an MPI_Comm *, or NULL for all processes, starting MPI
- * if nobody has. host: ranks are on one host if they give the same text; shown:
- * its name, for people. Till mega__boot_watch is called ranks look after each
- * other by MPI, if they are in collectives.
+ * if nobody has. shown: the name of this host, for people. Till
+ * mega__boot_watch is called ranks look after each other by MPI, if they are in
+ * collectives.
  * ERRORS: STATE - MPI is finalised, or comm is given and MPI not initialised;
  * ARG - comm is an intercommunicator; THREAD; IO; TIMEOUT. */
-mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
+mega_status_t mega__boot_start(void *comm, const char *shown,
                                const struct mega__boot_limits *limits,
                                struct mega__boot **boot_p);
+
+/* The first collective, which sets the place: ranks are on one host if they
+ * give the same text. All have come, so what they see is of one time. */
+mega_status_t mega__boot_find_hosts(struct mega__boot *boot, const char *host);
+
 void mega__boot_stop(struct mega__boot **boot_p);
 
 struct mega__boot_place mega__boot_place(const struct mega__boot *boot);

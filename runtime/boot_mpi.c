@@ -186,7 +186,7 @@ static mega_status_t check_comm(MPI_Comm comm)
     return MEGA_OK;
 }
 
-mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
+mega_status_t mega__boot_start(void *comm, const char *shown,
                                const struct mega__boot_limits *limits,
                                struct mega__boot **boot_p)
 {
@@ -210,8 +210,6 @@ mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
     st = check_threads(boot);
     if (!st)
         st = meet(boot, comm ? *(MPI_Comm *)comm : MPI_COMM_WORLD, shown);
-    if (!st)
-        st = mega__boot_mpi_hosts(boot, host);
     if (st) {
         free_boot(boot, true);
         return st;

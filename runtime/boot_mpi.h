@@ -62,7 +62,4 @@ void mega__boot_mpi_take_back(void *lent, mega_status_t st);
 /* A collective may be called, by this thread. */
 mega_status_t mega__boot_mpi_may_call(const struct mega__boot *boot);
 
-/* Sets place, host_ranks and firsts. Collective. host: as mega__boot_start. */
-mega_status_t mega__boot_mpi_hosts(struct mega__boot *boot, const char *host);
-
 #endif

@@ -75,7 +75,7 @@ static mega_status_t keep_firsts(struct mega__boot *boot, const int *firsts)
     return MEGA_OK;
 }
 
-mega_status_t mega__boot_mpi_hosts(struct mega__boot *boot, const char *host)
+mega_status_t mega__boot_find_hosts(struct mega__boot *boot, const char *host)
 {
     struct mega__boot_place *p = &boot->place;
     MPI_Request request;

@@ -265,9 +265,12 @@ mega_status_t mega__space_open(void *comm, struct mega__ctx **ctx_p)
                                              ctx->conf.timeout.v.number,
                                              ctx->conf.start_timeout.v.number};
     char host[MEGA__HOST_TEXT], shown[64];
-    mega__host_text(&ctx->conf, host);
     mega__conf_host(&ctx->conf, shown, sizeof shown);
-    mega_status_t st = mega__boot_start(comm, host, shown, &limits, &ctx->boot);
+    mega_status_t st = mega__boot_start(comm, shown, &limits, &ctx->boot);
+    if (!st) {
+        mega__host_text(&ctx->conf, host);
+        st = mega__boot_find_hosts(ctx->boot, host);
+    }
     if (!st) {
         ctx->place = mega__boot_place(ctx->boot);
         st = open_steps(ctx, conf);

@@ -87,6 +87,17 @@ static void look(int argc, char **argv)
     MUST(mega_finalize());
 }
 
+/* near: of one host, all ranks map what the homes have. */
+static void near(int argc, char **argv)
+{
+    mega_gptr_t p;
+    (void)argc, (void)argv;
+    MUST(mega_init());
+    MUST(mega_root_get(MEGA_DEFAULT, "list.0", &p));
+    HOLDS(mega_ptr(p));
+    MUST(mega_finalize());
+}
+
 /* ---- Several spaces, several times ---- */
 
 static void set_dir(const char *base, const char *name)
@@ -469,6 +480,7 @@ int main(int argc, char **argv)
         {"again", again},    {"end", end},     {"ended", ended},
         {"take", take},      {"taken", taken}, {"outlive", outlive},
         {"domain", domain},  {"hold", hold},   {"thread", thread},
-        {"open", open_once}, {"forks", forks}, {NULL, NULL}};
+        {"open", open_once}, {"forks", forks}, {"near", near},
+        {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

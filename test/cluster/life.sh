@@ -181,4 +181,20 @@ tap_empty "a job that would make it too, and is later, opens it" \
     "$(late "" 2 life look 2 2)"
 tap_empty "a job that sees one home of two, and is later, opens both" \
     "$(late home-0.0.pool 2 life look 2 2)"
+
+# Rank 1 begins when rank 0 may have looked, and the space was made meanwhile.
+new_space
+output=$("${bounded[@]}" "$patience" "${launch[@]}" -n 2 bash -c '
+    if [[ ${OMPI_COMM_WORLD_RANK-$PMI_RANK} == 1 ]]; then
+        for ((turn = 0; turn < 100; turn++)); do
+            [[ ! -e $MEGALLOC_DIR ]] || break
+            sleep 0.01
+        done
+        mkdir -p "$MEGALLOC_DIR"
+        ln "$1"/*.pool "$MEGALLOC_DIR"
+    fi
+    exec "$2" near' bash "$scratch/made" "$programs/life" 2>&1)
+status=$?
+tap_empty "ranks of one host are that, though one has come later" \
+    "$( ((status == 0)) || echo "status $status: $output")"
 tap_end

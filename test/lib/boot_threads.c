@@ -272,11 +272,11 @@ struct boot_team *boot_team_of(struct mega__boot *boot)
 
 /* ---- boot.h ---- */
 
-mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
+mega_status_t mega__boot_start(void *comm, const char *shown,
                                const struct mega__boot_limits *limits,
                                struct mega__boot **boot_p)
 {
-    (void)host, (void)shown, (void)limits; /* the team says who is where */
+    (void)shown, (void)limits;
     struct mega__boot *boot = comm;
     if (!boot) { /* "all processes": this one alone */
         struct boot_team *alone = boot_team_new(1, NULL);
@@ -285,6 +285,12 @@ mega_status_t mega__boot_start(void *comm, const char *host, const char *shown,
     }
     boot->at_end = NULL;
     *boot_p = boot;
+    return MEGA_OK;
+}
+
+mega_status_t mega__boot_find_hosts(struct mega__boot *boot, const char *host)
+{
+    (void)boot, (void)host; /* the team says who is where */
     return MEGA_OK;
 }
 
@@ -388,8 +394,8 @@ static void *run_rank(void *arg)
 {
     struct team_rank *r = arg;
     struct mega__boot *boot = NULL;
-    CHECK(mega__boot_start(boot_team_comm(r->team, r->rank), "", "", NULL,
-                           &boot) == MEGA_OK,
+    CHECK(mega__boot_start(boot_team_comm(r->team, r->rank), "", NULL, &boot) ==
+              MEGA_OK,
           "start");
     r->fn(boot, r->rank, r->arg);
     mega__boot_stop(&boot);

@@ -39,7 +39,7 @@ static void begin(void)
     ctx = calloc(1, sizeof *ctx);
     seen = calloc(HOMES, sizeof *seen);
     pthread_mutex_init(&ctx->map_lock, NULL);
-    cr_assert_eq(mega__boot_start(NULL, "", "", NULL, &ctx->boot), MEGA_OK);
+    cr_assert_eq(mega__boot_start(NULL, "", NULL, &ctx->boot), MEGA_OK);
     ctx->place = mega__boot_place(ctx->boot);
     ctx->place.rank = 64 * 5 + 1;
     ctx->place.host = 5;
