@@ -11,9 +11,10 @@
  * may have freed a neighbour. What lies between two changed marks and begins
  * no chunk may go along.
  *
- * Before the first mark of a slab goes its claim: all of its marks, then the
- * word SLAB (layout.h, 5: part.c makes what comes before a word durable before
- * it stores the word). Until then the word says SLAB_INIT, and a crash gives
+ * Before the first mark of a slab goes its claim: all of its marks FREE, then
+ * the word SLAB, then what is LIVE (layout.h, 5: part.c makes what comes before
+ * a word durable before it stores the word, and that before it goes on). Until
+ * then the word says SLAB_INIT, and a crash gives
  * the extent back with all chunks that were handed out here; nobody else has
  * been told of any.
  *
@@ -106,7 +107,7 @@ struct letter {
     const _Atomic uint8_t *from[MEGA__PARTS_MAX];
     /* What the marks in it were when it was written. */
     size_t nbytes;
-    uint8_t bytes[MEGA__FAR_AHEAD_MAX * (MARK_BYTES + sizeof(uint64_t))];
+    uint8_t bytes[MEGA__PARTS_MAX * 16];
 };
 
 static const _Atomic uint8_t waiting = MEGA__MARK_FREE;
@@ -232,25 +233,27 @@ static mega_status_t add_line(struct letter *l, struct mega__far *far,
     return st;
 }
 
-/* All marks of the slab and its word, in one letter. */
+/* All marks FREE, then its word, in one letter. What is LIVE comes behind: the
+ * medium may have the word of another life of the extent yet. */
 static mega_status_t add_claim(struct letter *l, struct mega__far *far)
 {
+    static const uint8_t none[MARK_BYTES]; /* MEGA__MARK_FREE */
     const struct mega__slab *slab = far->slab;
-    const struct mega__span *span = slab->span;
     const uint64_t word =
         mega__slab_owned_word(l->a->ctx, MEGA__SLAB, slab->class, slab->region);
     mega_status_t st = MEGA_OK;
-    if (l->n + 2 > MEGA__PARTS_MAX ||
-        l->nbytes + MARK_BYTES + sizeof word > sizeof l->bytes)
+    if (l->n + 2 > MEGA__PARTS_MAX || l->nbytes + sizeof word > sizeof l->bytes)
         st = post(l);
-    if (!st)
-        st = add_marks(l, mega__far_marks_at(slab), far->now, MARK_BYTES);
     if (st)
         return st;
+    add(l,
+        &(struct mega__part){
+            .p = mega__far_marks_at(slab), .src = none, .n = MARK_BYTES},
+        far->now);
     uint8_t *to = memcpy(&l->bytes[l->nbytes], &word, sizeof word);
     l->nbytes += sizeof word;
     add(l,
-        &(struct mega__part){.p = mega__far_word_at(span, slab->extent),
+        &(struct mega__part){.p = mega__far_word_at(slab->span, slab->extent),
                              .src = to,
                              .n = sizeof word},
         NULL);
@@ -262,7 +265,7 @@ static mega_status_t add_slab(struct letter *l, struct mega__far *far)
     mega_status_t st = MEGA_OK;
     uint32_t lines = far->lines;
     if (mega__far_is_unsaid(far->slab))
-        return add_claim(l, far);
+        st = add_claim(l, far);
     for (; !st && lines; lines &= lines - 1)
         st = add_line(l, far, (unsigned)__builtin_ctz(lines));
     return st;

@@ -123,5 +123,7 @@ mega_status_t mega__part_apply(struct mega__ctx *ctx, struct mega__arena *a,
         return mega__chunk_flush(ctx, a, part->p, part->n);
     mega__pool_flush(&a->flusher, span->how, span->base + mega_offset(part->p),
                      part->n);
-    return MEGA_OK;
+    return part->src && is_word(span, mega_offset(part->p))
+               ? mega__dirty_fence(a) /* and before what comes under it */
+               : MEGA_OK;
 }

@@ -249,7 +249,7 @@ poke "$home0" byte "mark:$slab:2" 1
 megalloc check "$MEGALLOC_DIR"
 told "work half done, and a stray mark" 1 "1 faults, 3 pending" \
     "extent $((free + 5)) is" "it is being freed" "a tail without a head" \
-    "its claim was cut off" "no chunk begins there"
+    "its claim is not complete" "no chunk begins there"
 megalloc check --repair "$MEGALLOC_DIR"
 told "is repaired" 0 "sound: 0 faults, 0 pending after 4 repairs" \
     "repaired: $home0: offset $(poke "$home0" at "word:$((free + 3))"): " \

@@ -29,7 +29,10 @@ static const struct scenario_excuse twice[] = {
      "(part.c)",
      2 + 1},
     {"flush", "granule", "the same", 4 + 1},
-    {"flush", "granule", "the same", 8 + 1},
+    {"flush", "granule", "the same", 7 + 1},
+    {"flush", "granule", "the same", 9 + 1},
+    {"drain", "extent word", "the extent had no life before (mutants_hosts.c)",
+     4 + 1},
     {"drain", "sync", "a device has none", 0},
     {NULL, NULL, NULL, 0}};
 

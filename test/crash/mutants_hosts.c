@@ -52,6 +52,9 @@ Test(mutants, far_chunk, .timeout = 7200)
          "twice (part.c)",
          2 + 1},
         {"flush", "mark of extent", "the same", 4 + 1},
+        {"drain", "extent word",
+         "the extent had no life before; races releases_over_hosts tells",
+         1 + 1},
         {NULL, NULL, NULL, 0}};
     mutate(&sc, excuses);
 }
@@ -192,6 +195,7 @@ Test(mutants, far_publish, .timeout = 7200)
         {"flush", "as on the medium", "in use, and nothing was stored there",
          0},
         {"drain", "mark of extent", "as for its flush", 6 + 1},
+        {"drain", "extent word", "the extent had no life before", 3 + 1},
         {"drain", "extent word", "the thread's first persist has a fence",
          1 + 1},
         {NULL, NULL, NULL, 0}};
