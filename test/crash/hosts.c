@@ -285,6 +285,34 @@ static void change_class(struct mega__ctx *ctx, int rank, struct scene *s)
     all_free(s, 0, n);
 }
 
+static void fill_there(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    if (rank == FAR)
+        fill(ctx, s, 20000);
+}
+
+/* The server releases them, which need not be durable; so the medium has their
+ * words when marks of others come there, where no chunk of theirs begins. */
+static void change_hands(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    const unsigned n = s->o.n;
+    world_barrier(ctx);
+    if (rank == FAR) {
+        for (unsigned k = 0; k < n; k++)
+            step_drop(ctx, s, k);
+        step_drain(ctx);
+        all_free(s, 0, n);
+        mega__arena_trim(mega__arena(ctx), mega__home_at(ctx, FAR));
+    }
+    world_barrier(ctx);
+    if (rank != 0)
+        return;
+    for (unsigned k = 0; k < 4; k++)
+        step_take(ctx, s, FAR, 32768, 750 + k);
+    for (unsigned k = 0; k < 4; k++)
+        step_keep(ctx, s, n + k);
+}
+
 /* ---- Runs ---- */
 
 #define RUN(extents) ((extents) * (size_t)MEGA__EXTENT - 100)
@@ -457,6 +485,8 @@ SCENARIO_TEST(hosts, give_up_what_was_not_sent, .nranks = 2, .hosts = host_of,
               .thin = 5)
 SCENARIO_TEST(hosts, F9_change_class_far, .nranks = 2, .hosts = host_of,
               .setup = fill_far, .act = change_class, .thin = 5)
+SCENARIO_TEST(hosts, F9_change_hands, .nranks = 2, .hosts = host_of,
+              .setup = fill_there, .act = change_hands)
 SCENARIO_TEST(hosts, F11_far_runs, .nranks = 2, .hosts = host_of,
               .setup = where_runs_come, .act = runs, .thin = 2)
 SCENARIO_TEST(hosts, F11_some_far_runs, .nranks = 2, .hosts = host_of,

@@ -53,8 +53,7 @@ Test(mutants, far_chunk, .timeout = 7200)
          2 + 1},
         {"flush", "mark of extent", "the same", 4 + 1},
         {"drain", "extent word",
-         "the extent had no life before; races releases_over_hosts tells",
-         1 + 1},
+         "the extent had no life before; hosts F9_change_hands tells", 1 + 1},
         {NULL, NULL, NULL, 0}};
     mutate(&sc, excuses);
 }
