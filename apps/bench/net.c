@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * net.c - a space over two hosts, a rank on each, against UCX itself
- * (ucx_peer.h) and against MPI. Rank 0 measures. Rank 1 sleeps, but while MPI
- * is measured, which needs its calls, and in busy_target, where it computes
- * and calls nothing.
+ * (ucx_peer.h; polling: its target never sleeps) and against MPI. Rank 0
+ * measures. Rank 1 sleeps, but while MPI is measured, which needs its calls,
+ * and in busy_target, where it computes and calls nothing.
  */
 #include "bench.h"
 
@@ -47,6 +47,13 @@ static void ucx_puts(void)
     }
 }
 
+static void polled(void (*ops)(void))
+{
+    ucx_peer_poll(1);
+    ops();
+    ucx_peer_poll(0);
+}
+
 /** MPI needs a target that calls it; to us one that does takes a processor. */
 static void poll_mpi(uint64_t yes)
 {
@@ -64,6 +71,11 @@ static void mpi_puts(void)
     poll_mpi(0);
 }
 
+static void polled_puts(void)
+{
+    polled(ucx_puts);
+}
+
 static void mega_gets(void)
 {
     uint64_t value;
@@ -77,6 +89,11 @@ static void ucx_gets(void)
     for (int i = 0; i < CALLS; i++) {
         ucx_peer_get8();
     }
+}
+
+static void polled_gets(void)
+{
+    polled(ucx_gets);
 }
 
 static void mpi_gets(void)
@@ -103,6 +120,11 @@ static void ucx_adds(void)
     for (int i = 0; i < CALLS; i++) {
         ucx_peer_add8(1);
     }
+}
+
+static void polled_adds(void)
+{
+    polled(ucx_adds);
 }
 
 static void mpi_adds(void)
@@ -380,6 +402,9 @@ static void origin(void)
     compare("put8", mega_puts, "ucx", ucx_puts);
     compare("get8", mega_gets, "ucx", ucx_gets);
     compare("fadd8", mega_adds, "ucx", ucx_adds);
+    compare("put8", mega_puts, "polling", polled_puts);
+    compare("get8", mega_gets, "polling", polled_gets);
+    compare("fadd8", mega_adds, "polling", polled_adds);
     compare_windows("put_1M", 1 << 20, mega_put_windows, ucx_put_windows);
     compare_windows("get_1M", 1 << 20, mega_get_windows, ucx_get_windows);
     compare_windows("put_64K", 1 << 16, mega_put_windows, ucx_put_windows);

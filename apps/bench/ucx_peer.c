@@ -16,7 +16,7 @@
 #define LINGER 100e-6 /* seconds */
 #define SLEEP_MS 100  /* after which the end is looked for */
 
-enum { ASK = 1, ANSWER = 2 };
+enum { ASK = 1, ANSWER = 2, POLL = 3 };
 
 static ucp_context_h context;
 static ucp_worker_h worker;
@@ -30,6 +30,7 @@ static uint64_t target; /* its address there */
 
 static pthread_t thread;
 static _Atomic int stop;
+static int polls; /* the thread's: it gives its processor to nobody */
 static uint64_t answer;
 static int answered;
 
@@ -171,6 +172,17 @@ static ucs_status_t on_ask(void *arg, const void *head, size_t len, void *data,
     return UCS_OK;
 }
 
+static ucs_status_t on_poll(void *arg, const void *head, size_t len, void *data,
+                            size_t data_len, const ucp_am_recv_param_t *param)
+{
+    uint64_t yes;
+    (void)arg, (void)data, (void)data_len, (void)param;
+    bench_check(len == sizeof(yes), "a request of UCX");
+    memcpy(&yes, head, sizeof(yes));
+    polls = yes != 0;
+    return UCS_OK;
+}
+
 static ucs_status_t on_answer(void *arg, const void *head, size_t len,
                               void *data, size_t data_len,
                               const ucp_am_recv_param_t *param)
@@ -195,6 +207,12 @@ uint64_t ucx_peer_alloc(size_t size)
     return answer;
 }
 
+void ucx_peer_poll(uint64_t yes)
+{
+    send_head(POLL, &yes, sizeof(yes));
+    flush();
+}
+
 /* ---- The target's thread ---- */
 
 static void *serve(void *arg)
@@ -206,6 +224,8 @@ static void *serve(void *arg)
     while (!atomic_load(&stop)) {
         if (ucp_worker_progress(worker) > 0) {
             last = bench_now();
+        } else if (polls) {
+            continue;
         } else if (bench_now() - last < LINGER) {
             sched_yield();
         } else if (ucp_worker_arm(worker) == UCS_OK) {
@@ -246,6 +266,7 @@ static void start(void)
     must(ucp_worker_create(context, &worker_params, &worker), "worker");
     set_handler(ASK, on_ask);
     set_handler(ANSWER, on_answer);
+    set_handler(POLL, on_poll);
 }
 
 /** Sends len bytes and takes the other rank's; their number. */

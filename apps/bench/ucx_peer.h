@@ -23,6 +23,9 @@ void ucx_peer_put8(uint64_t value); /* put and flush */
 uint64_t ucx_peer_get8(void);
 uint64_t ucx_peer_add8(uint64_t value);
 
+/** From now on the target's thread polls and never sleeps, or as before. */
+void ucx_peer_poll(uint64_t yes);
+
 /** n operations of size bytes each, begun together and completed together. */
 void ucx_peer_puts(const void *from, size_t size, unsigned n);
 void ucx_peer_gets(void *to, size_t size, unsigned n);
