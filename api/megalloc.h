@@ -13,11 +13,11 @@
  *   sentence in mega_errmsg(). Outputs are set only on success. A null or
  *   ill-formed argument gives MEGA_ERR_ARG, a call before mega_init or after
  *   mega_finalize MEGA_ERR_STATE, one that needs a rank which is lost, or does
- *   not answer, PEER or TIMEOUT. Nothing aborts, exits or writes to stdout.
+ *   not answer, PEER or TIMEOUT, one that makes durable IO once the system has
+ *   refused to (an msync). Nothing aborts, exits or writes to stdout.
  * - Any thread may make any call. "Collective": all ranks, the same order,
  *   the same arguments, one thread of each at a time.
- * - A process that a rank has forked may exec, but makes no call: each gives
- *   MEGA_ERR_STATE there.
+ * - A process that a rank has forked may exec; each call gives STATE there.
  * - Sizes and offsets are bytes. Local buffers may be reused on return,
  *   except those of the _nbi calls (after mega_quiet).
  *
@@ -193,7 +193,7 @@ mega_gptr_t mega_region_at(mega_region_t r, int home, uint64_t off,
 
 /* ---- Chunks ------------------------------------------------------------ */
 
-#define MEGA_ANY_HOME (-1) /* this rank's, its host's, others; full: later */
+#define MEGA_ANY_HOME (-1) /* mine, my host's, others; full or lost: later */
 
 /** A chunk of at least size bytes (>= 1) on a home, contents undefined, aligned
  *  to 16, from a page up to a page. One rank; lock-free but for a thread's
@@ -205,7 +205,8 @@ mega_gptr_t mega_region_at(mega_region_t r, int home, uint64_t off,
 mega_status_t mega_alloc(mega_region_t r, int home, size_t size,
                          mega_gptr_t *p_p) MEGA_MUST_CHECK;
 
-/** count chunks of one size, all or none. On an error p_p[] is undefined. */
+/** count chunks of one size, all or none. On an error p_p[] is undefined;
+ *  errors as mega_alloc. */
 mega_status_t mega_alloc_n(mega_region_t r, int home, size_t size, size_t count,
                            mega_gptr_t *p_p) MEGA_MUST_CHECK;
 
@@ -219,8 +220,8 @@ mega_status_t mega_usable_size(mega_gptr_t p, size_t *size_p) MEGA_MUST_CHECK;
 
 #define MEGA_PUBLISH_MAX 64
 
-/** Takes a chunk that stays unallocated to a crash until it is published.
- *  Publish or cancel it in the same rank. Errors as mega_alloc. */
+/** Takes a chunk that a crash gives back until it is published. Publish or
+ *  cancel it in the same rank: above 32 KiB unchecked. Errors: mega_alloc's. */
 mega_status_t mega_reserve(mega_region_t r, int home, size_t size,
                            mega_gptr_t *p_p) MEGA_MUST_CHECK;
 
@@ -392,9 +393,8 @@ mega_status_t mega_put_persist(mega_gptr_t p, const void *src, size_t n)
 /** L1: all allocations and frees of this thread are durable. */
 mega_status_t mega_drain(void) MEGA_MUST_CHECK;
 
-/** L1: everything that any thread of any rank has allocated, freed or stored,
- *  by a call that came before. Collective. A checkpoint, not for inner loops:
- *  in domain power it flushes all memory in use, on a disk whole files. */
+/** L1, of all threads of all ranks. Collective. A checkpoint, not for inner
+ *  loops: in domain power it flushes all memory in use, on a disk all files. */
 mega_status_t mega_commit(void) MEGA_MUST_CHECK;
 
 /* ---- Named roots ------------------------------------------------------- */

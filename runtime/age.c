@@ -69,8 +69,8 @@ static mega_status_t judge(const struct mega__home *home,
         st = mega__home_read(home, &b->lot, "lot", &lot);
     if (st)
         return st;
-    if (!mega__unseal(age->reached, &of_file) ||
-        !mega__unseal(age->lot, &its_lot))
+    if (!mega__unseal_written(age->reached, &of_file) ||
+        !mega__unseal_written(age->lot, &its_lot))
         return mega__fail(MEGA_ERR_DAMAGED,
                           "%s: the epoch in its root is damaged: restore the "
                           "file from a copy",

@@ -409,23 +409,26 @@ void mega__agent_count(const struct mega__agent *agent, mega_counters_t *sum)
 /* Takes the mail back, which is then served by nobody, or in vain. One that is
  * being copied stays: an answer that comes late must not be taken for that of
  * the next request. */
-static mega_status_t give_up(struct mega__ctx *ctx, struct mega__mail *mail,
-                             uint32_t state)
+static void take_back(struct mega__mail *mail, uint32_t state)
 {
-    const uint32_t no = mail->req.home;
     if ((state - MEGA__MAIL_POSTED) % MEGA__MAIL_STEP !=
         MEGA__MAIL_COPYING - MEGA__MAIL_POSTED)
         (void)change(mail, state, MEGA__MAIL_EMPTY);
+}
+
+static mega_status_t too_late(const struct mega__ctx *ctx, uint32_t home)
+{
     return mega__fail(
         MEGA_ERR_TIMEOUT,
         "rank %d, which serves home %u, has not answered for %llu "
         "s: is it stopped? MEGALLOC_TIMEOUT sets how long to wait",
-        ctx->homes[no].seg->server, no,
+        ctx->homes[home].seg->server, home,
         (unsigned long long)ctx->conf.timeout.v.number);
 }
 
 /* Waits while the mail is at a server: so long, from when that has last given a
- * sign of life, if it grows. */
+ * sign of life, if it grows. One that is known to be stopped is not waited for,
+ * or each thread would, for the mail is one. */
 static mega_status_t await_answer(struct mega__ctx *ctx,
                                   struct mega__mail *mail)
 {
@@ -441,8 +444,13 @@ static mega_status_t await_answer(struct mega__ctx *ctx,
                                                   memory_order_acquire))
             since = now;
         seen = pulse;
-        if (now - since >= patience)
-            return give_up(ctx, mail, state);
+        mega_status_t st = mega__watch_silent(ctx, (int)to);
+        if (!st && now - since >= patience)
+            st = too_late(ctx, mail->req.home);
+        if (st) {
+            take_back(mail, state);
+            return st;
+        }
         futex_wait(&mail->state, state, ASKING_MS);
     }
     return MEGA_OK;

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "block.h"
 #include "chunk.h"
 #include "degraded.h"
 #include "directory.h"
@@ -60,36 +61,103 @@ static void report_word(struct check *c, uint32_t e, uint64_t w,
 
 /* ---- The block ---- */
 
+/* Of a part of the block, from the start of span 0. */
+static unsigned long long block_off(const struct check *c, const void *part)
+{
+    return (unsigned long long)((const char *)part - (const char *)c->block +
+                                MEGA__HOME_BLOCK_OFF);
+}
+
 static void check_sealed(struct check *c, const uint64_t *word,
                          const char *name)
 {
     uint64_t value;
     if (!mega__unseal(*word, &value))
         report(c, "offset %#llx, the %s word %#llx is damaged",
-               (unsigned long long)((const char *)word -
-                                    (const char *)c->block +
-                                    MEGA__HOME_BLOCK_OFF),
-               name, (unsigned long long)*word);
+               block_off(c, word), name, (unsigned long long)*word);
+}
+
+static void report_begin(const uint64_t *word, const char *what, void *arg)
+{
+    struct check *c = arg;
+    report(c, "offset %#llx, %s", block_off(c, word), what);
+}
+
+/* Only a job that looks leaves what was there. */
+static void check_begin(struct check *c)
+{
+    const struct mega__home_block *b = c->block;
+    uint64_t value;
+    mega__block_judge(b, !c->ctx->readonly || mega__block_filled(b, NULL, 0),
+                      report_begin, c);
+    if (b->born != mega__seal(1))
+        report(c, "offset %#llx, the home was never finished",
+               block_off(c, &b->born));
+    if (!c->ctx->readonly && mega__unseal(b->epoch, &value) &&
+        value != c->ctx->epoch)
+        report(c, "offset %#llx, the epoch word says %llu, the job is in %llu",
+               block_off(c, &b->epoch), (unsigned long long)value,
+               (unsigned long long)c->ctx->epoch);
 }
 
 static void check_block(struct check *c)
 {
     const struct mega__home_block *b = c->block;
-    check_sealed(c, &b->born, "born");
-    check_sealed(c, &b->epoch, "epoch");
-    check_sealed(c, &b->clean, "clean");
-    check_sealed(c, &b->npools, "npools");
+    check_begin(c);
     for (unsigned k = 0; k < sizeof b->next_host / 8; k++)
         check_sealed(c, &b->next_host[k], "next host");
-    check_sealed(c, &b->next_region, "next region");
-    check_sealed(c, &b->reached, "reached");
-    check_sealed(c, &b->lot, "lot");
     for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++)
         check_sealed(c, &b->regions[i].state, "region state");
     for (unsigned i = 0; i < MEGA_ROOTS_MAX; i++)
         check_sealed(c, &b->roots[i].state, "root state");
     for (unsigned i = 0; i < MEGA__RUNS_MAX; i++)
         check_sealed(c, &b->runs[i].state, "run state");
+}
+
+/* A record of a region or root that is not gone. */
+static bool check_named(struct check *c, const uint64_t *state_word,
+                        const char *name, uint32_t crc, const char *what,
+                        unsigned i, uint32_t *id_p)
+{
+    enum mega__record_state state;
+    if (!mega__record_state(*state_word, &state, id_p) ||
+        state < MEGA__REC_CREATING)
+        return false;
+    if (crc != mega__record_name_crc(*id_p, name) || name[MEGA_NAME_MAX])
+        report(c, "offset %#llx, the name or checksum of %s record %u",
+               block_off(c, name), what, i);
+    return true;
+}
+
+/* Of home 0. */
+static void check_names(struct check *c)
+{
+    const struct mega__home_block *b = c->block;
+    uint64_t next, bytes;
+    uint32_t id;
+    bool known = mega__unseal(b->next_region, &next) && next;
+    for (unsigned i = 0; i < MEGA_REGIONS_MAX; i++) {
+        const struct mega__region_record *r = &b->regions[i];
+        if (!check_named(c, &r->state, r->name, r->crc, "region", i, &id))
+            continue;
+        if (id <= MEGA__REGION_DEFAULT || (known && id >= next))
+            report(c, "offset %#llx, region %u was never made",
+                   block_off(c, &r->state), id);
+        if (!mega__unseal_written(r->bytes_per_home, &bytes))
+            report(c, "offset %#llx, the region size word is damaged",
+                   block_off(c, &r->bytes_per_home));
+    }
+    for (unsigned i = 0; i < MEGA_ROOTS_MAX; i++) {
+        const struct mega__root_record *r = &b->roots[i];
+        if (!check_named(c, &r->state, r->name, r->crc, "root", i, &id))
+            continue;
+        for (unsigned k = 0; k < i; k++)
+            if (mega__record_same_root(&b->roots[k], r))
+                report(c,
+                       "offset %#llx, root records %u and %u have one region "
+                       "and name",
+                       block_off(c, r), k, i);
+    }
 }
 
 static mega_status_t check_run(struct check *c, unsigned i,
@@ -108,18 +176,47 @@ static mega_status_t check_run(struct check *c, unsigned i,
     return st;
 }
 
-/* Every recorded raw run of a live region is there. */
+/* Those of a region hold its bytes. Where no open has been completed, a growth
+ * that was cut off may have left more. */
+static void check_reserved(struct check *c, const uint64_t *held)
+{
+    for (uint32_t k = 0; k < c->live.n; k++) {
+        const uint64_t want = mega__run_extents(c->live.bytes_per_home[k]);
+        if (held[k] < want || (held[k] > want && !c->ctx->readonly))
+            report(c,
+                   "region %u has %llu raw bytes per home, its runs hold %llu "
+                   "extents",
+                   c->live.ids[k],
+                   (unsigned long long)c->live.bytes_per_home[k],
+                   (unsigned long long)held[k]);
+    }
+}
+
+static void count_run(const struct check *c, uint32_t id, uint32_t extents,
+                      uint64_t *held)
+{
+    for (uint32_t k = 0; k < c->live.n; k++)
+        if (c->live.ids[k] == id)
+            held[k] += extents;
+}
+
+/* Every recorded raw run is there, and all of a live region's are recorded. */
 static mega_status_t check_runs(struct check *c)
 {
     mega_status_t st = MEGA_OK;
+    uint64_t held[MEGA_REGIONS_MAX + 1] = {0};
     for (unsigned i = 0; !st && i < MEGA__RUNS_MAX; i++) {
         const struct mega__run_record *r = &c->block->runs[i];
         enum mega__record_state state;
         uint32_t id;
         if (mega__record_state(r->state, &state, &id) &&
-            state == MEGA__REC_LIVE)
+            state == MEGA__REC_LIVE) {
             st = check_run(c, i, r, id);
+            count_run(c, id, r->extents, held);
+        }
     }
+    if (!st) /* none of absent home 0 */
+        check_reserved(c, held);
     return st;
 }
 
@@ -306,6 +403,8 @@ mega_status_t mega__check_home(struct mega__ctx *ctx, struct mega__home *home,
         goto end;
     check_block(&c);
     st = check_runs(&c);
+    if (!st && home->no == 0)
+        check_names(&c);
     if (!st && home->no == 0)
         st = check_roots(&c);
     if (!st)

@@ -13,6 +13,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "arena.h"
 #include "count.h"
@@ -33,6 +34,12 @@ static bool is_full(mega_status_t st)
 {
     return st == MEGA_ERR_HOME_FULL || st == MEGA_ERR_MEDIUM_FULL ||
            st == MEGA_ERR_TABLE_FULL;
+}
+
+/* The home is out of reach. Of what was lost there drains tell. */
+static bool is_away(mega_status_t st)
+{
+    return st == MEGA_ERR_PEER || st == MEGA_ERR_TIMEOUT || st == MEGA_ERR_IO;
 }
 
 static mega_status_t full(struct mega__ctx *ctx, struct mega__home *home,
@@ -322,12 +329,14 @@ static void shun_more(struct mega__shun *shun)
     shun->last = shun->left = (uint16_t)(next < SHUN_MAX ? next : SHUN_MAX);
 }
 
-/* NULL for left_out_p: leaves none out. */
+/* NULL for left_out_p: leaves none out. If there is no room, and a home was out
+ * of reach, it is told why the first one was. */
 static mega_status_t alloc_among(struct mega__ctx *ctx, struct mega__arena *a,
                                  uint32_t region, size_t size, bool live,
                                  bool *left_out_p, mega_gptr_t *p_p)
 {
-    mega_status_t st = MEGA_ERR_HOME_FULL;
+    mega_status_t st = MEGA_ERR_HOME_FULL, away = MEGA_OK;
+    char said[MEGA__ERRMSG_MAX];
     uint32_t from = ctx->my_home < 0 ? 0 : (uint32_t)ctx->my_home;
     for (uint32_t i = 0; i < 2 * ctx->nhomes; i++) {
         uint32_t h = (from + i) % ctx->nhomes;
@@ -342,15 +351,21 @@ static mega_status_t alloc_among(struct mega__ctx *ctx, struct mega__arena *a,
             continue;
         }
         st = alloc_on(ctx, a, region, home, size, live, p_p);
-        if (!is_full(st)) {
+        if (!is_full(st) && !is_away(st)) {
             if (shun)
                 shun->last = shun->left = 0;
             return st;
         }
         if (shun)
             shun_more(shun);
+        if (is_away(st) && !away) {
+            away = st;
+            memcpy(said, mega__errmsg_buffer(), sizeof said);
+        }
     }
-    return st;
+    if (away)
+        memcpy(mega__errmsg_buffer(), said, sizeof said);
+    return away ? away : st;
 }
 
 static mega_status_t alloc_any(struct mega__ctx *ctx, struct mega__arena *a,
@@ -359,7 +374,7 @@ static mega_status_t alloc_any(struct mega__ctx *ctx, struct mega__arena *a,
 {
     bool left_out = false;
     mega_status_t st = alloc_among(ctx, a, region, size, live, &left_out, p_p);
-    return is_full(st) && left_out
+    return (is_full(st) || is_away(st)) && left_out
                ? alloc_among(ctx, a, region, size, live, NULL, p_p)
                : st;
 }

@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,13 @@ static void report_unknown(const char *name)
               name, best->name);
 }
 
+/* megarun's and the lab's. */
+static bool is_of_launchers(const char *name, size_t len)
+{
+    return (len == 8 && strncmp(name, "LAUNCHER", len) == 0) ||
+           (len == 3 && strncmp(name, "LAB", len) == 0);
+}
+
 static const struct def *find(const char *name, size_t len)
 {
     for (size_t i = 0; i < NDEFS; i++)
@@ -238,6 +246,8 @@ mega_status_t mega__conf_read(struct mega__conf *conf)
         }
 #endif
         const struct def *d = find(name, len);
+        if (!d && is_of_launchers(name, len))
+            continue;
         if (!d) {
             char text[64];
             snprintf(text, sizeof text, "%.*s", (int)(len < 60 ? len : 60),

@@ -17,6 +17,7 @@
 
 #include "age.h"
 #include "deal_see.h"
+#include "degraded.h"
 #include "log.h"
 #include "roll.h"
 
@@ -101,43 +102,39 @@ static mega_status_t summarise(struct mega__ctx *ctx,
     return st;
 }
 
-/* A home is missing; the one before it may know where it was. */
-static mega_status_t refuse_missing(struct mega__ctx *ctx, uint32_t home,
-                                    const struct mega__summary *all, size_t n)
+/* Homes that are missing: how many, and one of them that the home before it,
+ * which is there, can tell of. No other is named then. */
+static void find_missing(const struct mega__summary *all, size_t n,
+                         struct mega__missing *m)
 {
-    char path[MEGA__PATH] = "?";
-    const char *host = "";
     const uint32_t nhomes = all[0].nhomes;
-    mega_status_t st = mega__home_path(ctx, home, 0, "", path);
-    for (size_t k = 0; k < n; k++)
-        if (all[k].home == (home + nhomes - 1) % nhomes)
-            host = all[k].next_host;
-    return st ? st
-              : mega__fail(
-                    MEGA_ERR_ABSENT,
-                    "home %u of %u is missing:%s%s%s no host of this job "
-                    "has %s; put it back, or run on its host, or read "
-                    "the rest with MEGALLOC_OPEN=degraded",
-                    home, nhomes, *host ? " it was last on host " : "", host,
-                    *host ? "," : "", path);
+    const struct mega__summary *before =
+        all[n - 1].home == nhomes - 1 ? &all[n - 1] : NULL;
+    size_t k = 0;
+    for (uint32_t h = 0; h < nhomes; h++) {
+        if (k < n && all[k].home == h) {
+            before = &all[k++];
+            continue;
+        }
+        if (m->n++ == 0 || (before && !*m->host)) {
+            m->home = h;
+            m->host = before ? before->next_host : "";
+        }
+        before = NULL;
+    }
 }
 
 static mega_status_t check_complete(struct mega__ctx *ctx,
                                     const struct mega__summary *all, size_t n,
                                     uint32_t *nabsent_p)
 {
+    struct mega__missing missing = {.of = all[0].nhomes, .host = ""};
     mega_status_t st = MEGA_OK;
-    size_t k = 0;
-    for (uint32_t h = 0; !st && h < all[0].nhomes; h++) {
-        if (k < n && all[k].home == h) {
-            k++;
-            continue;
-        }
-        ++*nabsent_p;
-        if (!ctx->readonly)
-            st = refuse_missing(ctx, h, all, n);
-    }
-    for (k = 0; !st && k < n; k++)
+    find_missing(all, n, &missing);
+    *nabsent_p = missing.n;
+    if (missing.n > 0 && !ctx->readonly)
+        st = mega__degraded_missing(ctx, &missing);
+    for (size_t k = 0; !st && k < n; k++)
         st = same_space(all, &all[k]);
     return st ? st : mega__age_homes(all, n);
 }
@@ -184,7 +181,22 @@ struct finding {
     uint64_t epoch, draw;
     uint32_t nhomes, nabsent;
     bool unborn, clean;
+    bool filled; /* a home is (block.h) */
 };
+
+/* No killed creation has left what a job stores. */
+static mega_status_t refuse_unborn(const struct mega__summary *all, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        if (all[k].epoch || all[k].clean || all[k].reached || all[k].lot ||
+            all[k].filled)
+            return mega__fail(MEGA_ERR_DAMAGED,
+                              "home %u: its born word, at offset %#x of span "
+                              "0, says that it was never finished, but home "
+                              "%u was used: restore its files from a copy",
+                              all[0].home, MEGA__HOME_BLOCK_OFF, all[k].home);
+    return MEGA_OK;
+}
 
 static mega_status_t find_out(struct mega__ctx *ctx,
                               const struct mega__summary *all, size_t n,
@@ -193,7 +205,7 @@ static mega_status_t find_out(struct mega__ctx *ctx,
     f->nhomes = all[0].nhomes;
     f->unborn = none_born(all, n);
     if (f->unborn)
-        return MEGA_OK;
+        return refuse_unborn(all, n);
     memcpy(f->uuid, all[0].uuid, sizeof f->uuid);
     f->draw = all[0].draw; /* all hosts know the same */
     f->clean = true;
@@ -202,6 +214,7 @@ static mega_status_t find_out(struct mega__ctx *ctx,
             f->clean = false;
         if (all[k].epoch > f->epoch)
             f->epoch = all[k].epoch;
+        f->filled = f->filled || all[k].filled;
     }
     if (ctx->readonly && f->nhomes > ctx->nhomes)
         return MEGA_OK; /* the last ones are absent: to be met again */
@@ -283,7 +296,7 @@ static mega_status_t open_seen(struct mega__ctx *ctx,
     ctx->recovery.clean = f.clean;
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));)
-        st = mega__home_open_rest(ctx, home);
+        st = mega__home_open_rest(ctx, home, f.filled);
     return mega__boot_agree(ctx->boot, st);
 }
 

@@ -10,6 +10,7 @@
 
 #include "home.h"
 #include "log.h"
+#include "whereabouts.h"
 
 mega_status_t mega__degraded_refuse(void)
 {
@@ -18,15 +19,36 @@ mega_status_t mega__degraded_refuse(void)
                       "without MEGALLOC_OPEN=degraded");
 }
 
+mega_status_t mega__degraded_missing(struct mega__ctx *ctx,
+                                     const struct mega__missing *missing)
+{
+    char path[MEGA__PATH], others[32] = "";
+    mega_status_t st = mega__home_path(ctx, missing->home, 0, "", path);
+    if (missing->n > 1)
+        snprintf(others, sizeof others, " (and %u more)", missing->n - 1);
+    return st ? st
+              : mega__fail(
+                    MEGA_ERR_ABSENT,
+                    "home %u of %u is missing%s:%s%s%s no host of this job has "
+                    "%s; put it back, or run on its host%s",
+                    missing->home, missing->of, others,
+                    *missing->host ? " it was last on host " : "",
+                    missing->host, *missing->host ? "," : "", path,
+                    ctx->readonly
+                        ? ""
+                        : ", or read the rest with MEGALLOC_OPEN=degraded");
+}
+
 mega_status_t mega__degraded_absent(struct mega__ctx *ctx, uint32_t home)
 {
-    char path[MEGA__PATH];
-    mega_status_t st = mega__home_path(ctx, home, 0, "", path);
-    return st ? st
-              : mega__fail(MEGA_ERR_ABSENT,
-                           "home %u of %u is absent: no host of this job has "
-                           "%s; put it back, or run on its host",
-                           home, ctx->nhomes, path);
+    char name[MEGA__WHERE_BYTES] = "";
+    const struct mega__home *before =
+        &ctx->homes[(home + ctx->nhomes - 1) % ctx->nhomes];
+    if (before->local)
+        mega__where_read(before->block, name);
+    const struct mega__missing missing = {
+        .n = ctx->nabsent, .of = ctx->nhomes, .home = home, .host = name};
+    return mega__degraded_missing(ctx, &missing);
 }
 
 void mega__degraded_notice(struct mega__ctx *ctx)

@@ -12,7 +12,17 @@
 /* UNSUPPORTED - says that the space is read-only. */
 mega_status_t mega__degraded_refuse(void);
 
-/* ABSENT - says which home, which file. */
+struct mega__missing {
+    uint32_t n, of;   /* homes */
+    uint32_t home;    /* one of them */
+    const char *host; /* where that was served last; "": it is not known */
+};
+
+/* ABSENT - says which home, the host where it was, which file, what to do. */
+mega_status_t mega__degraded_missing(struct mega__ctx *ctx,
+                                     const struct mega__missing *missing);
+
+/* The same of a home that a call needs. */
 mega_status_t mega__degraded_absent(struct mega__ctx *ctx, uint32_t home);
 
 /* By rank 0: what was opened. */

@@ -87,22 +87,44 @@ static mega_status_t verify_record(const uint64_t *state_word, const char *name,
                       what, i);
 }
 
+/* Of a region that is not gone; next: the id that the next one gets (7). */
+static mega_status_t verify_region(const struct mega__home *home0,
+                                   const struct mega__region_record *r,
+                                   uint64_t next)
+{
+    uint64_t bytes;
+    uint32_t id;
+    state_of(&r->state, &id);
+    if (id <= MEGA__REGION_DEFAULT || id >= next)
+        return mega__fail(MEGA_ERR_DAMAGED,
+                          "home 0: a region has id %u, the next one gets %llu: "
+                          "restore its files from a copy",
+                          id, (unsigned long long)next);
+    if (r->bytes_per_home == 0)
+        return mega__fail(MEGA_ERR_DAMAGED,
+                          "home 0: the size of region %u was never written: "
+                          "restore its files from a copy",
+                          id);
+    return mega__home_read(home0, &r->bytes_per_home, "region size", &bytes);
+}
+
 mega_status_t mega__dir_verify(const struct mega__home *home0)
 {
     const struct mega__home_block *b = home0->block;
-    mega_status_t st = MEGA_OK;
-    uint64_t v;
+    uint64_t next;
+    mega_status_t st =
+        mega__home_read(home0, &b->next_region, "next region", &next);
     for (unsigned i = 0; !st && i < MEGA_REGIONS_MAX; i++) {
         const struct mega__region_record *r = &b->regions[i];
         st = verify_record(&r->state, r->name, r->crc, "region", i);
         if (!st && !is_free(&r->state))
-            st = mega__home_read(home0, &r->bytes_per_home, "region size", &v);
+            st = verify_region(home0, r, next);
     }
     for (unsigned i = 0; !st && i < MEGA_ROOTS_MAX; i++) {
         const struct mega__root_record *r = &b->roots[i];
         st = verify_record(&r->state, r->name, r->crc, "root", i);
     }
-    return st ? st : mega__home_read(home0, &b->next_region, "next region", &v);
+    return st;
 }
 
 mega_status_t mega__dir_region_find(const struct mega__home *home0,

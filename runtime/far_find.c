@@ -8,6 +8,7 @@
  * freeing what is empty and making the home larger, it is asked for.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent.h"
 #include "arena.h"
@@ -175,6 +176,12 @@ static mega_status_t try_span(struct mega__arena *a, struct mega__heap *heap,
     return st;
 }
 
+static mega_status_t not_served(uint32_t home, uint32_t no)
+{
+    return mega__fail(MEGA_ERR_PEER, "the server of home %u has no span %u",
+                      home, no);
+}
+
 /* *nspans_p: how many there are. */
 static mega_status_t try_home(struct mega__arena *a, struct mega__heap *heap,
                               unsigned class, uint32_t *nspans_p,
@@ -190,7 +197,46 @@ static mega_status_t try_home(struct mega__arena *a, struct mega__heap *heap,
         st = try_span(a, heap, class, span, slab_p);
     }
     *nspans_p = no;
-    return no == 0 && !st ? MEGA_ERR_PEER : st;
+    return no == 0 && !st ? not_served(heap->home->no, 0) : st;
+}
+
+/* A slab that was named, and cannot be adopted for want of memory, is to be
+ * named again: there is a hint of it as before. */
+static void name_again(struct mega__ctx *ctx, mega_gptr_t p)
+{
+    static const uint16_t look = MEGA__HINT_LOOK;
+    const uint32_t home = mega__gptr_home(p), no = mega__gptr_span(p);
+    const uint64_t e = mega_offset(p) >> MEGA__EXTENT_SHIFT;
+    char said[MEGA__ERRMSG_MAX];
+    uint64_t size;
+    memcpy(said, mega__errmsg_buffer(), sizeof said);
+    mega_status_t st = mega__net_span(ctx->net, home, no, &size);
+    if (!st)
+        st = mega__net_put(
+            ctx->net,
+            mega__gptr(home, no, mega__span_plan(no, size).hints_off + 2 * e),
+            &look, sizeof look);
+    if (!st)
+        st = mega__net_flush_home(ctx->net, home);
+    (void)st; /* at the worst it is found by the next open */
+    memcpy(mega__errmsg_buffer(), said, sizeof said);
+}
+
+static mega_status_t adopt(struct mega__arena *a, struct mega__heap *heap,
+                           unsigned class, mega_gptr_t p,
+                           struct mega__slab **slab_p)
+{
+    const uint32_t e = (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT);
+    struct mega__span *span;
+    uint64_t w;
+    mega_status_t st = mega__far_span(a->ctx, p, &span);
+    if (st || !span)
+        return st ? st : not_served(heap->home->no, mega__gptr_span(p));
+    st = mega__net_get(a->ctx->net, &w, mega__far_word_at(span, e), 8);
+    if (st || !mega__word_is_slab(w) || mega__slab_owned(a->ctx, w) ||
+        mega__word_class(w) != class || mega__word_region(w) != heap->region)
+        return st;
+    return mega__far_adopt(a, span, e, w, slab_p);
 }
 
 /* Adopts slabs that the server names, each once, until one has room. */
@@ -202,21 +248,13 @@ static mega_status_t adopt_named(struct mega__arena *a, struct mega__heap *heap,
         struct mega__request named = {.op = MEGA__ASK_SLAB,
                                       .home = heap->home->no,
                                       .arg = {heap->region, class}};
-        uint64_t w;
         st = mega__agent_ask(a->ctx, heap->home, &named);
-        mega_gptr_t p = mega_from_bits(named.result);
+        const mega_gptr_t p = mega_from_bits(named.result);
         if (st || mega_is_null(p))
             return st;
-        struct mega__span *span;
-        uint32_t e = (uint32_t)(mega_offset(p) >> MEGA__EXTENT_SHIFT);
-        st = mega__far_span(a->ctx, p, &span);
-        if (st || !span)
-            return st ? st : MEGA_ERR_PEER;
-        st = mega__net_get(a->ctx->net, &w, mega__far_word_at(span, e), 8);
-        if (!st && mega__word_is_slab(w) && !mega__slab_owned(a->ctx, w) &&
-            mega__word_class(w) == class &&
-            mega__word_region(w) == heap->region)
-            st = mega__far_adopt(a, span, e, w, slab_p);
+        st = adopt(a, heap, class, p, slab_p);
+        if (st == MEGA_ERR_NOMEM)
+            name_again(a->ctx, p);
     }
     return st;
 }

@@ -148,6 +148,11 @@ mega_status_t mega__far_adopt(struct mega__arena *a, struct mega__span *span,
     MEGA__CRASH(far_adoption);
     if (!st)
         st = read_marks(slab, (uint8_t *)slab->far->now);
+    if (st == MEGA_ERR_NOMEM) { /* nothing was done */
+        mega__slab_delete(a, slab);
+        mega__far_cas_back(ctx, span, extent, owned, w);
+        return st;
+    }
     memcpy((void *)slab->far->sent, (void *)slab->far->now, MARK_BYTES);
     if (st || !mega__slab_first_scan(ctx, slab)) {
         mega__slab_delete(a, slab); /* a damaged one stays owned, unused */

@@ -79,11 +79,10 @@ static inline uint64_t mega__word_run(enum mega__kind kind, uint32_t len,
     return w | mega__word_run_check(w) << MEGA__RUN_CHECK_SHIFT;
 }
 
-/* False: damaged. A check of 0 is that of a word made before there was one. */
+/* False: damaged. */
 static inline bool mega__word_run_sound(uint64_t w)
 {
-    uint64_t check = w >> MEGA__RUN_CHECK_SHIFT;
-    return check == 0 || check == mega__word_run_check(w);
+    return w >> MEGA__RUN_CHECK_SHIFT == mega__word_run_check(w);
 }
 
 static inline uint32_t mega__word_len(uint64_t w)
@@ -122,6 +121,53 @@ static inline uint32_t mega__word_region(uint64_t w)
     }
 }
 
+/* ---- Words of a run beside each other ---- */
+
+/* A RUN_HEAD or FREEING word; rest: the extents from it to the span's end. */
+static inline bool mega__word_head_fits(uint64_t head, uint32_t rest)
+{
+    uint32_t len = mega__word_len(head);
+    return len >= 1 && len <= rest && mega__word_run_sound(head);
+}
+
+/* A RUN_TAIL word; before: the extents before it that can be its head. */
+static inline bool mega__word_tail_fits(uint64_t tail, uint32_t before)
+{
+    uint32_t distance = mega__word_len(tail);
+    return distance >= 1 && distance <= before && mega__word_run_sound(tail);
+}
+
+/* Whether the word where a tail that fits has its head covers it; rest: from
+ * there. */
+static inline bool mega__word_covers(uint64_t head, uint64_t tail,
+                                     uint32_t rest)
+{
+    unsigned kind = mega__word_kind(head);
+    return (kind == MEGA__RUN_HEAD || kind == MEGA__FREEING) &&
+           mega__word_head_fits(head, rest) &&
+           mega__word_len(head) > mega__word_len(tail) &&
+           mega__word_region(head) == mega__word_region(tail);
+}
+
+/* Whether that word is one that no job has left: it does not decode, or is a
+ * damaged run, or one that does not fit. The tail may hold live data then. */
+static inline bool mega__word_head_damaged(uint64_t head, uint32_t rest)
+{
+    switch (mega__word_kind(head)) {
+    case MEGA__FREE:
+        return head != MEGA__FREE;
+    case MEGA__SLAB_INIT:
+    case MEGA__SLAB:
+    case MEGA__RUN_TAIL:
+        return false;
+    case MEGA__RUN_HEAD:
+    case MEGA__FREEING:
+        return !mega__word_head_fits(head, rest);
+    default:
+        return true;
+    }
+}
+
 /* ---- Epochs ---- */
 
 /* 1..16383: 0 in a word means "no owner". */
@@ -150,6 +196,12 @@ static inline bool mega__unseal(uint64_t word, uint64_t *value_p)
     uint64_t value = word & UINT64_C(0xffffffffffff);
     *value_p = value;
     return word == 0 || word == mega__seal(value);
+}
+
+/* Of a word that must have been written: zeroes are damage, too. */
+static inline bool mega__unseal_written(uint64_t word, uint64_t *value_p)
+{
+    return mega__unseal(word, value_p) && word != 0;
 }
 
 #endif

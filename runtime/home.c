@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "age.h"
+#include "block.h"
 #include "crc.h"
 #include "far.h"
 #include "lockfile.h"
@@ -35,9 +36,11 @@ mega_status_t mega__home_lock(struct mega__ctx *ctx, struct mega__home *home,
         make ? mega__view_make_dir(&ctx->conf, home->no) : MEGA_OK;
     if (!st)
         st = mega__home_lock_path(ctx, home->no, path);
-    if (!st)
-        st = mega__lockfile_exclusive(path, LOCK_PATIENCE, &home->lock_fd);
-    return st;
+    if (st)
+        return st;
+    return ctx->readonly
+               ? mega__lockfile_reader(path, LOCK_PATIENCE, &home->lock_fd)
+               : mega__lockfile_exclusive(path, LOCK_PATIENCE, &home->lock_fd);
 }
 
 /* ---- Words of the block ---- */
@@ -68,24 +71,30 @@ void mega__home_write(const struct mega__home *home, struct mega__flusher *f,
 
 /* ---- Opening by the server ---- */
 
-static mega_status_t keep_pool(struct mega__home *home, uint32_t k,
-                               struct mega__pool *pool)
+/* Room for pool k: before its spans are shown, for those are not taken back. */
+static mega_status_t make_room(struct mega__home *home, uint32_t k)
 {
-    if (k >= home->pools_room) {
-        uint32_t room = k < 8 ? 8 : 2 * k;
-        struct mega__pool **pools =
-            realloc(home->pools, room * sizeof(struct mega__pool *));
-        if (!pools)
-            return mega__fail(MEGA_ERR_NOMEM, "no memory for %u pools", room);
-        memset(pools + home->pools_room, 0,
-               (room - home->pools_room) * sizeof(struct mega__pool *));
-        home->pools = pools;
-        home->pools_room = room;
-    }
+    if (k < home->pools_room)
+        return MEGA_OK;
+    uint32_t room = k < 8 ? 8 : 2 * k;
+    struct mega__pool **pools =
+        realloc(home->pools, room * sizeof(struct mega__pool *));
+    if (!pools)
+        return mega__fail(MEGA_ERR_NOMEM, "no memory for %u pools", room);
+    memset(pools + home->pools_room, 0,
+           (room - home->pools_room) * sizeof(struct mega__pool *));
+    home->pools = pools;
+    home->pools_room = room;
+    return MEGA_OK;
+}
+
+/* There is room. */
+static void keep_pool(struct mega__home *home, uint32_t k,
+                      struct mega__pool *pool)
+{
     home->pools[k] = pool;
     if (k >= home->npools)
         home->npools = k + 1;
-    return MEGA_OK;
 }
 
 static mega_status_t verify_ident(const struct mega__pool *pool,
@@ -119,10 +128,15 @@ static mega_status_t verify_ident(const struct mega__pool *pool,
     return MEGA_OK;
 }
 
+static mega_status_t there_twice(const char *path, uint32_t no)
+{
+    return mega__fail(MEGA_ERR_DAMAGED, "%s: span %u is there twice", path, no);
+}
+
 static mega_status_t open_span(struct mega__home *home,
                                const struct mega__pool *pool,
                                const struct mega__span_record *rec,
-                               const char *path)
+                               const char *path, struct mega__span **span_p)
 {
     const uint8_t *uuid = mega__pool_root(pool)->ident.uuid;
     if (rec->listed != 1 || rec->crc != mega__crc(rec, sizeof *rec - 4) ||
@@ -146,14 +160,9 @@ static mega_status_t open_span(struct mega__home *home,
     if (st)
         return st;
     if (atomic_load(&home->spans[rec->span]))
-        return mega__fail(MEGA_ERR_DAMAGED, "%s: span %u is there twice", path,
-                          rec->span);
-    struct mega__span *span =
-        mega__span_new(home, rec->span, base, rec->size, home->how);
-    if (!span)
-        return MEGA_ERR_NOMEM;
-    atomic_store(&home->spans[rec->span], span);
-    return MEGA_OK;
+        return there_twice(path, rec->span);
+    *span_p = mega__span_new(home, rec->span, base, rec->size, home->how);
+    return *span_p ? MEGA_OK : MEGA_ERR_NOMEM;
 }
 
 void mega__home_choose_how(const struct mega__ctx *ctx, struct mega__home *home,
@@ -179,28 +188,41 @@ void mega__home_choose_how(const struct mega__ctx *ctx, struct mega__home *home,
     }
 }
 
-/* Those of a pool that is closed again must not be met, or counted. */
-static void drop_spans(struct mega__home *home, const struct mega__pool *pool)
+/* All spans that the root of a pool lists, or none: *n_p of them. */
+static mega_status_t open_spans(struct mega__home *home,
+                                const struct mega__pool *pool, const char *path,
+                                struct mega__span **spans, unsigned *n_p)
 {
-    const char *base = mega__pool_base(pool);
-    for (uint32_t no = 0; no < MEGA__SPANS_MAX; no++) {
-        struct mega__span *span = atomic_load(&home->spans[no]);
-        if (!span || span->base < base ||
-            span->base >= base + mega__pool_size(pool))
+    static const struct mega__span_record never;
+    const struct mega__pool_root *root = mega__pool_root(pool);
+    mega_status_t st = MEGA_OK;
+    unsigned n = 0;
+    for (unsigned i = 0; !st && i < MEGA__POOL_SPANS; i++) {
+        const struct mega__span_record *rec = &root->spans[i];
+        if (memcmp(rec, &never, sizeof never) == 0)
             continue;
-        atomic_store(&home->spans[no], NULL);
-        mega__span_delete(&span);
+        st = open_span(home, pool, rec, path, &spans[n]);
+        for (unsigned k = 0; !st && k < n; k++)
+            if (spans[k]->no == rec->span)
+                st = there_twice(path, rec->span);
+        n += spans[n] != NULL;
     }
+    while (st && n > 0)
+        mega__span_delete(&spans[--n]);
+    *n_p = n;
+    return st;
 }
 
-/* Opens pool k and the spans that its root lists. */
+/* Opens pool k and the spans that its root lists. They are shown when nothing
+ * can fail any more: other threads meet them at once. */
 mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
                                    struct mega__home *home, uint32_t k)
 {
-    static const struct mega__span_record never;
     const uint8_t *uuid = k ? ctx->uuid : NULL; /* pool 0 tells it */
     char path[MEGA__PATH];
+    struct mega__span *spans[MEGA__POOL_SPANS] = {NULL};
     struct mega__pool *pool = NULL;
+    unsigned n = 0;
     mega_status_t st = mega__home_path(ctx, home->no, k, "", path);
     if (!st)
         st = ctx->readonly ? mega__pool_view(path, &pool)
@@ -210,17 +232,18 @@ mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
     st = verify_ident(pool, uuid, home->no, k, path);
     if (!st && k == 0)
         mega__home_choose_how(ctx, home, pool);
-    const struct mega__pool_root *root = mega__pool_root(pool);
-    for (unsigned i = 0; !st && i < MEGA__POOL_SPANS; i++)
-        if (memcmp(&root->spans[i], &never, sizeof never) != 0)
-            st = open_span(home, pool, &root->spans[i], path);
     if (!st)
-        st = keep_pool(home, k, pool);
+        st = make_room(home, k);
+    if (!st)
+        st = open_spans(home, pool, path, spans, &n);
     if (st) {
-        drop_spans(home, pool);
         mega__pool_close(&pool);
+        return st;
     }
-    return st;
+    keep_pool(home, k, pool);
+    for (unsigned i = 0; i < n; i++)
+        atomic_store(&home->spans[spans[i]->no], spans[i]);
+    return MEGA_OK;
 }
 
 mega_status_t mega__home_open(struct mega__ctx *ctx, struct mega__home *home,
@@ -237,8 +260,15 @@ mega_status_t mega__home_open(struct mega__ctx *ctx, struct mega__home *home,
     s->nhomes = id->nhomes;
     s->domain = home->domain;
     memcpy(s->uuid, id->uuid, sizeof s->uuid);
-    if (!span) /* the last thing of a creation is missing */
-        return MEGA_OK;
+    if (!span) { /* a file has its name after all in it (layout.h, 3) */
+        char path[MEGA__PATH] = "?";
+        st = mega__home_path(ctx, home->no, 0, "", path);
+        return st ? st
+                  : mega__fail(MEGA_ERR_DAMAGED,
+                               "%s lists no span 0: restore the file from a "
+                               "copy",
+                               path);
+    }
     home->block =
         (struct mega__home_block *)(void *)(span->base + MEGA__HOME_BLOCK_OFF);
     st = mega__home_read(home, &home->block->born, "born", &s->born);
@@ -251,19 +281,41 @@ mega_status_t mega__home_open(struct mega__ctx *ctx, struct mega__home *home,
                              &s->reached);
     if (!st)
         st = mega__home_read(home, &home->block->lot, "lot", &s->lot);
+    s->filled = mega__block_filled(home->block,
+                                   (const uint64_t *)span->words + span->first,
+                                   span->extents - span->first);
     mega__where_read(home->block, s->next_host);
     return st;
 }
 
-mega_status_t mega__home_open_rest(struct mega__ctx *ctx,
-                                   struct mega__home *home)
+struct refusal {
+    const struct mega__home *home;
+    mega_status_t status;
+};
+
+static void refuse_word(const uint64_t *word, const char *what, void *arg)
 {
+    struct refusal *r = arg;
+    if (!r->status)
+        r->status =
+            mega__fail(MEGA_ERR_DAMAGED,
+                       "home %u: %s, at offset %#llx of span 0: restore its "
+                       "files from a copy",
+                       r->home->no, what,
+                       (unsigned long long)((const char *)word -
+                                            (const char *)r->home->block +
+                                            MEGA__HOME_BLOCK_OFF));
+}
+
+mega_status_t mega__home_open_rest(struct mega__ctx *ctx,
+                                   struct mega__home *home, bool filled)
+{
+    struct refusal r = {home, MEGA_OK};
     uint64_t npools;
-    mega_status_t st =
-        mega__home_read(home, &home->block->npools, "npools", &npools);
-    if (!st && (npools == 0 || npools > MEGA__SPANS_MAX))
-        st = mega__fail(MEGA_ERR_DAMAGED, "home %u lists %llu pools", home->no,
-                        (unsigned long long)npools);
+    mega__block_judge(home->block, filled, refuse_word, &r);
+    mega_status_t st = r.status ? r.status
+                                : mega__home_read(home, &home->block->npools,
+                                                  "npools", &npools);
     for (uint32_t k = 1; !st && k < npools; k++)
         if (!(st = mega__home_open_pool(ctx, home, k)))
             st = mega__age_pool(ctx, home, k);
@@ -278,7 +330,8 @@ mega_status_t mega__home_join(struct mega__ctx *ctx, struct mega__home *home)
     char path[MEGA__PATH];
     mega_status_t st = mega__home_lock_path(ctx, home->no, path);
     if (!st)
-        st = mega__lockfile_shared(path, &home->lock_fd);
+        st = ctx->readonly ? mega__lockfile_reader(path, 0, &home->lock_fd)
+                           : mega__lockfile_shared(path, &home->lock_fd);
     if (st)
         return st;
     home->how = (enum mega__how)home->seg->how;
@@ -305,9 +358,12 @@ static mega_status_t map_pool(struct mega__ctx *ctx, struct mega__home *home,
                  : mega__pool_map(path, at->file, at->root_off, pool_p);
     if (!st)
         st = verify_ident(*pool_p, ctx->uuid, home->no, at->pool, path);
-    st = st ? st : keep_pool(home, at->pool, *pool_p);
+    if (!st)
+        st = make_room(home, at->pool);
     if (st)
         mega__pool_close(pool_p);
+    else
+        keep_pool(home, at->pool, *pool_p);
     return st;
 }
 

@@ -16,6 +16,7 @@ struct mega__summary {
     uint8_t uuid[16];
     uint64_t born, epoch, clean, reached, lot;
     uint64_t draw; /* by lot; that of the first of all homes counts */
+    bool filled;   /* block.h */
     char next_host[MEGA__WHERE_BYTES];
 };
 
@@ -41,9 +42,10 @@ mega_status_t mega__home_create(struct mega__ctx *ctx, struct mega__home *home);
 mega_status_t mega__home_open(struct mega__ctx *ctx, struct mega__home *home,
                               struct mega__summary *summary_p);
 
-/* Opens the other pools, maps all spans, removes what is not listed. */
+/* Opens the other pools, maps all spans, removes what is not listed. filled:
+ * a home of the space is (block.h). ERRORS: DAMAGED, and others. */
 mega_status_t mega__home_open_rest(struct mega__ctx *ctx,
-                                   struct mega__home *home);
+                                   struct mega__home *home, bool filled);
 
 /* How stores reach the medium of a home, by the settings or by its pool 0. */
 void mega__home_choose_how(const struct mega__ctx *ctx, struct mega__home *home,

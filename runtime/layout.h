@@ -17,9 +17,11 @@
  *     8-byte word that makes it valid says it is not;
  * (B) one aligned 8-byte store (words, slots) or 1-byte store (marks).
  * The words of the block and of records are sealed: value in the low 48 bits,
- * check in the high 16, so a damaged one is told from any value.
+ * check in the high 16, so a damaged one is told from any value. One of zeroes
+ * was never written: damage, too, where it must have been (block.h).
  *
- * (1) A born word is set on homes 1..H-1 first, home 0 last.
+ * (1) A born word is set on homes 1..H-1 first, home 0 last, all before the
+ *     first epoch; until then a block says no more than npools and next_region.
  * (2) epoch[h] >= epoch[0] >= reached[k] in every image: home 0 is raised last,
  *     then reached on all homes, before anything else changes; on a home in its
  *     later files first.

@@ -27,12 +27,35 @@
 #endif
 #define LUSTRE_SUPER_MAGIC 0x0BD00BD0
 
-static mega_status_t open_file(const char *path, int *fd_p)
+enum role { CHANGE, READ };
+
+static mega_status_t not_opened(const char *path, enum role role, int err)
+{
+    const char *remedy = "";
+    if (err == EROFS)
+        remedy = ": MEGALLOC_OPEN=degraded reads what is there";
+    else if (err == EACCES && role == READ)
+        remedy = ": let this user read it (chmod, chown)";
+    else if (err == EACCES)
+        remedy = ": let this user write it (chmod, chown); "
+                 "MEGALLOC_OPEN=degraded only reads";
+    return mega__fail(MEGA_ERR_IO, "open %s: %s%s", path, strerror(err),
+                      remedy);
+}
+
+/* *fd_p is -1: there is none, and this reader may not make one. */
+static mega_status_t open_file(const char *path, enum role role, int *fd_p)
 {
     struct statfs fs;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 && role == READ && (errno == EACCES || errno == EROFS)) {
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        *fd_p = -1;
+        if (fd < 0 && errno == ENOENT)
+            return MEGA_OK;
+    }
     if (fd < 0)
-        return mega__fail(MEGA_ERR_IO, "open %s: %s", path, strerror(errno));
+        return not_opened(path, role, errno);
     if (fstatfs(fd, &fs) == 0 &&
         (fs.f_type == NFS_SUPER_MAGIC || fs.f_type == (long)CIFS_SUPER_MAGIC ||
          fs.f_type == LUSTRE_SUPER_MAGIC)) {
@@ -47,10 +70,28 @@ static mega_status_t open_file(const char *path, int *fd_p)
     return MEGA_OK;
 }
 
-static int set_lock(int fd, short type)
+/* Of the whole file, or, len, so many bytes from its first. */
+static int set_lock(int fd, short type, off_t len)
 {
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_len = len};
     return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+/* A reader's byte keeps who would change the home out. Who does so already has
+ * the bytes behind it, too, by now perhaps only shared. */
+static int try_lock(int fd, enum role role)
+{
+    struct flock behind = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 1};
+    if (role == CHANGE)
+        return set_lock(fd, F_WRLCK, 0);
+    if (set_lock(fd, F_RDLCK, 1) != 0 || fcntl(fd, F_OFD_GETLK, &behind) != 0)
+        return -1;
+    if (behind.l_type == F_UNLCK)
+        return 0;
+    set_lock(fd, F_UNLCK, 1);
+    errno = EAGAIN;
+    return -1;
 }
 
 /* ---- Naming the holders ---- */
@@ -98,18 +139,16 @@ done:
         snprintf(text, size, "unknown (another user's)");
 }
 
-/* ---- For siblings ---- */
-
-mega_status_t mega__lockfile_exclusive(const char *path, unsigned patience,
-                                       int *fd_p)
+static mega_status_t take(const char *path, enum role role, unsigned patience,
+                          int *fd_p)
 {
     int fd = -1;
-    mega_status_t st = open_file(path, &fd);
+    mega_status_t st = open_file(path, role, &fd);
     if (st)
         return st;
     /* Ranks of a job that was killed take a moment to die. */
     const uint64_t until = mega__rest_now() + patience * UINT64_C(1000000000);
-    while (set_lock(fd, F_WRLCK) != 0) {
+    while (fd >= 0 && try_lock(fd, role) != 0) {
         if (errno != EAGAIN && errno != EACCES) {
             st = mega__fail(MEGA_ERR_IO, "lock %s: %s", path, strerror(errno));
         } else if (mega__rest_now() >= until) {
@@ -130,9 +169,23 @@ mega_status_t mega__lockfile_exclusive(const char *path, unsigned patience,
     return MEGA_OK;
 }
 
+/* ---- For siblings ---- */
+
+mega_status_t mega__lockfile_exclusive(const char *path, unsigned patience,
+                                       int *fd_p)
+{
+    return take(path, CHANGE, patience, fd_p);
+}
+
+mega_status_t mega__lockfile_reader(const char *path, unsigned patience,
+                                    int *fd_p)
+{
+    return take(path, READ, patience, fd_p);
+}
+
 mega_status_t mega__lockfile_share(int fd)
 {
-    if (set_lock(fd, F_RDLCK) != 0)
+    if (set_lock(fd, F_RDLCK, 0) != 0)
         return mega__fail(MEGA_ERR_IO, "share a lock: %s", strerror(errno));
     return MEGA_OK;
 }
@@ -140,10 +193,10 @@ mega_status_t mega__lockfile_share(int fd)
 mega_status_t mega__lockfile_shared(const char *path, int *fd_p)
 {
     int fd = -1;
-    mega_status_t st = open_file(path, &fd);
+    mega_status_t st = open_file(path, CHANGE, &fd);
     if (st)
         return st;
-    if (set_lock(fd, F_RDLCK) != 0) {
+    if (set_lock(fd, F_RDLCK, 0) != 0) {
         close(fd);
         return mega__fail(MEGA_ERR_BUSY, "lock %s: %s", path, strerror(errno));
     }

@@ -12,7 +12,8 @@
  * that an operation which returns a value has happened on return.
  *
  * ERRORS, of all: PEER - the server's process is gone or the link is broken;
- * TIMEOUT - it has not answered in MEGALLOC_TIMEOUT; ARG - no such memory.
+ * TIMEOUT - it has not answered in MEGALLOC_TIMEOUT, or in half of that for
+ * each other that has not; ARG - no such memory.
  * After PEER or TIMEOUT for a rank no thread of this process sends to it any
  * more: all that needs it fails the same way, and so does each
  * mega__net_flush_all. What was under way may have happened there, or happen

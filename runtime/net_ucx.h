@@ -52,6 +52,7 @@ struct mega__call { /* a request that somebody waits for, and its answer */
     struct mega__call *next;
     uint64_t id;
     bool done;
+    bool look; /* whether a rank is alive: not less patient than others are */
     struct mega__wire_answer head;
     size_t len;
     _Alignas(8) char payload[MEGA__WIRE_PAYLOAD_MAX];
@@ -167,6 +168,7 @@ struct mega__net {
     _Atomic bool card;         /* a link has one that does atomics */
     _Atomic signed char *lost; /* by rank: UCS_OK, or why it is lost */
     _Atomic int first_lost;    /* a rank, or -1 */
+    _Atomic unsigned silent;   /* so many are lost that did not answer */
 };
 
 /* ---- net_ucx.c ---- */
@@ -208,11 +210,17 @@ void mega__ucx_give_up(struct mega__origin *o, struct mega__link *link,
 void mega__ucx_on_done(void *request, ucs_status_t status, void *wait);
 ucp_request_param_t mega__ucx_waited_for(struct mega__wait *wait);
 
-/* Makes progress until *done, for a number of seconds at most; the lock is
- * given up meanwhile. ERRORS: PEER - the link broke; TIMEOUT - without a
- * sentence. */
+/* How many ns a rank is waited for that may take so many seconds. Each that did
+ * not answer halves it, down to a second: however many are lost at once, by
+ * whatever thread, costs about two waits. The job is at its end then; nobody
+ * whom one second is too short would bring it further. */
+uint64_t mega__ucx_patience(const struct mega__net *net, uint64_t seconds);
+
+/* Makes progress until *done, for a number of seconds at most (or less, as
+ * above, unless whole); the lock is given up meanwhile. ERRORS: PEER - the link
+ * broke; TIMEOUT - without a sentence. */
 mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
-                              const bool *done, uint64_t seconds);
+                              const bool *done, uint64_t seconds, bool whole);
 
 /* When a wait began (0: when there is nothing to do), and what had ended on its
  * link by then. */

@@ -81,14 +81,14 @@ mega_status_t mega__ucx_send(struct mega__origin *o, struct mega__link *link,
 }
 
 static mega_status_t alive(struct mega__origin *o, struct mega__link *link,
-                           bool *growing_p);
+                           bool look, bool *growing_p);
 
 static mega_status_t await_answer(struct mega__origin *o,
                                   struct mega__link *link,
                                   const struct mega__call *call,
-                                  uint64_t seconds)
+                                  uint64_t seconds, bool whole)
 {
-    mega_status_t st = mega__ucx_await(o, link, &call->done, seconds);
+    mega_status_t st = mega__ucx_await(o, link, &call->done, seconds, whole);
     return st == MEGA_ERR_TIMEOUT ? mega__ucx_too_late(link) : st;
 }
 
@@ -105,14 +105,15 @@ static mega_status_t await_patiently(struct mega__origin *o,
     for (;;) {
         bool growing = false;
         mega_status_t st =
-            mega__ucx_await(o, link, &call->done, rest ? rest : 1);
+            mega__ucx_await(o, link, &call->done, rest ? rest : 1, false);
         if (st != MEGA_ERR_TIMEOUT)
             return st;
-        st = alive(o, link, &growing);
+        st = alive(o, link, false, &growing);
         const uint64_t now = mega__rest_now();
         if (growing)
             since = now;
-        else if (!st && !call->done && now - since > limit * 1000000000)
+        else if (!st && !call->done &&
+                 now - since > mega__ucx_patience(o->net, limit))
             st = mega__ucx_too_late(link);
         if (st)
             return st;
@@ -140,20 +141,20 @@ mega_status_t mega__ucx_request(struct mega__origin *o, struct mega__link *link,
     mega_status_t st = mega__ucx_send(o, link, head, bytes, len);
     if (!st && head->op == MEGA__WIRE_ASK)
         st = await_patiently(o, link, call);
+    else if (!st && head->op == MEGA__WIRE_ALIVE)
+        st = await_answer(o, link, call, mega__conf_silence(conf), call->look);
     else if (!st)
-        st =
-            await_answer(o, link, call,
-                         head->op == MEGA__WIRE_ALIVE ? mega__conf_silence(conf)
-                                                      : conf->timeout.v.number);
+        st = await_answer(o, link, call, conf->timeout.v.number, false);
     forget(o, call);
     return st ? st : outcome(call);
 }
 
 static mega_status_t alive(struct mega__origin *o, struct mega__link *link,
-                           bool *growing_p)
+                           bool look, bool *growing_p)
 {
     struct mega__wire_head head = mega__ucx_head(o, MEGA__WIRE_ALIVE);
     struct mega__call call;
+    call.look = look;
     mega_status_t st = mega__ucx_request(o, link, &head, NULL, 0, &call);
     if (!st)
         *growing_p = call.head.value != 0;
@@ -169,7 +170,7 @@ mega_status_t mega__net_alive(struct mega__net *net, int rank)
         return MEGA_OK;
     mega_status_t st = mega__ucx_link(o, rank, &link);
     if (!st)
-        st = alive(o, link, &growing);
+        st = alive(o, link, true, &growing);
     mega__ucx_leave(o);
     return st == MEGA_ERR_PEER || st == MEGA_ERR_TIMEOUT ? st : MEGA_OK;
 }

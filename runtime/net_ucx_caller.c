@@ -36,7 +36,7 @@ static bool is_greeting(const struct mega__ctx *ctx,
 {
     return head->rank >= 0 && head->rank < ctx->place.nranks && len > 0 &&
            head->origin < MEGA__WIRE_ORIGINS_MAX &&
-           head->crc == mega__crc(address, len) &&
+           head->crc == mega__crc(address, len) && head->epoch == ctx->epoch &&
            memcmp(head->uuid, ctx->uuid, sizeof head->uuid) == 0;
 }
 

@@ -149,8 +149,12 @@ static mega_status_t undone(struct mega__origin *o)
 
 mega_status_t mega__net_flush(struct mega__net *net)
 {
-    struct mega__arena *a = net ? mega__arena(net->ctx) : NULL;
-    if (!net || (a && !a->origin && !a->undone)) /* it has begun nothing */
+    if (!net)
+        return MEGA_OK;
+    struct mega__arena *a = mega__arena(net->ctx);
+    if (!a)
+        return MEGA_ERR_NOMEM;
+    if (!a->origin && !a->undone) /* it has begun nothing */
         return MEGA_OK;
     struct mega__origin *o;
     mega_status_t st = mega__ucx_enter(net, &o);

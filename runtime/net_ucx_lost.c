@@ -21,8 +21,10 @@ void mega__ucx_break(struct mega__link *link, ucs_status_t why)
         link->broken = why;
     /* first: what is said of one that is lost may name it */
     atomic_compare_exchange_strong(&net->first_lost, &nobody, link->rank);
-    atomic_compare_exchange_strong(&net->lost[link->rank], &none,
-                                   (signed char)link->broken);
+    if (atomic_compare_exchange_strong(&net->lost[link->rank], &none,
+                                       (signed char)link->broken) &&
+        link->broken == UCS_ERR_TIMED_OUT)
+        atomic_fetch_add(&net->silent, 1);
 }
 
 mega_status_t mega__ucx_lost(const struct mega__net *net, int rank)
@@ -32,6 +34,13 @@ mega_status_t mega__ucx_lost(const struct mega__net *net, int rank)
     if (why == UCS_OK)
         return MEGA_OK;
     const char *host = mega__ucx_peer(net, rank)->host;
+    const int first = atomic_load(&net->first_lost);
+    if (why == UCS_ERR_TIMED_OUT && rank != first)
+        return mega__fail(
+            MEGA_ERR_TIMEOUT,
+            "rank %d on host %s does not answer, and rank %d on host %s was "
+            "lost before: are they stopped, or is the network broken?",
+            rank, host, first, mega__ucx_peer(net, first)->host);
     if (why == UCS_ERR_TIMED_OUT)
         return mega__fail(
             MEGA_ERR_TIMEOUT,
@@ -39,14 +48,12 @@ mega_status_t mega__ucx_lost(const struct mega__net *net, int rank)
             "the network broken? MEGALLOC_TIMEOUT sets how long to wait",
             rank, host,
             (unsigned long long)mega__conf_silence(&net->ctx->conf));
-    if (why == UCS_ERR_CANCELED) {
-        const int first = atomic_load(&net->first_lost);
+    if (why == UCS_ERR_CANCELED)
         return mega__fail(MEGA_ERR_PEER,
                           "what was under way to rank %d on host %s was given "
                           "up, with what was for rank %d on host %s, which did "
                           "not answer",
                           rank, host, first, mega__ucx_peer(net, first)->host);
-    }
     return mega__fail(MEGA_ERR_PEER,
                       "rank %d on host %s is lost: %s; it has ended, or the "
                       "network between is broken",

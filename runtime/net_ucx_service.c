@@ -31,11 +31,12 @@
 
 #define LINGER_NS 100000u /* to look on after a request */
 #define ROUNDS 64         /* of progress before answers are looked after */
+#define SPARES 64         /* answers at once, if there is no memory */
 
 struct reply {
     struct reply *next;
     struct mega__service *service;
-    struct mega__caller *caller;
+    struct mega__caller *caller; /* NULL: a spare one, not in use */
     struct mega__wire_answer head;
     size_t len;
     union {
@@ -53,18 +54,43 @@ struct mega__service {
     int poll_fd, wake_fd;
     _Atomic bool stop;
     struct mega__callers callers;
-    struct reply *ready; /* to be sent */
+    struct reply *spares; /* who is not answered takes us for lost */
+    struct reply *ready;  /* to be sent */
     pthread_mutex_t done_lock;
     struct reply *done; /* by the agent */
 };
 
 /* ---- Answers ---- */
 
+static struct reply *take_spare(struct mega__service *s)
+{
+    for (unsigned i = 0; i < SPARES; i++)
+        if (!s->spares[i].caller)
+            return &s->spares[i];
+    return NULL;
+}
+
+static void reply_free(struct reply *r)
+{
+    const struct mega__service *s = r->service;
+    if (r >= s->spares && r < s->spares + SPARES)
+        memset(r, 0, sizeof *r);
+    else
+        free(r);
+}
+
+static unsigned send_replies(struct mega__service *s);
+
+/* NULL: nobody can be answered, or no more. */
 static struct reply *reply_new(struct mega__service *s,
                                const struct mega__wire_head *head)
 {
     struct mega__caller *c = mega__ucx_caller(&s->callers, head);
     struct reply *r = c ? calloc(1, sizeof *r) : NULL;
+    if (c && !r)
+        r = take_spare(s);
+    if (c && !r && send_replies(s) > 0) /* they have waited for that */
+        r = take_spare(s);
     if (!r)
         return NULL;
     r->service = s;
@@ -92,7 +118,7 @@ static void reply_status(struct reply *r, mega_status_t st)
 static void on_sent(void *request, ucs_status_t status, void *arg)
 {
     (void)status;
-    free(arg);
+    reply_free(arg);
     ucp_request_free(request);
 }
 
@@ -106,14 +132,14 @@ static void send_reply(struct mega__service *s, struct reply *r)
                                  .user_data = r};
     ucp_ep_h ep = mega__ucx_caller_ep(r->caller, s->worker);
     if (!ep) {
-        free(r);
+        reply_free(r);
         return;
     }
     ucs_status_ptr_t request =
         ucp_am_send_nbx(ep, MEGA__WIRE_ANSWER, &r->head, sizeof r->head,
                         r->payload.bytes, r->len, &param);
     if (!UCS_PTR_IS_PTR(request))
-        free(r);
+        reply_free(r);
 }
 
 /* They were put in front; a refusal is to come in its turn. */
@@ -389,8 +415,12 @@ mega_status_t mega__ucx_service_start(struct mega__net *net,
                                       const void **address_p, size_t *len_p)
 {
     struct mega__service *s = calloc(1, sizeof *s);
-    if (!s)
+    if (s)
+        s->spares = calloc(SPARES, sizeof *s->spares);
+    if (!s || !s->spares) {
+        free(s);
         return mega__fail(MEGA_ERR_NOMEM, "no memory for the service");
+    }
     s->net = net;
     s->poll_fd = s->wake_fd = -1;
     pthread_mutex_init(&s->done_lock, NULL);
@@ -427,8 +457,9 @@ void mega__ucx_service_stop(struct mega__net *net)
         ucp_worker_destroy(s->worker); /* with its endpoints */
     for (struct reply *r = s->done, *next; r; r = next) {
         next = r->next;
-        free(r);
+        reply_free(r);
     }
+    free(s->spares);
     mega__ucx_callers_free(&s->callers);
     if (s->poll_fd >= 0)
         close(s->poll_fd);

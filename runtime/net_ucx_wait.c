@@ -12,6 +12,7 @@
 #define SPINS 8           /* rounds before the processor is given away */
 #define YIELD_NS 2000000u /* and this long before sleeping */
 #define NAP_MS 5          /* a sleep, at most */
+#define SECOND_NS UINT64_C(1000000000)
 
 void mega__ucx_on_done(void *request, ucs_status_t status, void *arg)
 {
@@ -62,6 +63,7 @@ struct goal { /* *done, or the round is over */
     const bool *done;
     uint64_t round;
     bool patient; /* the clock starts anew when an operation of the link ends */
+    bool whole;   /* it does not run faster when others are silent */
     struct mega__since since;
 };
 
@@ -78,6 +80,14 @@ static void look_for_sign(struct goal *goal, const struct mega__link *link,
     if (goal->patient && link->ended != goal->since.ended)
         pace->began = 0;
     goal->since.ended = link->ended;
+}
+
+uint64_t mega__ucx_patience(const struct mega__net *net, uint64_t seconds)
+{
+    const unsigned silent =
+        atomic_load_explicit(&net->silent, memory_order_relaxed);
+    const uint64_t ns = seconds * SECOND_NS >> (silent < 32 ? silent : 32);
+    return ns > SECOND_NS ? ns : SECOND_NS;
 }
 
 static mega_status_t await(struct mega__origin *o, struct mega__link *link,
@@ -100,16 +110,20 @@ static mega_status_t await(struct mega__origin *o, struct mega__link *link,
         }
         look_for_sign(goal, link, &pace);
         rest(o, &pace);
-        if (pace.began && pace.now - pace.began > seconds * 1000000000u)
+        if (pace.began &&
+            pace.now - pace.began > (goal->whole
+                                         ? seconds * SECOND_NS
+                                         : mega__ucx_patience(o->net, seconds)))
             return MEGA_ERR_TIMEOUT;
     }
     return MEGA_OK;
 }
 
 mega_status_t mega__ucx_await(struct mega__origin *o, struct mega__link *link,
-                              const bool *done, uint64_t seconds)
+                              const bool *done, uint64_t seconds, bool whole)
 {
-    return await(o, link, &(struct goal){.done = done}, seconds);
+    return await(o, link, &(struct goal){.done = done, .whole = whole},
+                 seconds);
 }
 
 struct mega__since mega__ucx_since(const struct mega__link *link)

@@ -57,9 +57,12 @@ void mega__pool_write(struct mega__flusher *f, enum mega__how how, void *to,
  * what the system has forgotten to write. */
 mega_status_t mega__pool_drain(struct mega__flusher *f);
 
+/* CONF - no pool file is as small as that. */
+mega_status_t mega__pool_check_size(uint64_t size);
+
 /* Makes a pool file of size bytes under path, allocated on the medium, with
  * an empty root whose ident is *ident (self and crc are filled in).
- * ERRORS: EXISTS; MEDIUM_FULL; IO; TOO_BIG - size is below the least. */
+ * ERRORS: EXISTS; MEDIUM_FULL; IO; CONF - as check_size. */
 mega_status_t mega__pool_create(const char *path, uint64_t size,
                                 const struct mega__pool_ident *ident,
                                 struct mega__pool **pool_p);

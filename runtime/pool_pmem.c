@@ -140,20 +140,28 @@ static mega_status_t complete(struct mega__pool *pool)
     return MEGA_OK;
 }
 
+mega_status_t mega__pool_check_size(uint64_t size)
+{
+    if (size >= PMEMOBJ_MIN_POOL)
+        return MEGA_OK;
+    return mega__fail(MEGA_ERR_CONF,
+                      "a pool of %llu bytes is too small: set "
+                      "MEGALLOC_HOME_SIZE to 8M or more",
+                      (unsigned long long)size);
+}
+
 mega_status_t mega__pool_create(const char *path, uint64_t size,
                                 const struct mega__pool_ident *ident,
                                 struct mega__pool **pool_p)
 {
-    if (size < PMEMOBJ_MIN_POOL)
-        return mega__fail(MEGA_ERR_CONF,
-                          "a pool of %llu bytes is too small: set "
-                          "MEGALLOC_HOME_SIZE to 8M or more",
-                          (unsigned long long)size);
+    mega_status_t st = mega__pool_check_size(size);
+    if (st)
+        return st;
     struct mega__pool *pool = new_pool(path);
     if (!pool)
         return MEGA_ERR_NOMEM;
     pool->pop = pmemobj_create(path, MEGA__LAYOUT_NAME, size, POOL_MODE);
-    mega_status_t st = pool->pop ? complete(pool) : refuse("create", path);
+    st = pool->pop ? complete(pool) : refuse("create", path);
     if (st) {
         int made = pool->pop != NULL;
         mega__pool_close(&pool);

@@ -6,6 +6,8 @@
 #ifndef MEGA__RECORD_H
 #define MEGA__RECORD_H
 
+#include <string.h>
+
 #include "crc.h"
 #include "gptr.h"
 
@@ -21,6 +23,18 @@ static inline bool mega__record_state(uint64_t word,
     *state_p = (enum mega__record_state)(value & 255);
     *id_p = (uint32_t)(value >> 8);
     return true;
+}
+
+/* Two records of roots that both count, of one region and name. */
+static inline bool mega__record_same_root(const struct mega__root_record *a,
+                                          const struct mega__root_record *b)
+{
+    enum mega__record_state state;
+    uint32_t id;
+    const uint64_t word = __atomic_load_n(&a->state, __ATOMIC_ACQUIRE);
+    return word == __atomic_load_n(&b->state, __ATOMIC_ACQUIRE) &&
+           mega__record_state(word, &state, &id) && state == MEGA__REC_LIVE &&
+           strncmp(a->name, b->name, MEGA__NAME_BYTES) == 0;
 }
 
 /* Of a region or a root. */

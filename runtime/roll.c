@@ -17,8 +17,8 @@ static mega_status_t refuse_twin(const struct mega__sighting *a,
                                  const struct mega__sighting *b)
 {
     return mega__fail(MEGA_ERR_MISMATCH,
-                      "home %u lies on two hosts, %s and %s: remove the older "
-                      "copy; megalloc info tells the epoch of each",
+                      "home %u lies on two hosts, %s and %s: remove one copy, "
+                      "the older one if megalloc info tells two epochs",
                       a->home, a->name, b->name);
 }
 

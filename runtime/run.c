@@ -178,14 +178,8 @@ mega_status_t mega__run_free(struct mega__ctx *ctx, struct mega__span *span,
 bool mega__run_covers(const struct mega__span *span, uint32_t extent,
                       uint64_t tail)
 {
-    uint32_t distance = mega__word_len(tail);
-    if (distance == 0 || distance > extent - span->first ||
-        !mega__word_run_sound(tail))
-        return false;
-    uint64_t head = mega__span_word(span, extent - distance);
-    unsigned kind = mega__word_kind(head);
-    return (kind == MEGA__RUN_HEAD || kind == MEGA__FREEING) &&
-           mega__run_fits(span, extent - distance, head) &&
-           mega__word_len(head) > distance &&
-           mega__word_region(head) == mega__word_region(tail);
+    uint32_t head = extent - mega__word_len(tail);
+    return mega__word_tail_fits(tail, extent - span->first) &&
+           mega__word_covers(mega__span_word(span, head), tail,
+                             span->extents - head);
 }

@@ -28,8 +28,7 @@ mega_status_t mega__run_finish_free(struct mega__ctx *ctx,
 static inline bool mega__run_fits(const struct mega__span *span,
                                   uint32_t extent, uint64_t w)
 {
-    uint32_t len = mega__word_len(w);
-    return len >= 1 && len <= span->extents - extent && mega__word_run_sound(w);
+    return mega__word_head_fits(w, span->extents - extent);
 }
 
 /* Whether the RUN_TAIL word at extent belongs to a run. */

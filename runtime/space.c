@@ -49,7 +49,7 @@ static mega_status_t share_and_join(struct mega__ctx *ctx)
         home->seg = mega__seg_home(ctx->seg, here - 1);
     for (struct mega__home *home; (home = mega__home_next_served(ctx, &i));) {
         mega__home_share(ctx, home);
-        if (!st)
+        if (!st && !ctx->readonly)
             st = mega__lockfile_share(home->lock_fd);
     }
     st = mega__boot_agree(ctx->boot, st);
@@ -179,13 +179,12 @@ static mega_status_t begin_watch(struct mega__ctx *ctx)
     return st;
 }
 
-static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
+static mega_status_t open_steps(struct mega__ctx *ctx)
 {
-    mega_status_t st = mega__boot_agree(ctx->boot, conf);
     ctx->readonly = ctx->conf.open.v.number == MEGA__OPEN_DEGRADED;
-    if (!st)
-        st = mega__boot_same(ctx->boot, &ctx->readonly, sizeof ctx->readonly,
-                             "MEGALLOC_OPEN=degraded");
+    mega_status_t st =
+        mega__boot_same(ctx->boot, &ctx->readonly, sizeof ctx->readonly,
+                        "MEGALLOC_OPEN=degraded");
     if (!st)
         st = mega__boot_same(ctx->boot, &ctx->conf.atomics.v.number,
                              sizeof ctx->conf.atomics.v.number,
@@ -224,8 +223,10 @@ static mega_status_t open_steps(struct mega__ctx *ctx, mega_status_t conf)
 static struct mega__ctx *ctx_new(void)
 {
     struct mega__ctx *ctx = calloc(1, sizeof *ctx);
-    if (!ctx)
+    if (!ctx) {
+        mega__fail(MEGA_ERR_NOMEM, "no memory to open the space");
         return NULL;
+    }
     pthread_mutex_init(&ctx->map_lock, NULL);
     pthread_mutex_init(&ctx->arena_lock, NULL);
     pthread_cond_init(&ctx->left, NULL);
@@ -233,14 +234,27 @@ static struct mega__ctx *ctx_new(void)
     return ctx;
 }
 
+/* All will meet for the last time: who gets through first answers no more, and
+ * has no links to ask by. */
+static void watch_late(struct mega__ctx *ctx)
+{
+    if (ctx->net && ctx->watch)
+        mega__boot_watch(ctx->boot, ctx->conf.timeout.v.number * 250000000,
+                         mega__watch_look_late, ctx);
+}
+
+/* The sentence stays: what may go wrong here nobody hears of. */
 void mega__space_abandon(struct mega__ctx **ctx_p)
 {
     struct mega__ctx *ctx = *ctx_p;
+    char said[MEGA__ERRMSG_MAX];
     *ctx_p = NULL;
     if (!ctx)
         return;
+    memcpy(said, mega__errmsg_buffer(), sizeof said);
     mega__arena_let_go(ctx);
     mega__agent_halt(ctx->agent); /* what it has answered is still sent */
+    watch_late(ctx);              /* the transport stops on all at once */
     mega__net_stop(&ctx->net);
     mega__agent_stop(&ctx->agent);
     mega__arena_free_all(ctx);
@@ -253,28 +267,43 @@ void mega__space_abandon(struct mega__ctx **ctx_p)
     pthread_mutex_destroy(&ctx->arena_lock);
     pthread_cond_destroy(&ctx->left);
     free(ctx);
+    memcpy(mega__errmsg_buffer(), said, sizeof said);
 }
 
+/* The settings are read first, for they say how long others are waited for;
+ * all memory is asked for later: who has none meets the others all the same,
+ * which would wait for it, and tells them. */
 mega_status_t mega__space_open(void *comm, struct mega__ctx **ctx_p)
 {
-    struct mega__ctx *ctx = ctx_new();
-    if (!ctx)
-        return mega__fail(MEGA_ERR_NOMEM, "no memory to open the space");
-    mega_status_t conf = mega__conf_read(&ctx->conf);
-    const struct mega__boot_limits limits = {mega__conf_silence(&ctx->conf),
-                                             ctx->conf.timeout.v.number,
-                                             ctx->conf.start_timeout.v.number};
-    char host[MEGA__HOST_TEXT], shown[64];
-    mega__conf_host(&ctx->conf, shown, sizeof shown);
-    mega_status_t st = mega__boot_start(comm, shown, &limits, &ctx->boot);
+    struct mega__conf conf;
+    struct mega__boot *boot = NULL;
+    struct mega__ctx *ctx = NULL;
+    char host[MEGA__HOST_TEXT] = "", shown[64];
+    mega_status_t read = mega__conf_read(&conf);
+    if (!read)
+        read = mega__pool_check_size(conf.home_size.v.number);
+    const struct mega__boot_limits limits = {mega__conf_silence(&conf),
+                                             conf.timeout.v.number,
+                                             conf.start_timeout.v.number};
+    mega__conf_host(&conf, shown, sizeof shown);
+    mega_status_t st = mega__boot_start(comm, shown, &limits, &boot);
+    if (!st && !read) /* else not even the directory is made */
+        mega__host_text(&conf, host);
+    if (!st)
+        st = mega__boot_find_hosts(boot, host);
     if (!st) {
-        mega__host_text(&ctx->conf, host);
-        st = mega__boot_find_hosts(ctx->boot, host);
+        ctx = ctx_new();
+        st = mega__boot_agree(boot, ctx ? read : MEGA_ERR_NOMEM);
     }
-    if (!st) {
-        ctx->place = mega__boot_place(ctx->boot);
-        st = open_steps(ctx, conf);
+    if (!ctx) {
+        mega__boot_stop(&boot);
+        return st;
     }
+    ctx->conf = conf;
+    ctx->boot = boot;
+    ctx->place = mega__boot_place(boot);
+    if (!st)
+        st = open_steps(ctx);
     if (st) {
         mega__space_abandon(&ctx);
         return st;
@@ -317,14 +346,19 @@ mega_status_t mega__space_commit(struct mega__ctx *ctx)
 }
 
 /* Over hosts ranks are asked as long as all work: so none leaves before all
- * have come to the end. Who gets through first answers no more. */
-static mega_status_t part(struct mega__ctx *ctx)
+ * have come to the end. Who gets through first answers no more. st: how the
+ * end was, which counts if it failed. */
+static mega_status_t part(struct mega__ctx *ctx, mega_status_t st)
 {
+    char said[MEGA__ERRMSG_MAX];
     if (!ctx->net)
-        return MEGA_OK;
-    mega__boot_watch(ctx->boot, ctx->conf.timeout.v.number * 250000000,
-                     mega__watch_look_late, ctx);
-    return mega__boot_barrier(ctx->boot);
+        return st;
+    memcpy(said, mega__errmsg_buffer(), sizeof said);
+    watch_late(ctx);
+    const mega_status_t parted = mega__boot_barrier(ctx->boot);
+    if (st)
+        memcpy(mega__errmsg_buffer(), said, sizeof said);
+    return st ? st : parted;
 }
 
 /* What a rank has left to the next open may concern any home: a record here
@@ -384,7 +418,7 @@ mega_status_t mega__space_close(struct mega__ctx **ctx_p)
     mega_status_t st = end_cleanly(ctx);
     if (!st)
         st = check_served(ctx);
-    const mega_status_t parted = part(ctx);
+    st = part(ctx, st);
     mega__space_abandon(ctx_p);
-    return st ? st : parted;
+    return st;
 }

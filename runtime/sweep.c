@@ -84,29 +84,13 @@ static void sweep_head(struct sweep *s, uint32_t e, uint64_t w)
     end_run(s, w, mega__run_free(s->ctx, s->span, e, w, &s->ctx->flusher));
 }
 
-/* The tail is damaged, or where its head should be lies a word that does not
- * decode, or a damaged run, or one that does not fit its span: the tail may
- * hold live data. */
+/* The tail is damaged, or the word where its head should be. */
 static bool head_is_damaged(const struct sweep *s, uint32_t e, uint64_t tail)
 {
-    uint32_t distance = mega__word_len(tail);
-    if (distance == 0 || distance > e - s->span->first ||
-        !mega__word_run_sound(tail))
-        return true;
-    uint64_t head = mega__span_word(s->span, e - distance);
-    switch (mega__word_kind(head)) {
-    case MEGA__FREE:
-        return head != MEGA__FREE;
-    case MEGA__SLAB_INIT:
-    case MEGA__SLAB:
-    case MEGA__RUN_TAIL:
-        return false;
-    case MEGA__RUN_HEAD:
-    case MEGA__FREEING:
-        return !mega__run_fits(s->span, e - distance, head);
-    default:
-        return true;
-    }
+    uint32_t head = e - mega__word_len(tail);
+    return !mega__word_tail_fits(tail, e - s->span->first) ||
+           mega__word_head_damaged(mega__span_word(s->span, head),
+                                   s->span->extents - head);
 }
 
 static void sweep_half_made(struct sweep *s, uint32_t e, uint64_t w)

@@ -56,8 +56,8 @@ struct mega__watch {
     int64_t ticked;      /* ms */
     struct {
         uint32_t beat;
-        uint32_t ticks; /* since it has changed, or was seen to run */
-    } seen[];           /* by host_rank */
+        _Atomic uint32_t ticks; /* since it has changed, or was seen to run */
+    } seen[];                   /* by host_rank */
 };
 
 /* ---- Processes ---- */
@@ -233,20 +233,24 @@ static int first_of(const struct mega__ctx *ctx, int host)
     return low;
 }
 
-static mega_status_t silence(const struct mega__ctx *ctx,
-                             const struct mega__watch *w)
+static mega_status_t gives_none(const struct mega__ctx *ctx, int host_rank)
 {
     char host[64];
-    int silent = w->silent;
-    if (silent < 0)
-        return MEGA_OK;
+    const struct mega__watch *w = watch_of(ctx);
     mega__conf_host(&ctx->conf, host, sizeof host);
     return mega__fail(
         MEGA_ERR_TIMEOUT,
         "rank %d on host %s has given no sign of life for %llu s: is it "
         "stopped, or lost? MEGALLOC_TIMEOUT sets how long to wait",
-        w->host->places[first_of(ctx, ctx->place.host) + silent].rank, host,
+        w->host->places[first_of(ctx, ctx->place.host) + host_rank].rank, host,
         (unsigned long long)mega__conf_silence(&ctx->conf));
+}
+
+mega_status_t mega__watch_silent(const struct mega__ctx *ctx, int host_rank)
+{
+    return watch_of(ctx)->seen[host_rank].ticks > mega__conf_silence(&ctx->conf)
+               ? gives_none(ctx, host_rank)
+               : MEGA_OK;
 }
 
 mega_status_t mega__watch_answer(struct mega__ctx *ctx)
@@ -255,7 +259,8 @@ mega_status_t mega__watch_answer(struct mega__ctx *ctx)
     mega_status_t st = mega__boot_given_up(ctx->boot);
     if (!st && w)
         st = news(w);
-    return st || !w ? st : silence(ctx, w);
+    const int silent = w ? w->silent : -1;
+    return st || silent < 0 ? st : gives_none(ctx, silent);
 }
 
 /* ---- Signs of life ---- */
@@ -269,8 +274,9 @@ static void look_at_host(struct mega__ctx *ctx)
         uint32_t beat = p->beat;
         bool gives = beat != w->seen[i].beat || !is_lost(p);
         w->seen[i].beat = beat;
-        w->seen[i].ticks = gives ? 0 : w->seen[i].ticks + 1;
-        if (w->seen[i].ticks > mega__conf_silence(&ctx->conf))
+        const uint32_t ticks = gives ? 0 : w->seen[i].ticks + 1;
+        w->seen[i].ticks = ticks;
+        if (ticks > mega__conf_silence(&ctx->conf))
             silent = i;
     }
     w->silent = silent;

@@ -51,6 +51,10 @@ mega_status_t mega__watch_look_late(void *ctx);
  * one of its host gives no sign of life. */
 mega_status_t mega__watch_answer(struct mega__ctx *ctx);
 
+/* Whether a rank of this host gives none, as far as this one has seen.
+ * ERRORS: TIMEOUT - it was stopped, or gone, for mega__conf_silence. */
+mega_status_t mega__watch_silent(const struct mega__ctx *ctx, int host_rank);
+
 /* ---- Signs of life, by the agent ---- */
 
 /* At least once a second. Each second of its own it looks who has given none

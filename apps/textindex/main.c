@@ -12,7 +12,7 @@
 #include "job.h"
 
 static const char usage_text[] =
-    "usage: mpirun -n N textindex COMMAND ...\n"
+    "usage: megarun -n N textindex COMMAND ...\n"
     "  build [--resume | --force] [--progress] PATH...\n"
     "                  index the files under PATHs; --resume: go on with an\n"
     "                  index that a killed build has left; --force: drop it\n"
@@ -28,24 +28,28 @@ struct command {
     const char *name;
     int (*run)(const struct ti_options *opt);
     size_t least, most; /* arguments */
+    const char *takes;
 };
 
 static const struct command commands[] = {
-    {"build", ti_build, 0, SIZE_MAX},   {"query", ti_query, 1, SIZE_MAX},
-    {"stats", ti_stats, 0, 0},          {"dump", ti_dump, 0, 0},
-    {"verify", ti_verify, 1, SIZE_MAX},
+    {"build", ti_build, 0, SIZE_MAX, "paths"},
+    {"query", ti_query, 1, SIZE_MAX, "words"},
+    {"stats", ti_stats, 0, 0, "no arguments"},
+    {"dump", ti_dump, 0, 0, "no arguments"},
+    {"verify", ti_verify, 1, SIZE_MAX, "paths"},
 };
 
-static int usage(void)
+/* why ends with what. */
+static int refuse(const char *why, const char *what)
 {
-    fputs(usage_text, stderr);
+    ti_say("%s%s; textindex --help tells more", why, what);
     return TI_USAGE;
 }
 
 static const struct command *find_command(const char *name)
 {
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        if (name && strcmp(commands[i].name, name) == 0)
+        if (strcmp(commands[i].name, name) == 0)
             return &commands[i];
     return NULL;
 }
@@ -97,19 +101,27 @@ static int parse_options(int argc, char **argv, struct ti_options *opt)
         case 'v':
             printf("textindex (megalloc %s)\n", mega_version());
             return TI_OK;
-        default:
-            return usage();
+        default: /* getopt has said which */
+            return refuse("there is no such option", "");
         }
     }
 }
 
-static bool sensible(const struct command *cmd, const struct ti_options *opt)
+/* -1, or an exit status: the arguments make no sense, and why. */
+static int check_use(const struct command *cmd, const struct ti_options *opt)
 {
-    if (opt->nargs < cmd->least || opt->nargs > cmd->most)
-        return false;
-    if (cmd->run != ti_build)
-        return !opt->resume && !opt->force && !opt->progress;
-    return opt->resume ? !opt->force : opt->nargs > 0;
+    if (opt->nargs > cmd->most || opt->nargs < cmd->least ||
+        (cmd->run == ti_build && !opt->resume && opt->nargs == 0)) {
+        char why[40];
+        snprintf(why, sizeof why, "%s takes ", cmd->name);
+        return refuse(why, cmd->takes);
+    }
+    if (cmd->run != ti_build && (opt->resume || opt->force || opt->progress))
+        return refuse("that is no option of ", cmd->name);
+    if (opt->resume && opt->force)
+        return refuse("--resume keeps the index and --force drops it: ",
+                      "give one of them");
+    return -1;
 }
 
 int main(int argc, char **argv)
@@ -119,10 +131,13 @@ int main(int argc, char **argv)
 
     if (code >= 0)
         return code;
+    if (optind == argc)
+        return refuse("say what to do", "");
     const struct command *cmd = find_command(argv[optind]);
     if (!cmd)
-        return usage();
+        return refuse("there is no command ", argv[optind]);
     opt.arg = argv + optind + 1;
     opt.nargs = (size_t)(argc - optind - 1);
-    return sensible(cmd, &opt) ? run(cmd, &opt) : usage();
+    code = check_use(cmd, &opt);
+    return code >= 0 ? code : run(cmd, &opt);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block.h"
 #include "collect.h"
 #include "names.h"
 
@@ -82,49 +83,21 @@ bool space_region_ended(const struct space *space, uint32_t id)
 
 bool run_fits(const struct span *s, uint32_t e, uint64_t w)
 {
-    uint32_t n = mega__word_len(w);
-    return n > 0 && n <= s->extents - e && mega__word_run_sound(w);
-}
-
-/* Whether a tail is sound, and its head an extent that can be one. */
-static bool head_is_near(const struct span *s, uint32_t e, uint64_t w)
-{
-    uint32_t distance = mega__word_len(w);
-    return distance > 0 && e >= s->first && distance <= e - s->first &&
-           mega__word_run_sound(w);
+    return mega__word_head_fits(w, s->extents - e);
 }
 
 bool run_covers(const struct span *s, uint32_t e, uint64_t w)
 {
-    uint32_t distance = mega__word_len(w);
-    if (!head_is_near(s, e, w))
-        return false;
-    uint64_t head = span_word(s, e - distance);
-    unsigned kind = mega__word_kind(head);
-    return (kind == MEGA__RUN_HEAD || kind == MEGA__FREEING) &&
-           run_fits(s, e - distance, head) && mega__word_len(head) > distance &&
-           mega__word_region(head) == mega__word_region(w);
+    uint32_t head = e - mega__word_len(w);
+    return mega__word_tail_fits(w, e - s->first) &&
+           mega__word_covers(span_word(s, head), w, s->extents - head);
 }
 
 bool run_head_damaged(const struct span *s, uint32_t e, uint64_t w)
 {
-    uint32_t distance = mega__word_len(w);
-    if (!head_is_near(s, e, w))
-        return true;
-    uint64_t head = span_word(s, e - distance);
-    switch (mega__word_kind(head)) {
-    case MEGA__FREE:
-        return head != MEGA__FREE;
-    case MEGA__SLAB_INIT:
-    case MEGA__SLAB:
-    case MEGA__RUN_TAIL:
-        return false;
-    case MEGA__RUN_HEAD:
-    case MEGA__FREEING:
-        return !run_fits(s, e - distance, head);
-    default:
-        return true;
-    }
+    uint32_t head = e - mega__word_len(w);
+    return !mega__word_tail_fits(w, e - s->first) ||
+           mega__word_head_damaged(span_word(s, head), s->extents - head);
 }
 
 static bool find_in_slab(const struct space *space, struct chunk *c,
@@ -254,6 +227,24 @@ static void find_latest(struct space *space)
             space->latest = &space->homes[i];
 }
 
+/* What says that a job has had the space. */
+static void find_used(struct space *space)
+{
+    for (size_t i = 0; i < space->nhomes; i++) {
+        const struct home *home = &space->homes[i];
+        const struct span *s = home->span0;
+        if (!s)
+            continue;
+        bool filled = mega__block_filled(
+            home->block,
+            (const uint64_t *)(const void *)span_at(s, s->words_off) + s->first,
+            s->extents - s->first);
+        space->filled = space->filled || filled;
+        if (!space->used && (filled || mega__block_opened(home->block)))
+            space->used = home;
+    }
+}
+
 /* The regions of home 0. */
 static bool list_live(struct space *space)
 {
@@ -292,6 +283,19 @@ static bool is_listed(const struct home *home, const struct image *image)
            npools == 0 || image->ident.pool < npools;
 }
 
+/* It is the same pool as the one before it. */
+static void note_twice(struct space *space, const struct image *image,
+                       struct problems *problems)
+{
+    problem(problems, FAULT, image->path, image->root_off,
+            "it is pool %u of home %u, as %s is: look at one copy only",
+            image->ident.pool, image->ident.home, image[-1].path);
+    if (!space->twice[0]) {
+        space->twice[0] = image - 1;
+        space->twice[1] = image;
+    }
+}
+
 static bool add_home(struct space *space, size_t first, size_t end,
                      struct problems *problems)
 {
@@ -304,9 +308,7 @@ static bool add_home(struct space *space, size_t first, size_t end,
     for (size_t i = first; i < end; i++) {
         struct image *image = &space->images[i];
         if (i > first && image->ident.pool == image[-1].ident.pool)
-            problem(problems, FAULT, image->path, image->root_off,
-                    "it is pool %u of home %u, as %s is: look at one copy only",
-                    image->ident.pool, home->no, image[-1].path);
+            note_twice(space, image, problems);
         else if (is_listed(home, image))
             add_spans(home, image, problems);
     }
@@ -356,7 +358,20 @@ bool space_open(char **args, bool writable, struct problems *problems,
             return false;
     }
     find_latest(space);
+    find_used(space);
     return list_live(space);
+}
+
+bool space_once(const struct space *space)
+{
+    if (!space->twice[0])
+        return true;
+    fprintf(stderr,
+            "megalloc: %s and %s are both pool %u of home %u, so nothing is "
+            "changed: give one copy only\n",
+            space->twice[0]->path, space->twice[1]->path,
+            space->twice[0]->ident.pool, space->twice[0]->ident.home);
+    return false;
 }
 
 bool space_look(char **args, struct space *space)
@@ -375,8 +390,8 @@ bool space_look(char **args, struct space *space)
 void space_tell_damage(const struct problems *problems)
 {
     if (problems->count[FAULT])
-        fprintf(stderr, "megalloc: parts of the space are damaged and left "
-                        "out: see megalloc check\n");
+        fprintf(stderr, "megalloc: parts of the space are damaged, or there "
+                        "twice, and left out: see megalloc check\n");
 }
 
 void space_close(struct space *space)

@@ -32,10 +32,13 @@ struct space {
     struct home *homes; /* those given, by number */
     size_t nhomes;
     const struct home *latest; /* of them: home_of_all is the highest */
+    const struct home *used;   /* one that a job has had open, or NULL */
+    bool filled;               /* one of them is (block.h) */
     uint32_t of;               /* homes of the space */
     uint8_t uuid[16];
-    bool whole;     /* a directory was given: what lacks is missing */
-    bool have_live; /* home 0 is here, so live is known */
+    bool whole; /* a directory was given: what lacks is missing */
+    const struct image *twice[2]; /* pool files of one number, the first met */
+    bool have_live;               /* home 0 is here, so live is known */
     struct region *live;
     size_t nlive;
     uint32_t ended[MEGA_REGIONS_MAX]; /* CREATING or DYING */
@@ -47,6 +50,10 @@ struct space {
  * The space is to be closed in any case. */
 bool space_open(char **args, bool writable, struct problems *problems,
                 struct space *space);
+
+/* Of two copies nobody can say which one is meant: for who changes something.
+ * True: there are none; else said on stderr. */
+bool space_once(const struct space *space);
 
 /* The same for who only looks at what is there: at a home at least. Says once
  * if something is damaged and left out. */
@@ -89,9 +96,8 @@ bool space_find_live(const struct space *space, uint64_t p, struct chunk *c);
 bool run_fits(const struct span *s, uint32_t e, uint64_t w);
 /* Whether a head before this tail covers it. */
 bool run_covers(const struct span *s, uint32_t e, uint64_t w);
-/* Of a tail that none covers: where the head should be lies a word that does
- * not decode, or a run that does not fit; or the tail's own distance is wrong.
- * It may hold live data. */
+/* Of a tail that none covers: it is damaged, or the word where its head should
+ * be, so it may hold live data. */
 bool run_head_damaged(const struct span *s, uint32_t e, uint64_t w);
 /* Whether the intent would be replayed by the next open. */
 bool intent_pending(const struct home *home, unsigned i,

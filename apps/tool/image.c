@@ -175,6 +175,36 @@ static const char *judge_header(const struct image *image, const struct span *s)
     return NULL;
 }
 
+/* libpmemobj names a pool by its header's uuid, folded. */
+static uint64_t pool_uuid_lo(const struct image *image)
+{
+    const unsigned char *uuid = (const unsigned char *)image->base + 24;
+    uint64_t high = 0, low = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        high = high << 8 | uuid[i];
+        low = low << 8 | uuid[8 + i];
+    }
+    return high ^ low;
+}
+
+/* The object of libpmemobj that owns span i; it begins before it by what
+ * aligning the span took. */
+static void check_owner(const struct image *image, unsigned i,
+                        const struct span *s, struct problems *problems)
+{
+    struct mega__oid oid;
+    memcpy(&oid, &image->root->oids[i], sizeof oid);
+    if (oid.pool_uuid_lo != pool_uuid_lo(image) || oid.off > s->off ||
+        oid.off % 16 || s->off - oid.off >= MEGA__SPAN_ALIGN)
+        problem(problems, FAULT, image->path,
+                image->root_off + offsetof(struct mega__pool_root, oids) +
+                    i * sizeof oid,
+                "home %u, span record %u: object %#llx of pool %#llx does not "
+                "own its span",
+                image->ident.home, i, (unsigned long long)oid.off,
+                (unsigned long long)oid.pool_uuid_lo);
+}
+
 bool image_span(struct image *image, unsigned i, struct problems *problems,
                 struct span *s)
 {
@@ -195,5 +225,7 @@ bool image_span(struct image *image, unsigned i, struct problems *problems,
     if (wrong)
         problem(problems, FAULT, image->path, at, "home %u, span record %u: %s",
                 image->ident.home, i, wrong);
+    else
+        check_owner(image, i, s, problems);
     return !wrong;
 }

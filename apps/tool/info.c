@@ -30,7 +30,7 @@ static const char *guess_domain(const struct image *image)
     void *base = mmap(NULL, 4096, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC,
                       image->fd, 0);
     if (base == MAP_FAILED)
-        return "msync";
+        return "power-msync";
     munmap(base, 4096);
     return "power";
 }

@@ -91,10 +91,11 @@ bool locks_open(char **args, struct problems *problems, struct space *space,
 {
     struct problems before = {0};
     *locks = (struct locks){0};
-    if (!space_open(args, false, &before, space) || !locks_take(space, locks))
+    if (!space_open(args, false, &before, space) || !space_once(space) ||
+        !locks_take(space, locks))
         return false;
     space_close(space);
-    return space_open(args, true, problems, space);
+    return space_open(args, true, problems, space) && space_once(space);
 }
 
 void locks_give(struct locks *locks)

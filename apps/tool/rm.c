@@ -58,7 +58,8 @@ static bool list_again(char **args, const struct space *asked,
                        struct space *space)
 {
     struct problems ignored = {0};
-    if (!space_open(args, false, &ignored, space) || !all_ours(space))
+    if (!space_open(args, false, &ignored, space) || !all_ours(space) ||
+        !space_once(space))
         return false;
     if (memcmp(space->uuid, asked->uuid, 16) == 0 &&
         space->nhomes == asked->nhomes)
@@ -122,7 +123,7 @@ int command_rm(char **args, const struct options *o)
     struct locks locks = {0};
     int status = EXIT_REFUSED;
     if (space_open(args, false, &ignored, &asked) && all_ours(&asked) &&
-        agreed(&asked, o) && locks_take(&asked, &locks) &&
+        space_once(&asked) && agreed(&asked, o) && locks_take(&asked, &locks) &&
         list_again(args, &asked, &space) && remove_all(&space)) {
         status = EXIT_SOUND;
         if (o->json)

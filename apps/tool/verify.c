@@ -84,6 +84,7 @@ void verify(const struct space *space, struct problems *problems)
                         home->no, no);
         if (home->block) {
             verify_block(space, home, problems);
+            verify_runs(space, home, problems);
             verify_intents(space, home, problems);
         } else {
             problem(problems, space->whole ? FAULT : NOTE, NULL, 0,

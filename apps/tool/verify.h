@@ -9,11 +9,15 @@
  * the spans already. */
 void verify(const struct space *space, struct problems *problems);
 
-/* The block of one home: sealed words, records, roots. */
+/* Of one home that has a block: sealed words, regions, roots. */
 void verify_block(const struct space *space, const struct home *home,
                   struct problems *problems);
 
-/* The intents of one home that has a block. */
+/* Its records of raw runs. */
+void verify_runs(const struct space *space, const struct home *home,
+                 struct problems *problems);
+
+/* Its intents. */
 void verify_intents(const struct space *space, const struct home *home,
                     struct problems *problems);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* comm.c - rank program: the communicator that a program shares a space by, and
- * threads that open one at once. */
+ * threads that open one at once; what the rest of the process must not notice,
+ * and where its maps lie. */
 #include "rank.h"
 
 #include <mpi.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 
 #include "megalloc_mpi.h"
@@ -127,12 +129,66 @@ static void both(int argc, char **argv)
     }
 }
 
+/* variables: those of PMDK and of UCX concern the whole process, the program's
+ * own pools and MPI's own UCX too; so ours are set otherwise. */
+static void join_variables(char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (char **v = environ; *v && used < size; v++)
+        if (strncmp(*v, "PMEM", 4) == 0 || strncmp(*v, "UCX_", 4) == 0)
+            used += (size_t)snprintf(text + used, size - used, "%s\n", *v);
+    HOLDS(used < size);
+}
+
+static void variables(int argc, char **argv)
+{
+    static char before[8192], after[8192];
+    mega_gptr_t p;
+    HOLDS(MPI_Init(&argc, &argv) == MPI_SUCCESS);
+    join_variables(before, sizeof before);
+    MUST(mega_init());
+    MUST(mega_alloc(MEGA_DEFAULT, MEGA_ANY_HOME, 64, &p));
+    MUST(mega_persist(p, 64));
+    join_variables(after, sizeof after);
+    HOLDS(strcmp(before, after) == 0);
+    MUST(mega_finalize());
+    HOLDS(MPI_Finalize() == MPI_SUCCESS);
+}
+
+/* aligned: a span begins at a huge page of its file. */
+static void aligned(int argc, char **argv)
+{
+    const uintptr_t huge = UINT64_C(2) << 20;
+    unsigned long from, to, off;
+    char line[1000];
+    mega_gptr_t p;
+    bool found = false;
+    (void)argc, (void)argv;
+    MUST(mega_init());
+    MUST(mega_alloc(MEGA_DEFAULT, mega_my_home(), 64, &p));
+    const uintptr_t base = (uintptr_t)mega_ptr(p) - mega_offset(p);
+    FILE *maps = fopen("/proc/self/maps", "r");
+    HOLDS(maps);
+    while (!found && fgets(line, sizeof line, maps)) {
+        found = sscanf(line, "%lx-%lx %*s %lx", &from, &to, &off) == 3 &&
+                from <= base && base < to;
+        HOLDS(!found || (strstr(line, "/home-") &&
+                         (base - from + off) % huge == 0 && base % huge == 0));
+    }
+    HOLDS(found);
+    fclose(maps);
+    MUST(mega_finalize());
+}
+
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {{"whole", whole},
                                              {"sub", sub},
                                              {"longest", longest},
                                              {"both", both},
+                                             {"variables", variables},
+                                             {"aligned", aligned},
                                              {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

@@ -68,6 +68,17 @@ else
     spoilt "a pool of another format" 1 home-1
 fi
 
+# A word of home 0 that became zero: what no crash leaves is refused, and nothing
+# is removed, or made anew over what is there.
+for word in born next_region reached lot; do
+    restore
+    "$programs/tool_poke" "$MEGALLOC_DIR/home-0.0.pool" set $word 0
+    cp "$MEGALLOC_DIR/home-0.0.pool" "$scratch/zeroed"
+    spoilt "home 0's $word word is zero" 0 "home 0: " "${word/_/ } word"
+    tap_empty "home 0's $word word is zero: its file stays" "$(
+        cmp -i 8192 "$scratch/zeroed" "$MEGALLOC_DIR/home-0.0.pool" 2>&1)"
+done
+
 # An older copy of one home, put back beside a newer space.
 restore
 passes "the space is used on" 2 damage look

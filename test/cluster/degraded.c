@@ -78,7 +78,7 @@ static bool absent(const char *list, int home)
 static void told_absent(int home)
 {
     char text[40];
-    snprintf(text, sizeof text, "home %d of %d is absent", home, HOMES);
+    snprintf(text, sizeof text, "home %d of %d is missing", home, HOMES);
     rank_told(text);
     snprintf(text, sizeof text, "home-%d.0.pool", home);
     rank_told(text);

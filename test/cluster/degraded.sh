@@ -8,12 +8,14 @@ export OMPI_MCA_hwloc_base_binding_policy=none
 mkdir "$scratch/away"
 places=$scratch/places
 
+within=() # words before megarun
+
 # on HOSTS PROGRAM ARGUMENT...: a rank on each host, a word of HOSTS.
 on() {
     local hosts=($1) program=$2
     shift 2
-    output=$(HOSTS_OF_RANKS="${hosts[*]}" "${bounded[@]}" "$patience" "$megarun" \
-        -n ${#hosts[@]} bash -c '
+    output=$(HOSTS_OF_RANKS="${hosts[*]}" "${bounded[@]}" "$patience" \
+        ${within[@]+"${within[@]}"} "$megarun" -n ${#hosts[@]} bash -c '
         hosts=($HOSTS_OF_RANKS)
         export MEGALLOC_HOST=${hosts[${OMPI_COMM_WORLD_RANK:-${PMI_RANK:?}}]}
         unset HOSTS_OF_RANKS
@@ -52,9 +54,15 @@ good() { # NAME
     fi
 }
 
-last_seen() { # HOME...: of the first, unless who knows it is missing as well
-    [[ " $* " == *" $((($1 + 2) % 3)) "* ]] ||
-        echo " it was last on host ${made_on[$1]},"
+missing() { # HOME...: one whose place the home before it can tell
+    local home before more=''
+    for home in "$@"; do
+        before=$(((home + 2) % 3))
+        [[ " $* " == *" $before "* ]] || break
+    done
+    (($# == 1)) || more=" (and $(($# - 1)) more)"
+    echo "home $home of 3 is missing$more: it was last on host" \
+        "${made_on[home]}, no host of this job has"
 }
 
 # degraded NAME HOSTS CLEAN HOME...: these homes are missing.
@@ -75,8 +83,7 @@ degraded() {
     if (($# > 0)); then
         on "$hosts" degraded whole "$places" "$clean"
         refused "$name: without the variable it is refused" \
-            "home $1 of 3 is missing:$(last_seen "$@") no host of this job has" \
-            "home-$1.0.pool" MEGALLOC_OPEN=degraded
+            "$(missing "$@")" .0.pool MEGALLOC_OPEN=degraded
     fi
     give
 }
@@ -93,6 +100,7 @@ over() {
         degraded "$name, $end, home 2" "$hosts" $clean 2
         degraded "$name, $end, home 0" "$hosts" $clean 0
         degraded "$name, $end, two homes" "$hosts" $clean 1 2
+        degraded "$name, $end, homes 0 and 2" "$hosts" $clean 0 2
         degraded "$name, $end, none" "$hosts" $clean
         [[ $name != *three* ]] ||
             degraded "$name, $end, home 1, two ranks" "h0 h2" $clean 1
@@ -186,6 +194,44 @@ older() {
 MEGALLOC_DIR=$scratch/space older "one host, older copies" "h0 h0 h0"
 if built_with_ucx; then
     MEGALLOC_DIR=$scratch/%h older "three hosts, older copies" "h0 h1 h2"
+fi
+
+# ---- Where nothing can be written ----
+
+export MEGALLOC_DIR=$scratch/space
+rm -rf "$scratch"/h? "$MEGALLOC_DIR"
+on "h0 h0 h0" degraded make "$places" clean
+if unshare -m true 2>/dev/null; then
+    within=(unshare -m bash -c 'mount --bind "$MEGALLOC_DIR" "$MEGALLOC_DIR" &&
+        mount -o remount,bind,ro "$MEGALLOC_DIR" && exec "$@"' bash)
+    MEGALLOC_OPEN=degraded on "h0 h0 h0" degraded look "$places" 1 -
+    good "a read-only mount is read"
+    tap_try "and the tool looks at it" "${within[@]}" \
+        "$MEGA_BUILDDIR/apps/tool/megalloc" check "$MEGALLOC_DIR"
+    rm "$MEGALLOC_DIR"/home-?.lock
+    MEGALLOC_OPEN=degraded on "h0 h0 h0" degraded look "$places" 1 -
+    good "also where there is no lock file, and none can be made"
+    on "h0 h0 h0" degraded whole "$places" 1
+    refused "without the variable it is refused" "home-0.lock" \
+        "Read-only file system" "MEGALLOC_OPEN=degraded"
+    within=()
+else
+    tap_skip "a read-only mount" "no namespaces of mounts here"
+fi
+if ((UID == 0)); then # whom root's rights are taken from
+    within=(setpriv --bounding-set -dac_override,-dac_read_search
+        --inh-caps -dac_override,-dac_read_search)
+    : >"$MEGALLOC_DIR/home-0.lock"
+    chmod 600 "$MEGALLOC_DIR/home-0.lock"
+    chown 65534 "$MEGALLOC_DIR/home-0.lock"
+    MEGALLOC_OPEN=degraded on "h0 h0 h0" degraded look "$places" 1 -
+    refused "a lock file of another user, to read" "home-0.lock" \
+        "let this user read it"
+    on "h0 h0 h0" degraded whole "$places" 1
+    refused "and to write" "home-0.lock" "let this user write it"
+    within=()
+else
+    tap_skip "a lock file of another user" "only root can make one"
 fi
 
 # ---- What is refused ----

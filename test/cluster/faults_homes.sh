@@ -35,6 +35,13 @@ textindex stats
 told "a host has an older copy of its home: refused" "home 1 is an older copy"
 cp "$scratch/new" "${pools[1]}/home-1.0.pool"
 whole "the right copy again"
+cp "${pools[1]}"/home-1.*.pool "${pools[2]}"
+for count in 2 5; do
+    output=$(lab run --hosts 1,3 -n $count "$program" verify "${texts[@]}" \
+        2>&1 </dev/null)
+    status=$?
+    passed "a home is copied to another host: $count ranks without the former"
+done
 
 new_space
 lab on 2 mount -o remount,size=8M "$homes"

@@ -15,9 +15,15 @@ lost=("signal 9" "on node h2" "on host h2" "RUNNING AT h2")
 
 # ---- Processes ----
 
+ranks=6 # two a host
+hit ranks_on 2 KILL 1
+told "one rank of a host is killed: the job ends" "${lost[@]}"
+whole "one rank of a host is killed"
+
 hit ranks_on 2 KILL
-told "a rank is killed: the job ends" "${lost[@]}"
-whole "a rank is killed"
+told "all ranks of a host are killed: the job ends" "${lost[@]}"
+whole "all ranks of a host are killed"
+ranks=3
 
 waited_for() { # others come to wait for it, then it is killed
     ranks_on 2 STOP
@@ -78,6 +84,7 @@ for signal in KILL STOP; do
     output=$(lab run -n 3 "$program" look "$scratch" 2>&1 </dev/null)
     status=$?
     passed "what was durable is there, SIG$signal"
+    program=$textindex_program whole "SIG$signal, beside what was durable"
 done
 new_space
 outlive meet STOP
@@ -142,6 +149,15 @@ program=$textindex_program
 hit lab kill 2
 told "a host is killed: the job ends, and names it" "on node h2" "on host h2"
 whole "a host is killed"
+
+vanish() { # also the link is gone: nobody gets an answer, nor a refusal
+    lab cut "$1" && lab kill "$1"
+}
+hit vanish 2
+told "a host vanishes: the job ends, and names it" "on node h2" "on host h2" \
+    "daemon of h2" # by what is its ssh; mpirun may name nobody
+lab heal 2
+whole "a host has vanished"
 
 # ---- Restarts ----
 

@@ -122,7 +122,8 @@ static void misuse(int argc, char **argv)
     not_live(mega_region_at(r, 0, 0, NULL));
     not_live(mega_region_at(r, 0, 64, NULL));
     MUST(mega_region_destroy(&r));
-    for (int i = 0; i < 20000; i++) /* nobody has a chunk now */
+    const int wild = spread ? 2000 : 20000; /* a far one is a round trip */
+    for (int i = 0; i < wild; i++)          /* nobody has a chunk now */
         not_live(mega_from_bits(rank_random(&seed) >> i % 60 | 1));
 }
 
@@ -154,28 +155,31 @@ static void several(int argc, char **argv)
 
 enum { ROUND_CHUNKS = 700 };
 
-/* Rank 0 allocates, the last rank frees, everywhere. */
+/* Rank 0 allocates, the last rank frees, everywhere. A far free is a round
+ * trip: over hosts the chunks are fewer, and larger. */
 static void freed_by_another(int argc, char **argv)
 {
     static mega_gptr_t p[ROUND_CHUNKS];
+    const int n = spread ? ROUND_CHUNKS / 7 : ROUND_CHUNKS;
+    const size_t unit = spread ? 7 * 24 : 24;
+    const int rounds = spread ? 25 : 150, settled = spread ? 10 : 20;
     uint64_t bound = 0;
     (void)argc, (void)argv;
-    for (int round = 0; round < (spread ? 40 : 150); round++) {
-        for (int i = 0; mega_rank() == 0 && i < ROUND_CHUNKS; i++)
+    for (int round = 0; round < rounds; round++) {
+        for (int i = 0; mega_rank() == 0 && i < n; i++)
             MUST(mega_alloc(MEGA_DEFAULT, i % mega_nhomes(),
-                            (size_t)(i % 90 + 1) * 24, &p[i]));
+                            (size_t)(i % 90 + 1) * unit, &p[i]));
         MUST(mega_quiet());
         MUST(mega_bcast(p, sizeof p, 0));
-        for (int i = 0; mega_rank() == mega_nranks() - 1 && i < ROUND_CHUNKS;
-             i++)
+        for (int i = 0; mega_rank() == mega_nranks() - 1 && i < n; i++)
             MUST(mega_free(p[i]));
         MUST(mega_barrier());
         mega_home_stat_t s;
         stat_of(0, &s);
         HOLDS(s.live_chunks == 0);
-        if (round == 20)
+        if (round == settled)
             bound = s.slabs + 16 * EXTENT;
-        HOLDS(round <= 20 || s.slabs <= bound);
+        HOLDS(round <= settled || s.slabs <= bound);
         MUST(mega_barrier());
     }
 }
@@ -283,11 +287,11 @@ static void full_home(int argc, char **argv)
 {
     static mega_gptr_t p[200000];
     int home = mega_nhomes() - 1;
-    size_t size = spread ? 3000 : 100,
+    size_t size = spread ? 12000 : 100,
            usable; /* a far free costs a round trip */
     mega_home_stat_t s;
     (void)argc, (void)argv;
-    for (int turn = 0; mega_rank() == 0 && turn < 2; turn++) {
+    for (int turn = spread; mega_rank() == 0 && turn < 2; turn++) {
         size_t n = fill(home, EXTENT, p, 200000);
         stat_of(home, &s);
         HOLDS(s.free == 0 && s.live_bytes == n * EXTENT);

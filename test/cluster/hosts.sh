@@ -71,6 +71,47 @@ whole() { # NAME: the last job found no fault, nor did the one before
         grep -q '^found' "$scratch/log" || cat "$scratch/log")"
 }
 
+# Programs about several openings and communicators.
+opened() { # RANKS
+    local what cases=("life two $MEGALLOC_DIR" "life again" "life forks"
+        "comm whole" "comm longest")
+    if old_mpich; then
+        tap_skip "$on: programs that call MPI_Finalize" \
+            "that of MPICH before 4.2 may hang over TCP"
+    else # over three hosts each half of the ranks of comm sub is on all
+        new_space
+        passes "$on: comm sub" $((2 * $1)) comm sub "$MEGALLOC_DIR"
+        cases+=("life thread single" "life thread funneled" "life outlive")
+    fi
+    for what in "${cases[@]}"; do
+        new_space
+        # shellcheck disable=SC2086 # a program, a case and its argument
+        passes "$on: $what" $1 $what
+    done
+    new_space
+    second_job $1
+}
+
+# The first job waits for a file, in a directory that all hosts see.
+second_job() { # RANKS
+    local shared first turn
+    shared=$(mktemp -d /tmp/megalloc-hosts.XXXXXX)
+    "${bounded[@]}" "$patience" "${launch[@]}" -n "$1" "$programs/life" hold \
+        "$shared/go" >"$scratch/first" 2>&1 &
+    first=$!
+    for ((turn = 0; turn < 1200; turn++)); do
+        [[ ! -s $shared/go.ready ]] && kill -s 0 $first 2>/dev/null || break
+        sleep 0.05
+    done
+    job "$1" life open
+    refused "$on: a second job is refused" "in use"
+    : >"$shared/go"
+    wait $first
+    tap_empty "$on: and the first one sees nothing of it" \
+        "$( (($? == 0)) || cat "$scratch/first")"
+    rm -rf "$shared"
+}
+
 lives() {
     new_space
     passes "$on: $1 ranks make homes" $1 life make
@@ -186,11 +227,11 @@ damaged() {
 }
 
 tools() { # all files of the space, carried to one host
-    local tool=$MEGA_BUILDDIR/apps/tool/megalloc end host
+    local tool=$MEGA_BUILDDIR/apps/tool/megalloc end host shared
+    shared=$(mktemp -d /tmp/megalloc-hosts.XXXXXX) # all hosts see it
     for end in "" kill; do
         new_space
-        job $hosts tool_space $end
-        grep '^leak ' <<<"$output" | sort >"$scratch/leaks"
+        job $hosts tool_space ${end:+"$end" "$shared/leaks"}
         rm -rf "$scratch/files"
         mkdir "$scratch/files"
         for ((host = 1; host <= hosts; host++)); do
@@ -202,7 +243,8 @@ tools() { # all files of the space, carried to one host
     tap_empty "$on: megalloc leaks finds what leaks" "$(
         "$tool" leaks "$scratch/files" 2>&1 |
             grep -oE '0x[0-9a-f]{16}' | sort -u |
-            diff - <(grep -oE '0x[0-9a-f]{16}' "$scratch/leaks" | sort -u))"
+            diff - <(grep -oE '0x[0-9a-f]{16}' "$shared/leaks" | sort -u))"
+    rm -r "$shared"
 }
 
 # only_last SETTING RANKS PROGRAM ARGUMENT...: it is set on the last host only.
@@ -242,6 +284,7 @@ for hosts in ${HOSTS:-2 3}; do
         continue
     fi
     lives $hosts
+    opened $hosts
 
     export MEGALLOC_HOME_SIZE=10M
     new_space
@@ -263,6 +306,8 @@ for hosts in ${HOSTS:-2 3}; do
     steps "$on" $((2 * hosts)) net
     new_space
     steps "$on" $((hosts + 1)) net_sight
+    new_space
+    steps "$on" $((2 * hosts)) net_keys
     for what in again asked crossed by_thread; do
         new_space
         passes "$on: the end of a job, $what" $hosts net_ends $what

@@ -51,6 +51,50 @@ if [[ -e .libs/libmegalloc.so ]]; then
 else
     tap_skip "the shared library" "this build has none"
 fi
+# ---- The tutorial's programs ----
+
+space=$scratch/list-space
+examples() { # compiles them
+    local name
+    for name in list list_publish look; do
+        "${cc[@]}" -std=c11 -Wall -Wextra -Werror -o "$scratch/$name" \
+            "$MEGA_SRCDIR/docs/examples/$name.c" $(pc --cflags --libs) || return
+    done
+}
+# example RANKS TEXT PROGRAM ARGUMENT...: prints what is wrong.
+example() {
+    local ranks=$1 text=$2 output
+    shift 2
+    output=$("$prefix/bin/megarun" -n "$ranks" --dir "$space" --home-size 8M \
+        "$scratch/$1" "${@:2}" 2>&1)
+    [[ $output == *"$text"* ]] || printf 'not told: %s\n%s\n' "$text" "$output"
+}
+if [[ -e .libs/libmegalloc.so ]]; then
+    tap_try "the tutorial's programs compile" examples
+    for name in list list_publish; do
+        rm -rf "$space"
+        tap_empty "$name: a rank dies half way, and the next job goes on" \
+            "$(example 3 "now: 300 entries" $name 100
+               example 3 "found: 300 entries" $name 100 die
+               example 2 " entries" $name 100)"
+    done
+    tap_empty "list_publish leaves no leak" \
+        "$(example 1 ", 0 chunks that nothing" list_publish 0)"
+    tap_empty "look: a rank with three homes" \
+        "$(example 1 "home 2: $space/home-2.0.pool" look)"
+    for home in 1 0; do
+        rm "$space/home-$home.0.pool"
+        tap_empty "look tells that home $home is missing, and goes on" \
+            "$(export MEGALLOC_OPEN=degraded
+               example 1 "home $home of 3 is missing" look
+               example 1 "home 2: $space/home-2.0.pool" look)"
+    done
+else
+    tap_skip "the tutorial's programs" "this build has no shared library"
+fi
+
+# ---- Without the shared library ----
+
 if [[ -e .libs/libmegalloc.a ]]; then
     tap_try "the README's program compiles against the static library" static
     tap_try "2 ranks leave 2 notes" run "$scratch/notes-static" 2 2

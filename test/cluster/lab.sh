@@ -52,7 +52,8 @@ nonsense cut
 nonsense cut 1 --for ever
 nonsense down 2
 try "--help is not an error" 0 usage: --help
-try "without a lab there is nothing to run in" 1 "no lab" run true
+try "without a lab there is nothing to run in" 1 \
+    "no lab \"$MEGALLOC_LAB\" is up; make one: lab --name $MEGALLOC_LAB up" run true
 try "and nothing to end, which is no error" 0 '' down
 
 # ---- Where it is not allowed ----
@@ -88,7 +89,8 @@ is "two hosts start" 0 "2 hosts are up"
 
 # ---- One lab ----
 
-try "a second lab of one name is refused" 1 "is up with 2 hosts" up 2
+try "a second lab of one name is refused" 1 \
+    "is up with 2 hosts; end it by lab --name $MEGALLOC_LAB down" up 2
 try "under another name it is another lab" 0 "1 hosts are up" \
     --name "$MEGALLOC_LAB-b" up 1
 try "and goes alone" 0 '' --name "$MEGALLOC_LAB-b" down
@@ -179,6 +181,8 @@ else
     done | sed 's/.*lladdr \([^ ]*\).*/\1/' | sort -u)
     tap_try "whom the others know as the launcher's machine stays" \
         test "$front" = 02:00:00:00:00:fe
+    tap_empty "and nothing is said when the time of a bad link is over" \
+        "$(lab cut 2 --delay 1 --for 0.1 2>&1)"
     lab cut 2 --delay 1 # for the end
 fi
 

@@ -46,6 +46,10 @@ new_space
 passes "the program's messages beside ours" 3 comm whole
 passes "a long buffer to all" 2 comm longest
 
+new_space
+passes "F12, F33: PMDK's and UCX's variables stay as they were" 2 comm variables
+passes "F29: spans begin at huge pages" 2 comm aligned
+
 # ---- Ends ----
 
 for by in mpi ours; do

@@ -9,6 +9,8 @@ if ! built_with_ucx; then
 fi
 export MEGALLOC_DIR=$scratch/%h
 export OMPI_MCA_hwloc_base_binding_policy=none # a host has all processors
+patient=2 # MEGALLOC_TIMEOUT where who goes on has to answer within it
+[[ ${MEGA_CFLAGS-} != *sanitize* ]] || patient=8
 
 # hosts RANKS PROGRAM ARGUMENT...: a job, half of it on each host, in a new
 # space; next_job: in the space that is there.
@@ -44,8 +46,9 @@ each_step() { # NAME
     fi
 }
 
-told() { # NAME TIMES
-    if (($(grep -c '^told: .*rank .* on host host1' <<<"$output") == $2)); then
+told() { # NAME TIMES [HOST]
+    local who="rank .* on host ${3:-host1}"
+    if (($(grep -c "^told: .*$who" <<<"$output") == $2)); then
         tap_ok "$1"
     else
         tap_fail "$1" "status $status: $output"
@@ -91,16 +94,22 @@ done
 for tls in tcp,self shm,self; do # of shared memory UCX ends nothing
     for case in others own put told "told commit" middle "middle get"; do
         # shellcheck disable=SC2086 # a case and its argument
-        MEGALLOC_TIMEOUT=2 UCX_TLS=$tls hosts 2 net_lost $case
+        MEGALLOC_TIMEOUT=$patient UCX_TLS=$tls hosts 2 net_lost $case
         each_step "$tls, a rank is stopped for a while"
     done
-    MALLOC_PERTURB_=165 MEGALLOC_TIMEOUT=2 UCX_TLS=$tls hosts 2 net_lost atomics
+    MALLOC_PERTURB_=165 MEGALLOC_TIMEOUT=$patient UCX_TLS=$tls hosts 2 \
+        net_lost atomics
     each_step "$tls, a rank is stopped for a while"
-    MEGALLOC_TIMEOUT=2 UCX_TLS=$tls lossy 2 net_lost closing
+    MEGALLOC_TIMEOUT=$patient UCX_TLS=$tls lossy 2 net_lost closing
     told "$tls, at the end who is stopped is waited for once, not by each link" 1
-    HOSTS=6 MEGALLOC_TIMEOUT=3 UCX_TLS=$tls lossy 6 net_lost several
-    told "$tls, several are stopped: all are waited for at once" 1
+    for case in quiet drain threads; do
+        HOSTS=6 MEGALLOC_TIMEOUT=4 UCX_TLS=$tls lossy 6 net_silent $case
+        told "$tls, several are stopped: that costs one wait, and another" 1 \
+            "host[1-5]"
+    done
 done
+HOSTS=1 MEGALLOC_TIMEOUT=4 lossy 6 net_silent growth
+told "several of one host are stopped: not each thread waits for them" 1 host0
 UCX_TLS=shm,self hosts 4 net
 each_step "shared memory, 4 ranks"
 
@@ -110,6 +119,12 @@ for case in answered card dead undone pending no_worker unnamed crowd; do
     MEGALLOC_TIMEOUT=5 UCX_TLS=tcp,self hosts 2 net_inside $case
     each_step "inside"
 done
+for case in no_memory no_arena greeting; do
+    MEGALLOC_TIMEOUT=3 UCX_TLS=tcp,self hosts 2 net_serves $case
+    each_step "serves"
+done
+MEGALLOC_TIMEOUT=3 UCX_TLS=tcp,self hosts 2 net_serves refused_open
+told "serves: who stays behind in an open that failed is not waited for" 1
 for case in beside_gets beside_refused big big_nbi; do
     MEGALLOC_TIMEOUT=2 MEGALLOC_HOME_SIZE=256M UCX_TLS=tcp,self \
         hosts 2 net_slow $case

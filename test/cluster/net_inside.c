@@ -359,14 +359,18 @@ static void card(int argc, char **argv)
 
 enum { CROWD = 200000, PUTS = 200 };
 
-static uint64_t puts_and_quiets(void)
+/* The ns of the fastest, which no other load slows down. */
+static uint64_t put_and_quiet(void)
 {
-    const uint64_t began = mega__rest_now();
+    uint64_t least = UINT64_MAX;
     for (int i = 0; i < PUTS; i++) {
+        const uint64_t began = mega__rest_now();
         MUST(mega_put(mega_add(chunk, 64), &i, sizeof i));
         MUST(mega_quiet());
+        const uint64_t took = mega__rest_now() - began;
+        least = took < least ? took : least;
     }
-    return mega__rest_now() - began;
+    return least;
 }
 
 /* A rank that has as many links as a large job has ranks. */
@@ -376,7 +380,7 @@ static void crowd(int argc, char **argv)
     begin();
     if (mega_rank() == 1) {
         struct mega__origin *o;
-        const uint64_t few = puts_and_quiets();
+        const uint64_t few = put_and_quiet();
         MUST(mega__ucx_enter(mega__the->net, &o));
         for (int i = 0; i < CROWD; i++) {
             struct mega__link *link = calloc(1, sizeof *link);
@@ -387,9 +391,9 @@ static void crowd(int argc, char **argv)
             HOLDS(mega__lists_add(&o->links, &link->item));
         }
         mega__ucx_leave(o);
-        const uint64_t many = puts_and_quiets();
+        const uint64_t many = put_and_quiet();
         printf("# a put and quiet: %llu ns, with many links %llu\n",
-               (unsigned long long)few / PUTS, (unsigned long long)many / PUTS);
+               (unsigned long long)few, (unsigned long long)many);
         HOLDS(many < 8 * few);
     }
     end("who has met many flushes only where it has put");

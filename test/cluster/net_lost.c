@@ -6,7 +6,6 @@
  * test/cluster/net.sh starts it. With a directory as argument the link to it
  * is cut instead: faults_links.sh does that, when a file there says so.
  */
-#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,6 +13,7 @@
 #include <time.h>
 
 #include "rank.h"
+#include "stop.h"
 
 enum {
     SIZE = 16000,
@@ -21,8 +21,7 @@ enum {
     TRIES = 64,
     MANY = 33,
     ATOMICS = 200,
-    CLOSED_S = 30,
-    SEVERAL = 6 /* ranks */
+    CLOSED_S = 30
 };
 
 static mega_gptr_t p; /* of home 1 */
@@ -67,27 +66,6 @@ static void get_again(mega_gptr_t free)
     HOLDS(q.v == free.v);
 }
 
-/* A signal is not there at once, nor for all threads. */
-static bool all_stopped(void)
-{
-    char path[300], state = 'T';
-    struct dirent *task;
-    snprintf(path, sizeof path, "/proc/%d/task", (int)victim);
-    DIR *dir = opendir(path);
-    HOLDS(dir);
-    while (state == 'T' && (task = readdir(dir))) {
-        if (task->d_name[0] == '.')
-            continue;
-        snprintf(path, sizeof path, "/proc/%d/task/%s/stat", (int)victim,
-                 task->d_name);
-        FILE *file = fopen(path, "r");
-        HOLDS(file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
-        fclose(file);
-    }
-    closedir(dir);
-    return state == 'T';
-}
-
 /* Asks who has started the job to do it. */
 static void ask(const char *what, const char *done)
 {
@@ -105,9 +83,7 @@ static void stop(void)
         ask("cut", "is-cut");
         return;
     }
-    HOLDS(kill(victim, SIGSTOP) == 0);
-    while (!all_stopped())
-        sched_yield();
+    stop_rank(victim);
 }
 
 static void let_go(void)
@@ -432,46 +408,11 @@ static void closing(int argc, char **argv)
     _exit(kill(victim, SIGKILL));
 }
 
-/* All others are: a quiet waits for all of them at once. */
-static void several(int argc, char **argv)
-{
-    mega_gptr_t at[SEVERAL];
-    pid_t pids[SEVERAL];
-    const uint64_t one = 1;
-    begin(argc, argv);
-    HOLDS(mega_nranks() == SEVERAL);
-    for (int i = 0; i < SEVERAL; i++) {
-        pids[i] = getpid();
-        if (mega_rank() == i)
-            MUST(mega_alloc(MEGA_DEFAULT, i, SIZE, &at[i]));
-        MUST(mega_bcast(&pids[i], sizeof pids[i], i));
-        MUST(mega_bcast(&at[i], sizeof at[i], i));
-    }
-    if (mega_rank() != 0)
-        MUST(mega_barrier()); /* stopped there */
-    for (int i = 1; i < SEVERAL; i++)
-        MUST(mega_put(at[i], &one, 8));
-    MUST(mega_quiet());
-    for (int i = 1; i < SEVERAL; i++) {
-        victim = pids[i];
-        stop();
-        MUST(mega_put(at[i], &one, 8));
-    }
-    const time_t began = time(NULL);
-    REFUSED(MEGA_ERR_TIMEOUT, mega_quiet());
-    HOLDS(time(NULL) - began < 2 * atoi(getenv("MEGALLOC_TIMEOUT")) + 2);
-    printf("told: %s\n", mega_errmsg());
-    fflush(stdout);
-    for (int i = 1; i < SEVERAL; i++)
-        kill(pids[i], SIGKILL);
-    _exit(75);
-}
-
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
-        {"others", others},   {"own", own},         {"put", put},
-        {"told", told},       {"middle", middle},   {"atomics", atomics},
-        {"closing", closing}, {"several", several}, {NULL, NULL}};
+        {"others", others},   {"own", own},       {"put", put},
+        {"told", told},       {"middle", middle}, {"atomics", atomics},
+        {"closing", closing}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

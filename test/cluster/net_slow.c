@@ -22,8 +22,8 @@
 #define FLUSHES 5
 #define BIG (UINT64_C(96) << 20)
 #define BIG_PARTS 12 /* of it, if nobody waits for each */
-#define STOPPED_NS 96000000
-#define RUNNING_NS 4000000
+#define STOPPED_NS 92000000
+#define RUNNING_NS 8000000
 
 static mega_gptr_t chunk; /* of home 0, which is far for rank 1 */
 static _Atomic bool enough, begun;

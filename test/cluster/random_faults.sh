@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # random_faults.sh - builds of an index over three hosts of a lab, by 3 to 6
 # ranks; to each something happens at some moment, drawn by lot, also before
-# it is at work. No job may hang, or end without a word of whom it misses, and
-# the next ones, of other numbers of ranks, finish the index.
+# it is at work. No job may hang, or fail without a word of that host, and the
+# next ones, of other numbers of ranks, finish the index. A run counts only if
+# it struck a job that was not done: else it is begun again.
 #   FAULTS=N       how many jobs (10; 100 with LONG_TESTS=1)
 #   FAULTS_SEED=N  of what is drawn; each run's is told, and runs it alone with
 #                  FAULTS=1
@@ -12,12 +13,15 @@ set -u
 runs=${FAULTS:-${LONG_TESTS:+100}}
 runs=${runs:-10}
 seed=${FAULTS_SEED:-$((EPOCHSECONDS % 30000))}
+texts+=(/usr/include/linux/netfilter) # a job that is not done before anything happens
 three_hosts "random faults"
 
-faults=(one_rank a_hosts_ranks a_host the_launcher stopped_ranks cut_shortly
-    cut_for_good bad_link killed_twice)
+faults=(one_rank a_hosts_ranks a_host vanished_host the_launcher stopped_ranks
+    cut_shortly cut_for_good bad_link killed_twice)
+most=8 # times that a run is begun
 
-# Each leaves in $what, in words, what it has done to host $host.
+# Each leaves in $what, in words, what it has done to host $host. That there was
+# a job those say in $met that do not end it as a failure.
 one_rank() {
     what="a rank of h$host is killed"
     ranks_on "$host" KILL 1
@@ -30,9 +34,13 @@ a_host() {
     what="h$host is killed"
     lab kill "$host"
 }
+vanished_host() {
+    what="h$host vanishes"
+    lab cut "$host" && lab kill "$host"
+}
 the_launcher() {
     what="the launcher is killed"
-    kill -s KILL "$job"
+    kill -s KILL "$job" && met=yes
     disown "$job" # or bash says it all
 }
 stopped_ranks() {
@@ -41,7 +49,7 @@ stopped_ranks() {
 }
 cut_shortly() {
     what="the link of h$host is cut for 1 s"
-    lab cut "$host" --for 1
+    outlived 1
 }
 cut_for_good() {
     what="the link of h$host is cut for good"
@@ -49,21 +57,32 @@ cut_for_good() {
 }
 bad_link() {
     what="the link of h$host loses packets and is late"
-    lab cut "$host" --loss 1 --delay 50 --for 2
+    outlived 2 --loss 1 --delay 50
 }
 killed_twice() {
     what="a rank of h$host is killed, and the job that goes on as well"
     ranks_on "$host" KILL 1
     end
+    ((status != 0)) || return
     left
+    judge
     ranks=$((RANDOM % 4 + 3))
     go_on
     pause
     ranks_on "$host" KILL
 }
 
+# outlived SECONDS OPTION...: the link is cut so long, and there was a job for
+# all that time.
+outlived() {
+    lab cut "$host" "${@:2}" || return
+    sleep "$1"
+    ! kill -s 0 "$job" || met=yes
+    lab heal "$host"
+}
+
 pause() { # up to half a second
-    sleep "0.$((RANDOM % 50 + 100))"
+    sleep "0.$((RANDOM % 400 + 100))"
 }
 
 clear() {
@@ -72,15 +91,33 @@ clear() {
     ranks_on "$host" KILL
 } >/dev/null 2>&1
 
-# It may be done, or has to say who is the cause: a rank, or a host.
+# It may have lived through that, or has to say who is the cause: that host, or a
+# rank on it.
 judge() {
-    ((status != 124)) || told_why="it hangs: $output"
+    ((status != 124)) || told_why+="it hangs: $output"
     ((status == 0)) || [[ $fault == the_launcher ]] ||
-        grep -qE 'on (node|host) h[1-3]|signal 9|rank [0-9]' <<<"$output" ||
-        told_why="status $status, and names nobody: $output"
+        grep -qE "(on (node|host)|daemon of) h$host([^0-9]|\$)" <<<"$output" ||
+        told_why+="status $status, and h$host is not named: $output"
     [[ ! -s $scratch/left ]] || told_why+=" left: $(<"$scratch/left")"
 }
 
+# once: a job, and what happens to it; $met says that there was one.
+once() {
+    met=''
+    begin ${early:+--early}
+    pause
+    "$fault" >"$scratch/did" 2>&1
+    did=$?
+    end
+    [[ $fault != cut_for_good ]] || { sleep 1; lab heal "$host"; }
+    left
+    [[ $fault == @(the_launcher|cut_shortly|bad_link) ]] || ((status == 0)) ||
+        met=yes
+    judge
+    clear
+}
+
+strikes=0 in_vain=0
 for ((run = 0; run < runs; run++)); do
     RANDOM=$((seed + run))
     host=$((RANDOM % 3 + 1)) ranks=$((RANDOM % 4 + 3))
@@ -94,25 +131,22 @@ for ((run = 0; run < runs; run++)); do
         ((RANDOM % 3 > 0)) || early=", early"
         ;;
     esac
-    for turn in {1..5}; do # one that is done already is begun again
-        begin ${early:+--early}
-        pause
-        ! kill -s 0 "$job" 2>/dev/null || break
-        end
+    for ((turn = 1; turn <= most; turn++)); do
+        once
+        [[ ! $met && ! $told_why && $did != 77 ]] || break
     done
-    "$fault" >"$scratch/did" 2>&1
-    did=$?
+    in_vain=$((in_vain + turn - 1))
     if ((did == 77)); then # the machine cannot
-        end
         tap_skip "$name: $fault" "$(tail -n 1 "$scratch/did")"
         continue
     fi
-    end
-    [[ $fault != cut_for_good ]] || { sleep 1; lab heal "$host"; }
-    left
-    judge
-    clear
+    if [[ $met ]]; then
+        strikes=$((strikes + 1))
+    else
+        told_why+="it met no job, $most times"
+    fi
     ranks=$((RANDOM % 4 + 3))
     whole "$name$early, $what; then $ranks" "$told_why"
 done
+echo "# $strikes of $runs jobs were struck; $in_vain were done before"
 tap_end

@@ -9,9 +9,13 @@ nonsense() {
     local saved
     new_space
     saved=$(declare -p MEGALLOC_HOME_SIZE MEGALLOC_DURABILITY MEGALLOC_DIR)
+    local saved_dir=$MEGALLOC_DIR usual=/dev/shm/megalloc-$EUID
+    [[ ! -e $usual ]] || usual= # somebody's
     export "MEGALLOC_$1"
     job 2 life open
     refused "nonsense: ${1:0:40}" "MEGALLOC_${1%%=*}" "$2"
+    tap_empty "and no directory is made: ${1:0:40}" \
+        "$(ls -d "$saved_dir" "$usual" 2>/dev/null)"
     unset "MEGALLOC_${1%%=*}"
     eval "${saved//declare -x/export}"
 }
@@ -88,18 +92,39 @@ MEGALLOC_DURABILITY=power-msync passes \
 MEGALLOC_DIR=$scratch/in/new/space passes "directories are made durable" \
     1 msync makes "$scratch" "$scratch/in" "$scratch/in/new"
 new_space
-passes "memory is found to survive processes only" 2 life domain 0
+passes "F28: memory is found to survive processes only" 2 life domain 0
 disk=$(mktemp -d "$MEGA_BUILDDIR/settings.XXXXXX")
 trap 'rm -rf "$scratch" "$disk"' EXIT
 case $(stat -f -c %T "$disk") in
-tmpfs | ramfs) tap_skip "a disk by msync" "$MEGA_BUILDDIR is memory" ;;
+tmpfs | ramfs) tap_skip "F28: a disk by msync" "$MEGA_BUILDDIR is memory" ;;
 *)
-    MEGALLOC_DIR=$disk/space passes "a disk is found to need msync" \
+    MEGALLOC_DIR=$disk/space passes "F28: a disk is found to need msync" \
         2 life domain 1
     ;;
 esac
 
 # ---- The directory ----
+
+# A file system that says of itself that it is NFS.
+if [[ ${MEGA_CFLAGS-} == *sanitize* ]]; then
+    tap_skip "F31: a network file system" "nothing is loaded before a sanitizer"
+else
+    cat >"$scratch/nfs.c" <<'EOF'
+#include <sys/statfs.h>
+int fstatfs(int fd, struct statfs *fs)
+{
+    (void)fd;
+    *fs = (struct statfs){.f_type = 0x6969};
+    return 0;
+}
+EOF
+    $MEGA_CC -shared -fPIC -o "$scratch/nfs.so" "$scratch/nfs.c"
+    new_space
+    output=$("${bounded[@]}" "$patience" "${launch[@]}" -n 2 \
+        env LD_PRELOAD="$scratch/nfs.so" "$programs/life" open 2>&1)
+    status=$?
+    refused "F31: a network file system" "lies on a network file system"
+fi
 
 # Ranks of one machine that do not see the same go over UCX.
 

@@ -49,10 +49,15 @@ printf 'two_q' >"$text/sub/name with blanks"
 ln -s no_newline "$text/link"
 find "$text" -type f -print0 | sort -z >"$scratch/files"
 
-tap_empty "no arguments: usage and status 2" \
-    "$(run 2 "$program"; err_has usage:; run 2 "$program" query
-       run 2 "$program" build; run 2 "$program" dump x
-       run 2 "$program" verify --resume x; run 2 "$program" nonsense)"
+tap_empty "arguments that make no sense: the reason and status 2" \
+    "$(run 2 "$program"; err_has 'say what to do'; err_has --help
+       run 2 "$program" query; err_has 'query takes words'
+       run 2 "$program" build; err_has 'build takes paths'
+       run 2 "$program" dump x; err_has 'dump takes no arguments'
+       run 2 "$program" verify --resume x; err_has 'no option of verify'
+       run 2 "$program" build --resume --force x; err_has 'one of them'
+       run 2 "$program" build --nonsense x; err_has "option '--nonsense'"
+       run 2 "$program" nonsense; err_has 'no command nonsense')"
 tap_empty "--help and --version need no space" \
     "$(run 0 "$program" --help; run 0 "$program" --version)"
 late() { # one of two ranks does not come

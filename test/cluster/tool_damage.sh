@@ -151,12 +151,12 @@ for state in clean killed; do
 done
 restore clean
 state=clean sound=$scratch/clean
-# wrong FROM TO NAME TEXT [PART]: the run's word, without its check, with another
-# length, region, epoch or flag.
+# wrong FROM TO NAME TEXT [PART]: the run's word with another length, region,
+# epoch or flag, and with the check of that.
 wrong() {
     restore clean
     local word=$(($(poke "$home0" get "word:$run") & ((1 << 57) - 1)))
-    poke "$home0" set "word:$run" $((word - $1 + $2))
+    poke "$home0" run "word:$run" $((word - $1 + $2))
     megalloc check "$MEGALLOC_DIR"
     told "a run that $3" 1 \
         "$home0: offset $(poke "$home0" at "${5:-word:$run}"): " "$4"
@@ -203,6 +203,54 @@ truncate -s 100 "$home0"
 megalloc leaks "$home0"
 told "nor in it alone" 2 "needs all homes of the space; none is readable"
 
+# ---- Words that became zero, and what contradicts itself ----
+
+# became STATE FILE VERB PART N TEXT [OFFSET-PART]: told, at its offset.
+became() {
+    restore "$1"
+    poke "$2" "$3" "$4" "$5"
+    megalloc check "$MEGALLOC_DIR"
+    told "$1: ${2##*/}: $4 became $5" 1 \
+        "fault: $2: offset $(poke "$2" at "${7:-$4}"): " "$6" unsound
+}
+for state in clean killed; do
+    sound=$scratch/$state
+    for file in "$home0" "$home1"; do
+        became $state "$file" set born 0 "was never finished"
+        became $state "$file" set npools 0 "lists 0 pool files"
+        became $state "$file" set reached 0 "the reached word"
+        became $state "$file" set lot 0 "the lot word"
+        became $state "$file" set next_region 0 "the next region word is 0"
+    done
+    became $state "$home0" seal next_region 1 "the next region word is 1"
+    became $state "$home0" seal next_region 2 "was never made" region:0
+    became $state "$home0" set region:0+8 0 "the region size word"
+    became $state "$home0" seal region:0+8 200 "ends beyond the 200 raw bytes" \
+        run:0
+    became $state "$home1" set oid:0 0 "does not own its span"
+    became $state "$home1" set oid:0+8 0 "does not own its span" oid:0
+    became $state "$home1" set oid:0+8 -1 "does not own its span" oid:0
+    became $state "$home0" root 1 0 "root records 0 and 1 have one region" \
+        rootname:1
+done
+became clean "$home0" seal region:0+8 0 "is beyond the 0 raw bytes" run:0
+became clean "$home0" seal reached 0 "the reached word is of epoch 0"
+became clean "$home0" seal lot 0 "the lot word is of epoch 0"
+restore clean
+sound=$scratch/clean
+poke "$home0" set "word:$run" $(($(poke "$home0" get "word:$run") & ((1 << 57) - 1)))
+megalloc check "$MEGALLOC_DIR"
+told "a run without its check" 1 "the word of a run is damaged"
+restore clean
+for file in "$home0" "$home1"; do
+    for part in born epoch clean reached lot; do
+        poke "$file" set $part 0
+    done
+done
+megalloc check "$MEGALLOC_DIR"
+told "a space that holds something was born" 1 \
+    "home 0 was never finished, but home 0 was used"
+
 # ---- Intents ----
 
 chunk=$(poke "$home0" get rootname:0+8) # of home 1, live
@@ -236,14 +284,14 @@ done
 
 # ---- Repair ----
 
-word() { # KIND LENGTH: of a run of the default region
+word() { # KIND LENGTH: of a run of the default region, without its check
     echo $(($1 | $2 << 4 | 1 << 22 | 1 << 42))
 }
 
 restore killed
-poke "$home0" set "word:$((free + 3))" "$(word 9 1)"  # a tail alone
-poke "$home0" set "word:$((free + 5))" "$(word 10 3)" # freed by half
-poke "$home0" set "word:$((free + 7))" "$(word 9 2)"
+poke "$home0" run "word:$((free + 3))" "$(word 9 1)"  # a tail alone
+poke "$home0" run "word:$((free + 5))" "$(word 10 3)" # freed by half
+poke "$home0" run "word:$((free + 7))" "$(word 9 2)"
 poke "$home1" set "word:$((free + 4))" $((3 | 1 << 10 | 1 << 50)) # a claim
 poke "$home0" byte "mark:$slab:2" 1
 megalloc check "$MEGALLOC_DIR"

@@ -5,12 +5,15 @@
  *   tool_poke FILE get PART        prints its 8 bytes as a number
  *   tool_poke FILE flip PART BIT   flips a bit; prints the offset of its byte
  *   tool_poke FILE set PART N      stores 8 bytes
+ *   tool_poke FILE seal PART N     stores a sealed word
+ *   tool_poke FILE run PART N      stores the word of a run, with its check
+ *   tool_poke FILE root I FROM     root record I becomes what record FROM is
  *   tool_poke FILE byte PART N     stores one
  *   tool_poke FILE intent I OP CHUNK SLOT    a whole intent of one item
- * PART: head, root, record:I, header, born, epoch, clean, npools, next_region,
- * reached, lot, region:I, rootname:I, run:I, intent:I, item:I (its first),
- * word:E, mark:E:G; each with +N bytes. TOOL_POKE_SOUND names a sound copy of
- * the file, to find the parts by.
+ * PART: head, root, record:I, oid:I, age, header, born, epoch, clean, npools,
+ * next_region, reached, lot, region:I, rootname:I, run:I, intent:I, item:I (its
+ * first), word:E, mark:E:G; each with +N bytes. TOOL_POKE_SOUND names a sound
+ * copy of the file, to find the parts by.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,6 +88,8 @@ static uint64_t place(const char *part)
         {"head", 0, 0},
         {"root", pool.root, 0},
         {"record", pool.root + 64, sizeof(struct mega__span_record)},
+        {"oid", pool.root + offsetof(struct mega__pool_root, oids),
+         sizeof(struct mega__oid)},
         {"age", pool.root + offsetof(struct mega__pool_root, age), 0},
         {"header", pool.span, 0},
         {"born", pool.span + BLOCK(born), 0},
@@ -126,6 +131,20 @@ static void put_intent(char **args) /* I OP CHUNK SLOT */
           &in, sizeof in);
 }
 
+static void copy_root(char **args) /* I FROM */
+{
+    struct mega__root_record r;
+    const uint64_t roots = pool.span + BLOCK(roots);
+    load(roots + strtoull(args[1], NULL, 0) * sizeof r, &r, sizeof r);
+    store(roots + strtoull(args[0], NULL, 0) * sizeof r, &r, sizeof r);
+}
+
+static uint64_t with_check(uint64_t w)
+{
+    w &= (UINT64_C(1) << MEGA__RUN_CHECK_SHIFT) - 1;
+    return w | mega__word_run_check(w) << MEGA__RUN_CHECK_SHIFT;
+}
+
 static void flip(uint64_t off, unsigned bit)
 {
     uint8_t byte;
@@ -143,7 +162,8 @@ int main(int argc, char **argv)
     pool.fd = open(argv[1], O_RDWR);
     if (pool.fd < 0)
         give_up(argv[1]);
-    uint64_t off = strcmp(argv[2], "intent") ? place(argv[3]) : 0, value = 0;
+    const bool whole = !strcmp(argv[2], "intent") || !strcmp(argv[2], "root");
+    uint64_t off = whole ? 0 : place(argv[3]), value = 0;
     if (argc > 4)
         value = strtoull(argv[4], NULL, 0);
     if (strcmp(argv[2], "get") == 0) {
@@ -151,6 +171,14 @@ int main(int argc, char **argv)
         printf("%llu\n", (unsigned long long)value);
     } else if (strcmp(argv[2], "set") == 0 && argc == 5) {
         store(off, &value, 8);
+    } else if (strcmp(argv[2], "seal") == 0 && argc == 5) {
+        value = mega__seal(value);
+        store(off, &value, 8);
+    } else if (strcmp(argv[2], "run") == 0 && argc == 5) {
+        value = with_check(value);
+        store(off, &value, 8);
+    } else if (strcmp(argv[2], "root") == 0 && argc == 5) {
+        copy_root(argv + 3);
     } else if (strcmp(argv[2], "byte") == 0 && argc == 5) {
         store(off, &value, 1);
     } else if (strcmp(argv[2], "intent") == 0 && argc == 7) {

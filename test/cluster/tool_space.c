@@ -5,7 +5,8 @@
  *   root "list": 300 chunks of 100 bytes in a chain over all homes
  *   region "field": 200000 raw bytes per home, one of which names a chunk
  *   leaks: 7 chunks of 48 bytes, one of which names another, and a run
- * and prints the leaks. "tool_space kill" then dies without an end.
+ * and prints the leaks. "tool_space kill [FILE]" then dies without an end; the
+ * leaks are in the file, too: a launcher may lose what the dead have printed.
  * "tool_space grow" makes another one, of one home and two pool files: root
  * "list" names a chunk of pool 0, that one of pool 1, and that one of pool 0.
  * "tool_space names NAME..." makes roots of these names, which hold null.
@@ -13,6 +14,7 @@
 #include "rank.h"
 
 #include <signal.h>
+#include <stdbool.h>
 
 enum { CHAIN = 300, LEAKS = 7, FILLERS = 64 };
 
@@ -37,6 +39,15 @@ static void fill_field(mega_region_t field)
     MUST(mega_put_persist(at, &p, 8));
 }
 
+static FILE *also; /* or NULL */
+
+static void tell(mega_gptr_t p)
+{
+    printf("leak 0x%016llx\n", (unsigned long long)p.v);
+    if (also)
+        fprintf(also, "leak 0x%016llx\n", (unsigned long long)p.v);
+}
+
 static void leak(void)
 {
     mega_gptr_t p, before = mega_null();
@@ -44,11 +55,11 @@ static void leak(void)
         uint64_t fill[6] = {0, before.v};
         MUST(mega_alloc(MEGA_DEFAULT, i % mega_nhomes(), 48, &p));
         MUST(mega_put_persist(p, fill, sizeof fill));
-        printf("leak 0x%016llx\n", (unsigned long long)p.v);
+        tell(p);
     }
     MUST(mega_alloc(MEGA_DEFAULT, 0, 200000, &p));
     MUST(mega_persist(p, 200000));
-    printf("leak 0x%016llx\n", (unsigned long long)p.v);
+    tell(p);
 }
 
 static void link_to(mega_gptr_t from, mega_gptr_t to)
@@ -80,6 +91,7 @@ static void grow(void)
 int main(int argc, char **argv)
 {
     mega_region_t field;
+    const bool dies = argc > 1 && strcmp(argv[1], "kill") == 0;
     MUST(mega_init());
     if (argc > 1 && strcmp(argv[1], "grow") == 0) {
         grow();
@@ -96,11 +108,12 @@ int main(int argc, char **argv)
     if (mega_rank() == 0) {
         make_chain();
         fill_field(field);
+        also = dies && argc > 2 ? fopen(argv[2], "w") : NULL;
         leak();
-        fflush(stdout);
+        fflush(NULL);
     }
     MUST(mega_barrier());
-    if (argc > 1 && strcmp(argv[1], "kill") == 0)
+    if (dies)
         raise(SIGKILL);
     if (argc > 1 && strcmp(argv[1], "wait") == 0)
         while (access(argv[2], F_OK) != 0)

@@ -143,6 +143,17 @@ tap_empty "info" "$(megalloc 0 info "$space"
         'set(d["homes"][0]) == {"home", "epoch", "clean", "in_use", "spans", "files"}' \
         'd["homes"][1]["clean"] and not d["homes"][1]["in_use"]' \
         'set(d["homes"][0]["files"][0]) == {"path", "bytes", "pool", "root_offset", "domain"}')"
+disk=$(mktemp -d "$MEGA_BUILDDIR/tool_use.XXXXXX")
+trap 'rm -rf "$scratch" "$disk"' EXIT
+tap_empty "info guesses the domain, by the words of megalloc(7)" \
+    "$(case $(stat -f -c %T "$disk") in
+       tmpfs | ramfs) word=process ;;
+       *) word=power-msync ;;
+       esac
+       cp "$space/home-0.0.pool" "$disk"
+       megalloc 0 info "$space"; says "domain process (a guess)"
+       megalloc 0 info "$disk/home-0.0.pool"; says "domain $word (a guess)")"
+rm -r "$disk"
 tap_empty "ls" "$(megalloc 0 ls "$space"; says "field" "list" "(default)"
     megalloc 0 ls --json "$space"
     json 'set(d) == {"regions", "roots"}' \
@@ -329,8 +340,19 @@ tap_empty "a home whose directory was not given is told" \
 cp "$space"/home-0.* "$scratch/there-h"
 tap_empty "a second copy of a home is told" \
     "$(megalloc 1 check "$scratch/here-h" "$scratch/there-h"
-       says "it is pool 0 of home 0, as $scratch/" "one copy only")"
-rm -r "$scratch/here-h" "$scratch/there-h"
+       says "it is pool 0 of home 0, as $scratch/" "one copy only"
+       megalloc 0 info "$scratch/here-h" "$scratch/there-h"; says "there twice")"
+tap_empty "and nothing is changed in either" \
+    "$(cp -a "$scratch/here-h" "$scratch/before-h"
+       for what in "$scratch/here-h $scratch/there-h" \
+           "$scratch/there-h/home-0.0.pool $scratch/here-h/home-0.0.pool"; do
+           for command in "check --repair" "leaks --free" "rm --yes"; do
+               megalloc 2 $command --json $what; silent
+               says "both pool 0 of home 0" "give one copy only"
+           done
+       done; diff -r "$scratch/before-h" "$scratch/here-h"
+       diff "$scratch/before-h/home-0.0.pool" "$scratch/there-h/home-0.0.pool")"
+rm -r "$scratch/before-h" "$scratch/here-h" "$scratch/there-h"
 
 # ---- rm ----
 

@@ -93,14 +93,15 @@ static void persist_for_another(struct mega__ctx *ctx, int rank,
 }
 
 /* Fills slabs of one class, frees them all, and uses the room otherwise. */
-#define WHOLE 7 /* chunks of 8 KiB and one more are a slab */
+#define SIZE 20000
+#define TWO_SLABS 6 /* chunks of this size */
 static void change_class(struct mega__ctx *ctx, int rank, struct scene *s)
 {
     unsigned first = s->o.n;
     (void)rank;
-    for (unsigned k = 0; k < 2 * WHOLE + 4; k++)
-        step_keep(ctx, s, step_take(ctx, s, 0, 8192, 500 + k));
-    for (unsigned k = 0; k < 2 * WHOLE + 4; k++)
+    for (unsigned k = 0; k < TWO_SLABS; k++)
+        step_keep(ctx, s, step_take(ctx, s, 0, SIZE, 500 + k));
+    for (unsigned k = 0; k < TWO_SLABS; k++)
         step_drop(ctx, s, first + k);   /* visible, not durable */
     for (unsigned k = 0; k < 40; k++) { /* all that is left, and some of it */
         mega_gptr_t p;
@@ -142,6 +143,24 @@ static void adopt(struct mega__ctx *ctx, int rank, struct scene *s)
     step_drop(ctx, s, 0);
     step_drain(ctx);
     oracle_set(&s->o, 0, FATE_FREE);
+}
+
+/* Its slab is seen, and the slab's word is not durable: killed in the claim. */
+static void seen_only(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    struct medium *m = medium_in_use();
+    (void)rank;
+    m->drop_flush = m->flushes + 1; /* after that of the marks */
+    step_take(ctx, s, 0, 64, 0);
+    m->drop_flush = MEDIUM_NEVER;
+}
+
+static void build_on_seen(struct mega__ctx *ctx, int rank, struct scene *s)
+{
+    (void)rank;
+    for (unsigned k = 0; k < 3; k++)
+        step_keep(ctx, s, step_take(ctx, s, 0, 64, 600 + k));
+    CHECK(mega__arena(ctx)->count.adoptions > 0, "it was not adopted");
 }
 
 /* Nothing of what it has claimed is durable when its end gives it up. */
@@ -196,14 +215,18 @@ SCENARIO_TEST(crash, claim_slabs_by_msync, .nranks = 1, .act = claim_slabs,
               .how = MEGA__HOW_MSYNC)
 SCENARIO_TEST(crash, F6_persist_for_another, .nranks = 2,
               .act = persist_for_another)
-SCENARIO_TEST(crash, F9_change_class, .nranks = 1, .act = change_class,
-              .thin = 8)
+SCENARIO_TEST(crash, F9_change_class, .nranks = 1, .act = change_class)
 SCENARIO_TEST(crash, full_home, .nranks = 1, .setup = some_live,
               .act = run_full)
 SCENARIO_TEST(crash, F10_adopt_after_a_clean_end, .nranks = 1,
               .setup = some_live, .act = adopt, .film = FILM_JOB)
 SCENARIO_TEST(crash, F10_adopt_within_a_job, .nranks = 1, .act = adopt_within)
-SCENARIO_TEST(crash, F3_adopt_after_a_kill, .nranks = 2, .setup = some_live,
+SCENARIO_TEST(crash, adopt_after_a_kill, .nranks = 2, .setup = some_live,
               .act = adopt, .film = FILM_JOB, .unclean = true)
+SCENARIO_TEST(crash, F3_adopt_what_is_seen, .nranks = 1, .setup = seen_only,
+              .act = build_on_seen, .film = FILM_JOB, .unclean = true)
+SCENARIO_TEST(crash, F3_adopt_what_is_seen_on_a_device, .nranks = 1,
+              .device = true, .setup = seen_only, .act = build_on_seen,
+              .film = FILM_JOB, .unclean = true)
 SCENARIO_TEST(crash, tree_from_the_leaves, .nranks = 1, .setup = use_a_root,
               .act = tree)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent.h"
+#include "chunk.h"
 #include "directory.h"
 #include "log.h"
 #include "region.h"
@@ -55,7 +56,10 @@ static void fill_and_free(struct mega__ctx *ctx, int rank, struct scene *s)
 static void run_over_slab(struct mega__ctx *ctx, int rank, struct scene *s)
 {
     (void)rank;
-    unsigned r = step_take(ctx, s, 0, 3 * EXTENT, 0);
+    unsigned r =
+        step_reserve(ctx, s, 0, 2 * EXTENT, 0); /* live by no old mark */
+    OK(mega__chunk_cancel(ctx, s->o.chunks[r].p));
+    r = step_take(ctx, s, 0, 3 * EXTENT, 0);
     step_keep(ctx, s, r);
     step_drop(ctx, s, r);
     oracle_set(&s->o, r, FATE_FREE);
@@ -214,8 +218,9 @@ SCENARIO_TEST(crash, F11_runs, .nranks = 1, .act = runs)
 SCENARIO_TEST(crash, F11_run_that_was_being_freed, .nranks = 1, .device = true,
               .setup = cut_free, .act = use_again, .film = FILM_JOB,
               .unclean = true)
-SCENARIO_TEST(crash, F9_run_over_slab, .nranks = 1, .setup = fill_and_free,
-              .act = run_over_slab, .film = FILM_JOB, .unclean = true)
+SCENARIO_TEST(crash, F9_run_over_slab, .nranks = 1, .device = true,
+              .setup = fill_and_free, .act = run_over_slab, .film = FILM_JOB,
+              .unclean = true)
 SCENARIO_TEST(crash, F8_region_create_grow_destroy, .nranks = 2,
               .act = region_life, .verify = verify_region)
 SCENARIO_TEST(crash, F8_region_grow_that_fails, .nranks = 1, .setup = make_grid,

@@ -27,9 +27,9 @@ static void reserve_group(struct mega__ctx *ctx, struct scene *s, bool run,
 {
     const uint64_t g = s->v[0];
     for (unsigned k = 0; k < GROUP; k++) {
-        size_t size = run && k == 3 ? RUN : 40 + 500 * k;
+        size_t size = run && k == 3 ? RUN : 24 + 16 * k;
         unsigned i = step_reserve(ctx, s, (k + 1) / 2 % 2, size,
-                                  run && k == 3 ? 0 : 900 + k);
+                                  k == (run ? 3 : 1) ? 0 : 900 + k);
         s->v[1 + GROUP * g + k] = i;
         items[k] = (mega_publish_item_t){
             MEGA_PUBLISH_ALLOC, s->o.chunks[i].p,
@@ -186,14 +186,13 @@ static void free_far_from(struct mega__ctx *ctx, int rank, struct scene *s)
 }
 
 SCENARIO_TEST(hosts_publish, publish_over_hosts, .nranks = 2, .hosts = host_of,
-              .setup = step_table, .act = publish, .verify = verify_groups,
-              .thin = 4)
+              .setup = step_table, .act = publish, .verify = verify_groups)
 SCENARIO_TEST(hosts_publish, F20_publish_without_a_home, .nranks = 3,
               .hosts = host_of, .founders = 2, .setup = step_table,
               .act = publish_as_guest, .verify = verify_groups,
-              .film = FILM_JOB, .thin = 3)
+              .film = FILM_JOB)
 SCENARIO_TEST(hosts_publish, publish_over_a_cut, .nranks = 2, .hosts = host_of,
               .setup = step_table, .act = publish_over_cuts,
-              .verify = verify_groups, .thin = 3)
+              .verify = verify_groups)
 SCENARIO_TEST(hosts_publish, F1_freed_and_wanted_at_once, .nranks = 2,
               .hosts = host_of, .setup = link_one, .act = free_far_from)

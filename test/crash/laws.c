@@ -53,7 +53,7 @@ static void persist(struct mega__ctx *ctx, int rank, struct scene *s)
 static void drain(struct mega__ctx *ctx, int rank, struct scene *s)
 {
     (void)rank;
-    unsigned a = step_take(ctx, s, 0, 64, 0), b = step_take(ctx, s, 0, 500, 0);
+    unsigned a = step_take(ctx, s, 0, 64, 0), b = step_take(ctx, s, 0, 100, 0);
     step_drain(ctx); /* live, contents not */
     oracle_set(&s->o, a, FATE_LIVE);
     oracle_set(&s->o, b, FATE_LIVE);
@@ -85,7 +85,7 @@ static void hand_out_again(struct mega__ctx *ctx, int rank, struct scene *s)
 static void commit(struct mega__ctx *ctx, int rank, struct scene *s)
 {
     mega_gptr_t slot = s->p[rank];
-    unsigned i = step_take(ctx, s, rank, 700, 10 + (uint64_t)rank);
+    unsigned i = step_take(ctx, s, rank, 100, 10 + (uint64_t)rank);
     ops_store(ctx, slot, s->o.chunks[i].p);
     CHECK(mega__space_commit(ctx) == MEGA_OK, "commit: %s",
           mega__errmsg_buffer());
@@ -104,7 +104,7 @@ struct idle {
 static void *store_and_idle(void *arg)
 {
     struct idle *w = arg;
-    w->i = step_take(w->ctx, w->s, 0, 700, 30);
+    w->i = step_take(w->ctx, w->s, 0, 100, 30);
     ops_store(w->ctx, w->s->p[0], w->s->o.chunks[w->i].p);
     pthread_barrier_wait(&w->stored);
     pthread_barrier_wait(&w->over);
@@ -199,15 +199,15 @@ static void link_that_was_read(struct mega__ctx *ctx, int rank, struct scene *s)
 
 static void churn(struct mega__ctx *ctx, int rank, struct scene *s)
 {
-    static unsigned mine[2][4];
+    static unsigned mine[2][3];
     for (unsigned turn = 0; turn < 3; turn++) {
-        for (unsigned k = 0; k < 4; k++) {
+        for (unsigned k = 0; k < 3; k++) {
             mine[rank][k] = step_take(ctx, s, 0, 20000,
                                       40 + turn * 8 + k * 2 + (unsigned)rank);
             step_keep(ctx, s, mine[rank][k]);
         }
         world_barrier(ctx);
-        for (unsigned k = 0; k < 4 && turn < 2; k++) /* the other's */
+        for (unsigned k = 0; k < 3 && turn < 2; k++) /* the other's */
             step_drop(ctx, s, mine[1 - rank][k]);
         step_drain(ctx);
         world_barrier(ctx);
@@ -284,12 +284,11 @@ static void build_on_it(struct mega__ctx *ctx, int rank, struct scene *s)
 }
 
 SCENARIO_TEST(laws, L1_persist, .nranks = 1, .act = persist)
-SCENARIO_TEST(laws, L1_drain, .nranks = 1, .act = drain, .thin = 3)
+SCENARIO_TEST(laws, L1_drain, .nranks = 1, .act = drain)
 SCENARIO_TEST(laws, L1_handed_out_again, .nranks = 1, .act = hand_out_again)
-SCENARIO_TEST(laws, L1_commit, .nranks = 2, .setup = two_slots, .act = commit,
-              .thin = 4)
+SCENARIO_TEST(laws, L1_commit, .nranks = 2, .setup = two_slots, .act = commit)
 SCENARIO_TEST(laws, F17_commit_for_idle_threads, .nranks = 1,
-              .setup = two_slots, .act = commit_for_idle, .thin = 2)
+              .setup = two_slots, .act = commit_for_idle)
 SCENARIO_TEST(laws, L2_durable_data_is_allocated, .nranks = 2,
               .home_size = "4M", .home_max = "4M", .act = persist_its_end)
 SCENARIO_TEST(laws, L4_before_what_rests_on_it, .nranks = 2, .setup = two_slots,

@@ -98,8 +98,6 @@ Test(mutants, regions, .timeout = 7200)
         {"flush", "run record", "pruned by the next open (region.c)", 17 + 1},
         {"flush", "run record", "pruned by the next open (region.c)", 18 + 1},
         {"drain", "run record", "as for their flushes", 14 + 1},
-        {"flush", "word 4", "region two is never live; region one tells",
-         21 + 1},
         {NULL, NULL, NULL, 0}};
     mutate(&sc, excuses);
 }

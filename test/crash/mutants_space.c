@@ -101,7 +101,7 @@ Test(mutants, growth, .timeout = 7200)
                                        .setup = fill,
                                        .act = grow};
     static const struct scenario_excuse excuses[] = {
-        {"flush", "extent 96 + 0, as on the medium", "has no contents", 0},
+        {"flush", "extent 16 + 0, as on the medium", "has no contents", 0},
         {"drain", "sync", "a device has none", 0},
         {"drain", "extent word",
          "the head of a run waits for its first persist (mutants.c)", 4 + 1},

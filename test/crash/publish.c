@@ -78,7 +78,7 @@ static void publish_group(struct mega__ctx *ctx, int rank, struct scene *s)
     (void)rank;
     s->v[0] = GROUP;
     for (unsigned k = 0; k < GROUP; k++) {
-        unsigned i = step_reserve(ctx, s, 0, 40 + 500 * k, TAGS + k);
+        unsigned i = step_reserve(ctx, s, 0, 40 + 100 * k, TAGS + k);
         items[k] = (mega_publish_item_t){MEGA_PUBLISH_ALLOC, s->o.chunks[i].p,
                                          slot_of(s, k)};
     }
@@ -107,7 +107,7 @@ static void link_in_undurable(struct mega__ctx *ctx, int rank, struct scene *s)
     (void)rank;
     s->hands_off = true;
     for (unsigned k = 0; k < 2; k++) {
-        holds[k] = step_take(ctx, s, 0, 64 + 500 * k, 0);
+        holds[k] = step_take(ctx, s, 0, 64 + 100 * k, 0);
         memset(ops_at(ctx, s->o.chunks[holds[k]].p), 0, 16);
     }
     for (unsigned k = 0; k < 3; k++) {
@@ -220,8 +220,9 @@ static void verify_unlinked(struct mega__ctx *ctx, const struct scene *s)
     for (size_t i = 0; i < n; i++)
         found += live[i].p.v == first;
     free(live);
-    for (unsigned i = 3; i < s->o.n; i++) /* by a later job, again */
-        found -= s->o.chunks[i].p.v == first;
+    for (unsigned i = 3; i < s->o.n; i++) /* a later job took what was free */
+        if (s->o.chunks[i].p.v == first)
+            found = 0;
     CHECK(at == (found ? first : next) &&
               ops_load(ctx, slot_of(s, 1)).v == (found ? next : 0),
           "the first is %s, the slot holds %llx", found ? "live" : "free",
@@ -303,14 +304,14 @@ static void two_threads(struct mega__ctx *ctx, int rank, struct scene *s)
 SCENARIO_TEST(crash, F13_publish_group, .nranks = 1, .setup = make_table,
               .act = publish_group, .verify = verify_group)
 SCENARIO_TEST(crash, F21_link_in_undurable_chunks, .nranks = 1,
-              .act = link_in_undurable, .thin = 2)
-SCENARIO_TEST(crash, F1_publish_free_reuse, .nranks = 1, .setup = make_table,
+              .act = link_in_undurable)
+SCENARIO_TEST(crash, publish_free_reuse, .nranks = 1, .setup = make_table,
               .act = publish_free_reuse)
 SCENARIO_TEST(crash, move_a_chunk, .nranks = 1, .setup = table_and_one,
               .act = move, .verify = verify_moved)
 SCENARIO_TEST(crash, unlink_and_free, .nranks = 1, .setup = table_and_two,
               .act = unlink_first, .verify = verify_unlinked)
 SCENARIO_TEST(crash, two_publishers, .nranks = 2, .setup = make_table,
-              .act = two_publishers, .thin = 2)
+              .act = two_publishers)
 SCENARIO_TEST(crash, two_publishing_threads, .nranks = 1, .setup = make_table,
-              .act = two_threads, .thin = 2)
+              .act = two_threads)

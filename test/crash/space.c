@@ -47,7 +47,7 @@ SCENARIO_TEST(crash, F19_creation, .nranks = 2, .film = FILM_FIRST,
               .act = some_chunks)
 SCENARIO_TEST(crash, F19_open_after_a_clean_end, .nranks = 2,
               .setup = some_chunks, .film = FILM_JOB)
-SCENARIO_TEST(crash, F3_open_after_a_kill, .nranks = 2, .setup = some_chunks,
+SCENARIO_TEST(crash, open_after_a_kill, .nranks = 2, .setup = some_chunks,
               .film = FILM_JOB, .unclean = true)
 SCENARIO_TEST(crash, F18_growth, .nranks = 1, .setup = fill, .act = grow,
-              .home_max = "14M", .thin = 2)
+              .home_max = "14M")

@@ -82,7 +82,8 @@ static void repair(const struct packed *p, struct options *o, char **args)
     int first = command_check(args, o);
     o->repair = false;
     int second = command_check(args, o);
-    must(first == second, "a repair and the check after it do not agree");
+    must(first == second || first == EXIT_REFUSED, /* a home is there twice */
+         "a repair and the check after it do not agree");
     (void)p;
 }
 

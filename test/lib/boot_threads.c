@@ -2,8 +2,9 @@
 /*
  * boot_threads.c - boot.h for tests: threads of one process are the ranks.
  *
- * Every collective is: show my buffers, meet, read those of the others, meet
- * again. Happy path: all ranks call the same collective with the same length.
+ * Every collective is: show what I give, meet, read what the others showed. Who
+ * goes on shows elsewhere, and is held up at the next meeting by whoever still
+ * reads. Happy path: all ranks call the same collective with the same length.
  * What can fail: a rank died (boot_team_break), then all calls give PEER; a
  * rank calls something else, then all get DIFFERS and the test sees it.
  * Locks: one mutex per meeting point, held for no call of ours.
@@ -24,6 +25,8 @@ struct shown { /* by one rank, for the time of one collective */
     size_t n;
     int root;
     const void *in;
+    void *copy; /* of in, which its owner may change when it has met */
+    size_t room;
 };
 
 /* Where count ranks meet. */
@@ -33,7 +36,7 @@ struct meeting {
     int count, arrived;
     unsigned generation;
     bool broken;
-    struct shown *shown; /* [count] */
+    struct shown *shown; /* [2][count]: in turn */
 };
 
 struct mega__boot {
@@ -64,13 +67,15 @@ static void meeting_init(struct meeting *m, int count)
     pthread_mutex_init(&m->mutex, NULL);
     pthread_cond_init(&m->all_here, NULL);
     m->count = count;
-    m->shown = calloc((size_t)count, sizeof *m->shown);
+    m->shown = calloc(2 * (size_t)count, sizeof *m->shown);
 }
 
 static void meeting_end(struct meeting *m)
 {
     pthread_mutex_destroy(&m->mutex);
     pthread_cond_destroy(&m->all_here);
+    for (int i = 0; m->shown && i < 2 * m->count; i++)
+        free(m->shown[i].copy);
     free(m->shown);
 }
 
@@ -90,7 +95,9 @@ static bool meet(struct meeting *m)
     if (!m->broken && ++m->arrived == m->count) {
         m->arrived = 0;
         m->generation++;
+        pthread_mutex_unlock(&m->mutex); /* or all wake up to wait for it */
         pthread_cond_broadcast(&m->all_here);
+        return true;
     }
     while (!m->broken && generation == m->generation)
         pthread_cond_wait(&m->all_here, &m->mutex);
@@ -99,12 +106,25 @@ static bool meet(struct meeting *m)
     return met;
 }
 
-static bool all_agree(const struct meeting *m)
+static void show(struct shown *at, struct shown mine)
 {
-    for (int i = 1; i < m->count; i++)
-        if (m->shown[i].call != m->shown[0].call ||
-            m->shown[i].n != m->shown[0].n ||
-            m->shown[i].root != m->shown[0].root)
+    mine.copy = at->copy;
+    mine.room = at->room;
+    if (mine.n > mine.room) { /* no malloc: unit/nomem refuses those */
+        free(mine.copy);
+        CHECK(posix_memalign(&mine.copy, 64, mine.n) == 0, "no memory");
+        mine.room = mine.n;
+    }
+    if (mine.n > 0)
+        mine.in = memcpy(mine.copy, mine.in, mine.n);
+    *at = mine;
+}
+
+static bool all_agree(const struct shown *shown, int count)
+{
+    for (int i = 1; i < count; i++)
+        if (shown[i].call != shown[0].call || shown[i].n != shown[0].n ||
+            shown[i].root != shown[0].root)
             return false;
     return true;
 }
@@ -115,17 +135,17 @@ static mega_status_t peer_died(void)
 }
 
 /* out: NULL takes nothing. */
-static void take(const struct meeting *m, int me, void *out)
+static void take(const struct shown *shown, int count, int me, void *out)
 {
-    const struct shown *mine = &m->shown[me];
+    const struct shown *mine = &shown[me];
     if (!out || mine->n == 0)
         return;
     if (mine->call == BCAST && me != mine->root)
-        memcpy(out, m->shown[mine->root].in, mine->n);
-    for (int i = 0; i < m->count; i++) {
+        memcpy(out, shown[mine->root].in, mine->n);
+    for (int i = 0; i < count; i++) {
         if (mine->call == GATHER)
-            memcpy((char *)out + (size_t)i * mine->n, m->shown[i].in, mine->n);
-        const int *value = m->shown[i].in;
+            memcpy((char *)out + (size_t)i * mine->n, shown[i].in, mine->n);
+        const int *value = shown[i].in;
         if (mine->call == LEAST && (i == 0 || *value < *(int *)out))
             *(int *)out = *value;
     }
@@ -138,21 +158,15 @@ static mega_status_t together(struct mega__boot *boot, struct meeting *m,
     boot->calls++;
     if (boot->breaks_in > 0 && --boot->breaks_in == 0)
         boot_team_break(boot->team);
-    m->shown[me] = mine;
-    if (m->count == 1 && !m->broken) { /* nobody to wait for */
-        take(m, me, out);
-        return MEGA_OK;
-    }
-    if (!meet(m))
+    /* Nobody raises the generation before this rank has arrived. */
+    struct shown *shown = m->shown + (m->generation % 2) * (size_t)m->count;
+    show(&shown[me], mine);
+    if ((m->count > 1 || m->broken) && !meet(m))
         return peer_died();
-    bool agreed = all_agree(m);
-    if (agreed)
-        take(m, me, out);
-    if (!meet(m))
-        return peer_died();
-    if (!agreed)
+    if (!all_agree(shown, m->count))
         return mega__fail(MEGA_ERR_DIFFERS,
                           "ranks are in different collective calls");
+    take(shown, m->count, me, out);
     return MEGA_OK;
 }
 
@@ -342,21 +356,25 @@ mega_status_t mega__boot_barrier(struct mega__boot *boot)
 mega_status_t mega__boot_bcast(struct mega__boot *boot, void *buf, size_t n,
                                int root)
 {
-    return together(boot, &boot->team->all, boot->place.rank,
-                    (struct shown){BCAST, n, root, buf}, buf);
+    return together(
+        boot, &boot->team->all, boot->place.rank,
+        (struct shown){.call = BCAST, .n = n, .root = root, .in = buf}, buf);
 }
 
 mega_status_t mega__boot_least(struct mega__boot *boot, int value, int *least_p)
 {
-    return together(boot, &boot->team->all, boot->place.rank,
-                    (struct shown){LEAST, sizeof value, 0, &value}, least_p);
+    return together(
+        boot, &boot->team->all, boot->place.rank,
+        (struct shown){
+            .call = LEAST, .n = sizeof value, .root = 0, .in = &value},
+        least_p);
 }
 
 mega_status_t mega__boot_host_gather(struct mega__boot *boot, const void *in,
                                      size_t n, void *out)
 {
     return together(boot, boot->host, boot->place.host_rank,
-                    (struct shown){GATHER, n, 0, in},
+                    (struct shown){.call = GATHER, .n = n, .root = 0, .in = in},
                     boot->place.host_rank == 0 ? out : NULL);
 }
 
@@ -364,14 +382,16 @@ mega_status_t mega__boot_firsts_allgather(struct mega__boot *boot,
                                           const void *in, size_t n, void *out)
 {
     return together(boot, &boot->team->firsts, boot->place.host,
-                    (struct shown){GATHER, n, 0, in}, out);
+                    (struct shown){.call = GATHER, .n = n, .root = 0, .in = in},
+                    out);
 }
 
 mega_status_t mega__boot_host_bcast(struct mega__boot *boot, void *buf,
                                     size_t n)
 {
     return together(boot, boot->host, boot->place.host_rank,
-                    (struct shown){BCAST, n, 0, buf}, buf);
+                    (struct shown){.call = BCAST, .n = n, .root = 0, .in = buf},
+                    buf);
 }
 
 mega_status_t mega__boot_host_barrier(struct mega__boot *boot)

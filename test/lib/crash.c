@@ -12,6 +12,8 @@
 
 #include "seen.h"
 
+#define PICTURE_FILES 4096 /* more than a medium has */
+
 /* ---- Recording ---- */
 
 static void grow(void **list, size_t n, size_t each)
@@ -73,10 +75,55 @@ static void record_delta(const struct crash_film *film, struct crash_point *p,
     }
 }
 
+struct waiting { /* pending[i] of the medium, by line */
+    const struct medium_file *file;
+    uint64_t off;
+    size_t i;
+};
+
 struct recording {
     const struct crash_film *film;
     struct crash_point *point;
+    struct waiting *waiting; /* [npending], sorted */
 };
+
+static int by_line(const struct waiting *a, const struct waiting *b)
+{
+    if (a->file != b->file)
+        return a->file < b->file ? -1 : 1;
+    return a->off < b->off ? -1 : a->off > b->off;
+}
+
+static int by_line_and_age(const void *a, const void *b)
+{
+    const struct waiting *x = a, *y = b;
+    const int order = by_line(x, y);
+    return order ? order : x->i < y->i ? -1 : x->i > y->i;
+}
+
+/* A growth has thousands of lines under way. */
+static struct waiting *sort_waiting(const struct medium *m)
+{
+    struct waiting *w = calloc(m->npending + 1, sizeof *w);
+    for (size_t i = 0; i < m->npending; i++)
+        w[i] = (struct waiting){m->pending[i].file, m->pending[i].off, i};
+    qsort(w, m->npending, sizeof *w, by_line_and_age);
+    return w;
+}
+
+static size_t first_of(const struct waiting *w, size_t n,
+                       const struct waiting *line)
+{
+    size_t from = 0;
+    while (from < n) {
+        const size_t middle = from + (n - from) / 2;
+        if (by_line(&w[middle], line) < 0)
+            from = middle + 1;
+        else
+            n = middle;
+    }
+    return from;
+}
 
 static void add_value(struct crash_dirty *d, const void *bytes)
 {
@@ -102,11 +149,14 @@ static void record_dirty(struct medium_file *file, uint64_t off, void *arg)
     medium_copy_line(seen, file->cpu + off);
     add_value(d, file->media + off);
     /* A line that has arrived is not undone by what was flushed before it. */
-    for (size_t i = 0; i < m->npending; i++)
-        if (m->pending[i].file == file && m->pending[i].off == off &&
-            m->pending[i].seq > file->seq[off / MEGA__LINE] &&
+    const struct waiting line = {.file = file, .off = off};
+    for (size_t i = first_of(r->waiting, m->npending, &line);
+         i < m->npending && by_line(&r->waiting[i], &line) == 0; i++) {
+        const struct medium_pending *w = &m->pending[r->waiting[i].i];
+        if (w->seq > file->seq[off / MEGA__LINE] &&
             d->nvalues < CRASH_VALUES - 1)
-            add_value(d, m->pending[i].bytes);
+            add_value(d, w->bytes);
+    }
     add_value(d, seen);
     if (d->nvalues < 2)
         p->ndirty--; /* it was stored to meanwhile */
@@ -166,8 +216,9 @@ static void on_point(struct medium *m, const char *what, const void *addr,
     record_files(film, &p);
     for (uint32_t i = 0; i < p.nfiles; i++)
         record_delta(film, &p, i);
-    struct recording r = {film, &p};
+    struct recording r = {film, &p, sort_waiting(m)};
     medium_each_dirty(m, record_dirty, &r);
+    free(r.waiting);
     if (film->npoints > 0 &&
         same_point(film, &p, &film->points[film->npoints - 1])) {
         point_free(&p);
@@ -177,26 +228,38 @@ static void on_point(struct medium *m, const char *what, const void *addr,
     film->points[film->npoints++] = p;
 }
 
-void crash_film_start(struct crash_film *film, struct medium *m,
-                      const void *oracle, size_t oracle_size)
+/* With first, another film of which m holds an image: its picture serves. */
+static void start(struct crash_film *film, struct medium *m,
+                  const struct crash_film *first)
 {
-    uint64_t evict_seed = film->evict_seed;
-    bool of_drop = film->of_drop;
-    unsigned only = film->only;
-    memset(film, 0, sizeof *film);
-    film->evict_seed = evict_seed;
-    film->of_drop = of_drop;
-    film->only = only;
+    static uint64_t pictures;
     film->medium = m;
-    film->base = medium_new();
-    film->oracle = oracle;
-    film->oracle_size = oracle_size;
+    film->borrowed = first != NULL;
+    film->base = first ? first->base : medium_new();
+    film->picture = first ? first->picture : (pictures += PICTURE_FILES);
     medium_lock(m);
-    medium_copy_media(film->base, m);
+    if (!first)
+        medium_copy_media(film->base, m);
     m->on_point = on_point;
     m->on_point_arg = film;
     on_point(m, "start", NULL, 0, film);
     medium_unlock(m);
+}
+
+void crash_film_start(struct crash_film *film, struct medium *m,
+                      const void *oracle, size_t oracle_size)
+{
+    film->oracle = oracle;
+    film->oracle_size = oracle_size;
+    start(film, m, NULL);
+}
+
+void crash_film_again(struct crash_film *film, const struct crash_film *first,
+                      struct medium *m, const void *oracle)
+{
+    film->oracle = oracle;
+    film->oracle_size = first->oracle_size;
+    start(film, m, first);
 }
 
 void crash_film_stop(struct crash_film *film)
@@ -218,7 +281,8 @@ void crash_film_free(struct crash_film *film)
     for (size_t i = 0; i < film->npoints; i++)
         point_free(&film->points[i]);
     free(film->points);
-    medium_free(&film->base);
+    if (!film->borrowed)
+        medium_free(&film->base);
     memset(film, 0, sizeof *film);
 }
 
@@ -235,12 +299,15 @@ static void load_file(const struct crash_film *film,
         medium_fill(film->base, file);
         return;
     }
-    const char *old = film->base->files[from->base]->media;
-    for (int k = 0; k < 2; k++) {
-        uint64_t begin, end = medium_range(file, k, &begin);
-        memcpy(file->cpu + begin, old + begin, end - begin);
-        memcpy(file->media + begin, old + begin, end - begin);
-    }
+    const uint64_t picture = film->picture + (uint64_t)from->base;
+    medium_load(file, film->base->files[from->base], picture);
+}
+
+static void put_line(struct medium_file *file, uint64_t off, const void *bytes)
+{
+    memcpy(file->cpu + off, bytes, MEGA__LINE);
+    memcpy(file->media + off, bytes, MEGA__LINE);
+    file->seq[off / MEGA__LINE] = MEDIUM_BORN;
 }
 
 static void load_files(const struct crash_film *film,
@@ -248,6 +315,7 @@ static void load_files(const struct crash_film *film,
 {
     to->npending = 0;
     to->stale = false;
+    to->tail = film->medium->tail;
     for (size_t i = 0; i < to->nfiles; i++) {
         bool wanted = false;
         for (size_t k = 0; k < p->nfiles; k++)
@@ -284,8 +352,7 @@ void crash_image(const struct crash_film *film, const struct crash_point *p,
     for (size_t i = 0; i < p->ndelta; i++) {
         const struct crash_line *l = &p->delta[i];
         struct medium_file *f = medium_find(to, p->files[l->file].name);
-        memcpy(f->cpu + l->off, l->bytes, MEGA__LINE);
-        memcpy(f->media + l->off, l->bytes, MEGA__LINE);
+        put_line(f, l->off, l->bytes);
     }
     for (size_t i = 0; i < p->ndirty; i++) {
         const struct crash_dirty *d = &p->dirty[i];
@@ -297,9 +364,10 @@ void crash_image(const struct crash_film *film, const struct crash_point *p,
                    d->values[pick->kind == CRASH_KILL ? d->nvalues - 1
                                                       : pick->choice[i]],
                    MEGA__LINE);
-        memcpy(f->cpu + d->off, bytes, MEGA__LINE);
-        if (pick->kind != CRASH_KILL)
-            memcpy(f->media + d->off, bytes, MEGA__LINE);
+        if (pick->kind == CRASH_KILL)
+            memcpy(f->cpu + d->off, bytes, MEGA__LINE);
+        else
+            put_line(f, d->off, bytes);
     }
 }
 
@@ -337,104 +405,4 @@ uint64_t crash_fingerprint(const struct crash_film *film,
         sum += line_print(film, f, d->off, d->values[pick->choice[i]]);
     }
     return sum;
-}
-
-/* ---- Picks ---- */
-
-uint64_t crash_subsets(const struct crash_point *p, uint64_t limit)
-{
-    uint64_t n = 1;
-    for (size_t i = 0; i < p->ndirty && n <= limit; i++)
-        n *= p->dirty[i].nvalues;
-    return n;
-}
-
-/* Can any line be torn at all? */
-static bool tearable(const struct crash_point *p)
-{
-    for (size_t i = 0; i < p->ndirty; i++) {
-        const struct crash_dirty *d = &p->dirty[i];
-        unsigned units = 0, unit = d->marks ? 1 : 8;
-        for (unsigned k = 0; k < MEGA__LINE; k += unit)
-            units += memcmp(d->values[0] + k, d->values[d->nvalues - 1] + k,
-                            unit) != 0;
-        if (units > 1)
-            return true;
-    }
-    return false;
-}
-
-static void choose(const struct crash_point *p, struct crash_pick *pick,
-                   uint64_t number, bool exhaustive, uint64_t *seed)
-{
-    for (size_t i = 0; i < p->ndirty; i++) {
-        unsigned n = p->dirty[i].nvalues;
-        if (exhaustive) {
-            pick->choice[i] = (unsigned char)(number % n);
-            number /= n;
-        } else if (number < 2) {
-            pick->choice[i] = (unsigned char)(number ? n - 1 : 0);
-        } else {
-            pick->choice[i] = (unsigned char)((medium_random(seed) >> 32) % n);
-        }
-    }
-}
-
-uint64_t crash_each_pick(const struct crash_point *p,
-                         const struct crash_limits *limits, uint64_t seed,
-                         crash_pick_fn fn, void *arg)
-{
-    struct crash_pick pick = {.kind = CRASH_SUBSET};
-    uint64_t all = crash_subsets(p, limits->exhaustive), done = 0;
-    bool exhaustive = all <= limits->exhaustive, go_on = true;
-    uint64_t n = exhaustive ? all : limits->sampled;
-    pick.choice = calloc(p->ndirty + 1, 1);
-    seed = seed * 2 + 1;
-    for (uint64_t i = 0; go_on && i < n; i++, done++) {
-        choose(p, &pick, i, exhaustive, &seed);
-        go_on = fn(p, &pick, arg);
-    }
-    pick.kind = CRASH_TORN;
-    for (uint64_t i = 0; go_on && tearable(p) && i < limits->torn;
-         i++, done++) {
-        pick.seed = medium_random(&seed);
-        go_on = fn(p, &pick, arg);
-    }
-    free(pick.choice);
-    return done;
-}
-
-void crash_any_pick(const struct crash_point *p, uint64_t seed,
-                    struct crash_pick *pick)
-{
-    uint64_t kind = seed % 4;
-    seed |= 1;
-    *pick = (struct crash_pick){.kind = CRASH_SUBSET, .choice = pick->choice};
-    choose(p, pick, kind, false, &seed); /* 0: all lost, 1: all kept */
-    pick->seed = medium_random(&seed);
-    if (kind == 3 && tearable(p))
-        pick->kind = CRASH_TORN;
-}
-
-void crash_describe(const struct crash_film *film, const struct crash_point *p,
-                    const struct crash_pick *pick, char *text, size_t size)
-{
-    static const char *const kinds[] = {"subset", "torn", "kill"};
-    int n = snprintf(text, size, "point %u (%s), %s:", p->number, p->what,
-                     kinds[pick->kind]);
-    size_t used = (size_t)n;
-    for (size_t i = 0; i < p->ndirty && used + 1 < size; i++) {
-        const struct crash_dirty *d = &p->dirty[i];
-        struct medium_file *f =
-            medium_find(film->medium, p->files[d->file].name);
-        char where[96] = "a file that went";
-        if (f)
-            medium_describe(film->medium, f->cpu + d->off, where, sizeof where);
-        n = snprintf(text + used, size - used, " [%s %s]", where,
-                     pick->kind == CRASH_TORN   ? "torn"
-                     : pick->kind == CRASH_KILL ? "seen only"
-                     : pick->choice[i]          ? "kept"
-                                                : "lost");
-        used += (size_t)n;
-    }
 }

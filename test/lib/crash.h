@@ -52,6 +52,8 @@ struct crash_point {
 
 struct crash_film {
     struct medium *medium, *base; /* base: media only */
+    uint64_t picture;             /* the number of base */
+    bool borrowed;                /* base is another film's */
     const void *oracle;
     size_t oracle_size;
     struct crash_point *points;
@@ -79,8 +81,12 @@ struct crash_limits {
     uint64_t torn;
 };
 
+/* The film is zero but for evict_seed, of_drop and only. */
 void crash_film_start(struct crash_film *film, struct medium *m,
                       const void *oracle, size_t oracle_size);
+/* Of what is done to an image of the first film, which m holds. */
+void crash_film_again(struct crash_film *film, const struct crash_film *first,
+                      struct medium *m, const void *oracle);
 void crash_film_stop(struct crash_film *film);
 void crash_film_free(struct crash_film *film);
 

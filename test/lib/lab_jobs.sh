@@ -11,6 +11,7 @@ MEGALLOC_LAB=${MEGALLOC_LAB%.sh}-$$
 export MEGALLOC_TIMEOUT=${FAULTS_TIMEOUT:-6} MEGALLOC_HOME_SIZE=16M
 export MEGALLOC_DURABILITY=process # of memory, and meant
 patience=120 # for any job: one that takes longer hangs
+[[ ${MEGA_CFLAGS-} != *sanitize* ]] || patience=300 # as in ranks.sh
 program=$build/apps/textindex/textindex
 texts=(/usr/include/linux/usb /usr/include/linux/netfilter_bridge)
 homes=/run/megalloc
@@ -94,7 +95,7 @@ go_on() { # [--early: until its processes are there] OPTION...: of lab run
         --progress "${texts[@]}" >"$scratch/log" 2>&1 </dev/null &
     job=$!
     local until=$((SECONDS + patience)) # what hangs here ends in end
-    until grep -q '[0-9]/[0-9]* files' "$scratch/log" || { [[ $early ]] && runs_on 1; }; do
+    until grep -q '[0-9]/[0-9]* files' "$scratch/log" || { [[ $early ]] && runs_on "${host:-1}"; }; do
         kill -s 0 "$job" 2>/dev/null && ((SECONDS < until)) || break
         sleep 0.02
     done

@@ -149,7 +149,8 @@ static char *map_bytes(uint64_t size)
 uint64_t medium_range(const struct medium_file *file, int i, uint64_t *begin_p)
 {
     *begin_p = i == 0 ? 0 : MEDIUM_DATA;
-    uint64_t end = i == 0 ? MEDIUM_HEAD : file->size;
+    uint64_t end = i == 0 ? MEDIUM_HEAD : medium_end(file);
+    end = end < file->size ? end : file->size;
     return end > *begin_p ? end : *begin_p;
 }
 
@@ -182,16 +183,17 @@ uint64_t medium_bytes(const struct medium *m)
 /* Files that were removed, of a size that is wanted again and again: a crash
  * test makes some for each image, and fresh pages cost more than the copying.
  */
-static struct medium_file *spare[16];
+#define SPARES 64
+static struct medium_file *spare[SPARES];
 static pthread_mutex_t spare_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-#define SPARE_MOST (UINT64_C(8) << 20)
+#define SPARE_MOST (UINT64_C(16) << 20)
 
 static struct medium_file *take_spare(uint64_t made)
 {
     struct medium_file *file = NULL;
     pthread_mutex_lock(&spare_mutex);
-    for (unsigned i = 0; i < 16 && !file; i++)
+    for (unsigned i = 0; i < SPARES && !file; i++)
         if (spare[i] && spare[i]->made == made) {
             file = spare[i];
             spare[i] = NULL;
@@ -204,7 +206,7 @@ static bool keep_spare(struct medium_file *file)
 {
     bool kept = false;
     pthread_mutex_lock(&spare_mutex);
-    for (unsigned i = 0; i < 16 && !kept && file->made <= SPARE_MOST; i++)
+    for (unsigned i = 0; i < SPARES && !kept && file->made <= SPARE_MOST; i++)
         if (!spare[i]) {
             spare[i] = file;
             kept = true;
@@ -237,18 +239,27 @@ struct medium_file *medium_place(struct medium *m, const char *name,
     if (!file) {
         file = new_file(made);
         file->name = strdup(name);
+        file->picture = 0;
         m->files = realloc(m->files, (m->nfiles + 1) * sizeof *m->files);
         m->files[m->nfiles++] = file;
     }
     file->size = made;
+    file->tail = made > MEDIUM_LARGE ? m->tail : 0;
+    file->still = MEDIUM_NEVER;
     file->served = false;
     file->opens = 0;
-    memset(file->seq, 0, made / MEGA__LINE * 4);
     return file;
+}
+
+static void forget_seq(struct medium_file *file)
+{
+    memset(file->seq, 0, file->made / MEGA__LINE * 4);
+    file->picture = 0;
 }
 
 void medium_fill(const struct medium *m, struct medium_file *file)
 {
+    forget_seq(file);
     for (int i = 0; i < 2; i++) {
         uint64_t begin, end = medium_range(file, i, &begin);
         memset(file->cpu + begin, m->fill, end - begin);
@@ -304,6 +315,7 @@ static void copy_bytes(const struct medium_file *file, char *to,
 void medium_copy_media(struct medium *to, const struct medium *from)
 {
     forget_pending(to, NULL);
+    to->tail = from->tail;
     for (size_t i = 0; i < to->nfiles; i++) {
         struct medium_file *old = to->files[i];
         bool wanted = false;
@@ -320,6 +332,7 @@ void medium_copy_media(struct medium *to, const struct medium *from)
         t->size = f->size;
         t->ino = f->ino;
         t->host = f->host;
+        forget_seq(t);
         copy_bytes(f, t->media, f->media);
     }
     to->next_ino = from->next_ino;
@@ -334,6 +347,37 @@ void medium_copy(struct medium *to, const struct medium *from)
     for (size_t i = 0; i < from->nfiles; i++)
         copy_bytes(from->files[i], medium_find(to, from->files[i]->name)->cpu,
                    from->files[i]->cpu);
+}
+
+/* Only what has come to the media of such a file, two lines at a time. */
+static void restore(struct medium_file *file, const char *from, uint64_t begin,
+                    uint64_t end)
+{
+    for (uint64_t off = begin; off < end; off += 2 * MEGA__LINE) {
+        uint64_t both;
+        memcpy(&both, &file->seq[off / MEGA__LINE], sizeof both);
+        if (both == 0)
+            continue;
+        memcpy(file->media + off, from + off, 2 * MEGA__LINE);
+        memset(&file->seq[off / MEGA__LINE], 0, sizeof both);
+    }
+}
+
+void medium_load(struct medium_file *file, const struct medium_file *from,
+                 uint64_t picture)
+{
+    const bool same = file->picture == picture;
+    if (!same)
+        forget_seq(file);
+    file->picture = picture;
+    for (int k = 0; k < 2; k++) {
+        uint64_t begin, end = medium_range(file, k, &begin);
+        memcpy(file->cpu + begin, from->media + begin, end - begin);
+        if (same)
+            restore(file, from->media, begin, end);
+        else
+            memcpy(file->media + begin, from->media + begin, end - begin);
+    }
 }
 
 /* ---- Power and damage ---- */
@@ -366,13 +410,31 @@ static void each_dirty(struct medium_file *file, uint64_t begin, uint64_t end,
     }
 }
 
+static void each_dirty_of(struct medium_file *file, uint64_t still,
+                          medium_dirty_fn fn, void *arg)
+{
+    for (int k = 0; k < 2; k++) {
+        uint64_t begin, end = medium_range(file, k, &begin);
+        each_dirty(file, begin, end < still ? end : still, fn, arg);
+    }
+}
+
+void medium_each_to_sync(struct medium_file *file, medium_dirty_fn fn,
+                         void *arg)
+{
+    each_dirty_of(file, file->still, fn, arg);
+}
+
+void medium_stirred(struct medium *m)
+{
+    for (size_t i = 0; i < m->nfiles; i++)
+        m->files[i]->still = MEDIUM_NEVER;
+}
+
 void medium_each_dirty(struct medium *m, medium_dirty_fn fn, void *arg)
 {
     for (size_t i = 0; i < m->nfiles; i++)
-        for (int k = 0; k < 2; k++) {
-            uint64_t begin, end = medium_range(m->files[i], k, &begin);
-            each_dirty(m->files[i], begin, end, fn, arg);
-        }
+        each_dirty_of(m->files[i], MEDIUM_NEVER, fn, arg);
 }
 
 static void lose_line(struct medium_file *file, uint64_t off, void *arg)

@@ -16,7 +16,8 @@
  * a line may arrive in part, any words of it; in marks, which are written by
  * bytes, any bytes of it. A dirty line may arrive at any time.
  *
- * A file's bytes from MEDIUM_HEAD to MEDIUM_DATA are never used, never copied.
+ * A file's bytes from MEDIUM_HEAD to MEDIUM_DATA are never used, never copied,
+ * nor is its tail.
  */
 #ifndef TEST_MEDIUM_H
 #define TEST_MEDIUM_H
@@ -30,6 +31,8 @@
 #define MEDIUM_DATA MEGA__SPAN_ALIGN
 #define MEDIUM_ROOT_OFF UINT64_C(4096)
 #define MEDIUM_POOL_LEAST (MEDIUM_DATA + (UINT64_C(1) << 20))
+#define MEDIUM_LARGE (UINT64_C(8) << 20) /* PMEMOBJ_MIN_POOL */
+#define MEDIUM_TAIL (UINT64_C(5) << 20)
 #define MEDIUM_NEVER UINT64_MAX
 #define MEDIUM_HOSTS 4
 #define MEDIUM_BORN                                                            \
@@ -40,12 +43,15 @@ struct medium_file {
     char *name;
     uint64_t size;
     uint64_t made; /* the size it was made with: another is damage */
+    uint64_t tail;
     uint64_t ino;
     int host;    /* only this imitated host sees it */
     bool served; /* a server has it open */
     unsigned opens;
     char *cpu, *media;
-    uint32_t *seq; /* per line: the flush whose value is on media; 0: none */
+    uint32_t *seq;    /* per line: the flush whose value is on media; 0: none */
+    uint64_t still;   /* from here on, cpu and media are known to be equal */
+    uint64_t picture; /* where seq is 0, media are as there (crash.c); 0: no */
 };
 
 struct medium_pending { /* a line flushed and not drained */
@@ -70,6 +76,7 @@ struct medium {
     uint32_t next_seq;
     uint64_t next_ino;
 
+    uint64_t tail; /* of a large file: libpmemobj takes as much for itself */
     uint64_t capacity;  /* bytes of all files; the medium is full beyond */
     enum mega__how how; /* MEGA__HOW_FLUSH unless the test says otherwise */
     unsigned char fill; /* of new files: "contents: anything" */
@@ -131,6 +138,10 @@ void medium_copy_media(struct medium *to, const struct medium *from);
 /* The power fails: cpu becomes media, nothing is pending, nothing is open. */
 void medium_power_loss(struct medium *m);
 
+/* Both images become the media of from, a file of this picture. */
+void medium_load(struct medium_file *file, const struct medium_file *from,
+                 uint64_t picture);
+
 /* A line arrives on the medium as it is now. */
 void medium_write_back(struct medium *m, struct medium_file *file,
                        uint64_t off);
@@ -150,9 +161,23 @@ bool medium_same_line(const void *a, const void *b);
 typedef void (*medium_dirty_fn)(struct medium_file *file, uint64_t off,
                                 void *arg);
 void medium_each_dirty(struct medium *m, medium_dirty_fn fn, void *arg);
+/* Those of a file that a sync has to look for: see medium_still. */
+void medium_each_to_sync(struct medium_file *file, medium_dirty_fn fn,
+                         void *arg);
+
+/* Where what is used of a file ends. */
+static inline uint64_t medium_end(const struct medium_file *file)
+{
+    return file->made - file->tail;
+}
 
 /* The two used ranges of a file: i 0 and 1. */
 uint64_t medium_range(const struct medium_file *file, int i, uint64_t *begin_p);
+
+/* Nobody stores to chunks and raw memory, which are as on the media, until
+ * medium_stirred: a sync need not compare them. */
+void medium_still(struct medium *m);
+void medium_stirred(struct medium *m);
 
 /* Is this byte of the file one of a span's marks? */
 bool medium_is_mark(const struct medium_file *file, uint64_t off);

@@ -32,6 +32,17 @@ bool medium_is_mark(const struct medium_file *file, uint64_t off)
            off - base < h->marks_off + (h->size >> MEGA__GRANULE_SHIFT);
 }
 
+void medium_still(struct medium *m)
+{
+    for (size_t i = 0; i < m->nfiles; i++) {
+        uint64_t base;
+        struct medium_file *file = m->files[i];
+        const struct mega__span_header *h = span_at(file, MEDIUM_DATA, &base);
+        if (h && h->magic == MEGA__SPAN_MAGIC)
+            file->still = base + ((uint64_t)h->first << MEGA__EXTENT_SHIFT);
+    }
+}
+
 /* The part of the home block at offset at of it. */
 static void describe_block(uint64_t at, char *text, size_t size)
 {

@@ -41,6 +41,11 @@ void ops_store(struct mega__ctx *ctx, mega_gptr_t slot, mega_gptr_t p);
 /* Bytes that tell the chunk they belong to; into memory of the caller. */
 void ops_bytes(unsigned char *at, size_t n, uint64_t tag);
 
+/* A tag with this: of more than 256 bytes only the last have contents. Each
+ * line waits for its own, and where that is not what is looked at, a point of a
+ * film would have more images than can be tried. */
+#define OPS_BRIEF (UINT64_C(1) << 63)
+
 /* The same into p. */
 void ops_fill(struct mega__ctx *ctx, mega_gptr_t p, size_t n, uint64_t tag);
 /* False, too: p names no memory here. */

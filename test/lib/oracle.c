@@ -205,10 +205,25 @@ void oracle_verify(struct mega__ctx *ctx, const struct oracle *o)
 
 /* ---- Exhaustion ---- */
 
-struct cover { /* by granule, of one span */
+struct cover { /* by half a granule, of one span */
     struct mega__span *span;
     unsigned char *used;
 };
+
+/* Half a granule is the least that a chunk ends at, which may be one that holds
+ * no other's start. */
+static void cover_chunk(unsigned char *used, mega_gptr_t p, uint64_t begin,
+                        uint64_t end)
+{
+    const uint64_t half = MEGA__GRANULE / 2;
+    unsigned char taken = 0;
+    begin /= half;
+    end = (end + half - 1) / half;
+    for (uint64_t h = begin; h < end; h++)
+        taken |= used[h];
+    memset(used + begin, 1, end - begin);
+    CHECK(!taken, "chunk %llx overlaps another", (unsigned long long)p.v);
+}
 
 static void take(struct cover *covers, size_t ncovers, mega_gptr_t p,
                  uint64_t size)
@@ -225,21 +240,7 @@ static void take(struct cover *covers, size_t ncovers, mega_gptr_t p,
               (unsigned long long)p.v);
         if (off + size > span->size)
             return;
-        /* A chunk may end within a granule that holds no other's start. */
-        uint64_t g = off >> MEGA__GRANULE_SHIFT;
-        uint64_t end = (off + size + MEGA__GRANULE - 1) >> MEGA__GRANULE_SHIFT;
-        for (; g < end; g++) {
-            uint64_t lo = g << MEGA__GRANULE_SHIFT, half = MEGA__GRANULE / 2;
-            unsigned char bits = 0;
-            if (off < lo + half && off + size > lo)
-                bits |= 1;
-            if (off < lo + 2 * half && off + size > lo + half)
-                bits |= 2;
-            CHECK(!(covers[i].used[g] & bits),
-                  "chunk %llx overlaps another (granule %llu)",
-                  (unsigned long long)p.v, (unsigned long long)g);
-            covers[i].used[g] |= bits;
-        }
+        cover_chunk(covers[i].used, p, off, off + size);
         return;
     }
     CHECK(false, "chunk %llx lies in no span", (unsigned long long)p.v);
@@ -253,7 +254,7 @@ static size_t make_covers(struct mega__ctx *ctx, struct cover *covers,
     for (uint32_t h = 0; h < ctx->nhomes; h++)
         for (uint32_t s = 0; n < room && (span = span_of(ctx, h, s)); s++)
             covers[n++] = (struct cover){
-                span, calloc(span->size >> MEGA__GRANULE_SHIFT, 1)};
+                span, calloc(2 * span->size >> MEGA__GRANULE_SHIFT, 1)};
     return n;
 }
 
@@ -292,7 +293,7 @@ static void verify_full(struct mega__ctx *ctx, const struct cover *cover)
         uint64_t base = (uint64_t)e << MEGA__EXTENT_SHIFT;
         unsigned lost = 0;
         for (uint32_t k = 0; k < c->capacity; k++)
-            lost += !cover->used[(base + k * c->size) >> MEGA__GRANULE_SHIFT];
+            lost += !cover->used[2 * (base + k * c->size) / MEGA__GRANULE];
         CHECK(lost == 0, "home %u span %u extent %u class %u: %u chunks lost",
               span->home->no, span->no, e, c->size, lost);
     }

@@ -56,6 +56,8 @@ hosts_try() { # LOG COMMAND...: shows the log if it fails
         cat "$log" >&2
         fail "$1"
     }
+    # Open MPI's, of a command for a daemon that had begun before it looked.
+    sed -i '/plm:rsh: Warning: setpgid/d' "$log"
 }
 
 resume_over_hosts() {

@@ -16,16 +16,14 @@
  * time for an image: it sees fewer, and each scenario. Over hosts an image
  * takes thrice the time, too. */
 #if defined(__SANITIZE_ADDRESS__)
-static const struct budget one_host = {32, 4, 4, 1, 2, 3, 2, 0};
-static const struct budget more_hosts = {4, 2, 1, 1, 1, 2, 1, 2};
-#define THINNER 2 /* of a thin scenario's points */
+static const struct budget one_host = {32, 4, 4, 2, 1, 2, 3, 2, 0};
+static const struct budget more_hosts = {4, 2, 1, 1, 1, 1, 2, 1, 1};
 #else
-static const struct budget one_host = {4096, 64, 24, 4, 8, 8, 4, 0};
-static const struct budget more_hosts = {4096, 4, 2, 1, 2, 2, 4, 4};
-#define THINNER 1
+static const struct budget one_host = {4096, 64, 24, 4, 4, 8, 6, 4, 0};
+static const struct budget more_hosts = {4096, 4, 2, 2, 1, 2, 2, 4, 1};
 #endif
 /* By hosts: a torn line of one home decides, where the others are not born. */
-static const struct budget births = {16, 4, 2, 4, 1, 2, 4, 8};
+static const struct budget births = {16, 4, 2, 2, 4, 1, 2, 4, 8};
 
 /* Times as many, where one must tell what is dropped: the first ends it. */
 #define MUTANT 4
@@ -33,7 +31,7 @@ static const struct budget births = {16, 4, 2, 4, 1, 2, 4, 8};
 static struct run run_of(const struct scenario *sc,
                          struct scenario_totals *totals)
 {
-    struct run r = {.sc = sc, .totals = totals, .drop_of = -1};
+    struct run r = {.sc = sc, .totals = totals, .drop_of = -1, .carried = true};
     r.budget = sc->by_host ? &births : sc->hosts ? &more_hosts : &one_host;
     r.scene = calloc(1, sizeof *r.scene);
     return r;
@@ -41,10 +39,31 @@ static struct run run_of(const struct scenario *sc,
 
 /* ---- All images of a film ---- */
 
+uint64_t scenario_lot(struct run *r)
+{
+    return medium_random(&r->lot) >> 16;
+}
+
 /* So many of the images of this point, by lot. */
 static bool lot(struct run *r, uint64_t of)
 {
-    return (medium_random(&r->lot) >> 32) % r->picks < of;
+    return scenario_lot(r) % r->picks < of;
+}
+
+/* Is what must hold so of the image? */
+static bool look(struct run *r, const struct crash_point *p,
+                 const struct crash_pick *pick)
+{
+    const bool over_hosts = lot(r, r->budget->by_hosts);
+    if (!r->kind && !over_hosts)
+        return scenario_verify_twice(
+            r, p, pick, lot(r, r->budget->closely * scenario_effort()));
+    r->carried = !over_hosts;
+    bool holds = scenario_verify(r, r->image, p->oracle, 0);
+    if (holds && !r->kind)
+        scenario_crash_inside(r, p, pick);
+    r->carried = true;
+    return holds;
 }
 
 static bool verify_first(const struct crash_point *p,
@@ -58,31 +77,25 @@ static bool verify_first(const struct crash_point *p,
     }
     r->totals->images++;
     crash_image(&r->film, p, pick, r->image);
-    r->carried = !lot(r, r->budget->by_hosts);
-    bool holds = scenario_verify(r, r->image, p->oracle, 0);
-    r->carried = false;
-    if (!holds) {
-        scenario_tell(r, &r->film, p, pick, "");
-        return !r->stop_at_failure;
-    }
-    if (!r->kind && lot(r, r->budget->crashed * scenario_effort()))
-        scenario_crash_inside(r, p, pick);
-    return true;
+    if (look(r, p, pick))
+        return true;
+    scenario_tell(r, &r->film, p, pick, "");
+    return !r->stop_at_failure;
 }
 
 static void verify_film(struct run *r, size_t most_points)
 {
     uint64_t more = r->kind && !r->why ? MUTANT : 1;
     uint64_t times = (r->sc->films > 1 ? 1 : scenario_effort()) * more;
-    struct crash_limits limits = {r->exhaustive * more,
-                                  r->budget->sampled * times,
-                                  r->budget->torn * times};
+    const bool films = r->sc->films > 1;
+    struct crash_limits limits = {
+        r->exhaustive * more,
+        (films ? r->budget->of_films : r->budget->sampled) * times,
+        (films ? 1 : r->budget->torn) * times};
     if (r->briefly)
         limits = (struct crash_limits){4, 3, 1};
     size_t step = r->film.npoints / most_points + 1;
-    size_t stride =
-        r->sc->thin && scenario_effort() == 1 ? r->sc->thin * THINNER : 1;
-    for (size_t i = r->seed % stride; i < r->film.npoints; i += stride) {
+    for (size_t i = 0; i < r->film.npoints; i++) {
         const struct crash_point *p = &r->film.points[i];
         struct crash_pick all_lost = {.choice = calloc(p->ndirty + 1, 1)};
         r->totals->points++;
@@ -93,9 +106,11 @@ static void verify_film(struct run *r, size_t most_points)
         }
         crash_each_pick(p, &limits, i, verify_first, r);
         if (!r->stop_at_failure || (r->totals->failures == 0 && !r->briefly))
-            if (i / stride % step == 0) {
+            if (i % step == 0) {
+                r->carried = false;
                 scenario_crash_recovery(r, p, &all_lost);
                 scenario_kill_and_work(r, p);
+                r->carried = true;
             }
         free(all_lost.choice);
         if (r->stop_at_failure && r->totals->failures > 0)
@@ -187,6 +202,7 @@ static void make_film(struct filming *f, struct medium *m)
     net_delay_seed(f->run->seed);
     m->how = sc->how ? sc->how : MEGA__HOW_FLUSH;
     m->device = sc->device;
+    m->tail = MEDIUM_TAIL;
     m->capacity = sc->capacity ? sc->capacity : MEDIUM_NEVER;
     if (sc->film == FILM_ACT) {
         w.fn = filmed_job;
@@ -235,6 +251,7 @@ static void film_and_verify(struct run *r, uint64_t drop_flush,
     r->film.of_drop = r->kind != NULL; /* the rest was looked at without it */
     r->image = medium_new();
     r->second = medium_new();
+    r->then = medium_new();
     world_set("ATOMICS", r->sc->atomics);
     make_film(&f, m);
     world_set("ATOMICS", NULL);
@@ -253,6 +270,7 @@ static void film_and_verify(struct run *r, uint64_t drop_flush,
     seen_free(&r->seen);
     medium_free(&r->image);
     medium_free(&r->second);
+    medium_free(&r->then);
     world_end(&m);
 }
 

@@ -3,8 +3,8 @@
  * scenario.h - a piece of work, crashed at each of its points. Every image is
  * opened, checked against the invariants of the format and of recovery, the
  * library's own check and what was promised; then the heap is exhausted.
- * Besides, its recovery is crashed once more, at a point and to an image of
- * that chosen by lot: of some images of a point. At some points
+ * Besides, this recovery is crashed once more, at a point and to an image of
+ * that chosen by lot, which is looked at in the same way. At some points
  * the recovery is crashed at many of its own; and the job is killed, reopened,
  * worked on, and only then without power.
  *
@@ -13,7 +13,8 @@
  * a job on one host to which all files were carried, "restarted elsewhere", so
  * that one rank maps all homes; but some of a point are first opened over the
  * hosts, where each rank checks its own homes, and killed, in turn with a loss
- * of power: that open's replay and sweep are what is verified then.
+ * of power: that open's replay and sweep are what is verified then, and it is
+ * a recovery over the hosts that is crashed.
  */
 #ifndef TEST_SCENARIO_H
 #define TEST_SCENARIO_H
@@ -63,9 +64,6 @@ struct scenario {
     bool cut;     /* not FILM_ACT: the film ends with act, killed */
     /* Not FILM_ACT: promises what the end of the job does. NULL: nothing. */
     void (*closed)(struct scene *s);
-    /* Look at every so many points only, from one on that the seed chooses; 0:
-     * at all. With more effort than 1, too. */
-    unsigned thin;
 };
 
 struct scenario_totals {
@@ -74,6 +72,7 @@ struct scenario_totals {
     uint64_t inside;          /* images whose recovery was crashed once more */
     uint64_t inside_at[8];    /* at these points of it, a bit each */
     unsigned inside_most;     /* points that a recovery had */
+    uint64_t inside_same;     /* images of these that were looked at before */
     uint64_t flushes, drains; /* calls that the film saw */
     uint64_t flushes_of[MEDIUM_HOSTS], drains_of[MEDIUM_HOSTS]; /* by hosts */
     uint64_t seed;
@@ -112,8 +111,8 @@ void scenario_test(const struct scenario *sc);
 /* MEGA_CRASH_EFFORT: how many times the usual number of images. */
 uint64_t scenario_effort(void);
 
-/* MEGA_CRASH_SEED: which points of a thin scenario, in which order the delaying
- * transport delivers. Else by the clock; the notes say it. */
+/* MEGA_CRASH_SEED: what is chosen by lot, who has turns, in which order the
+ * delaying transport delivers. Else by the clock; the notes say it. */
 uint64_t scenario_seed(void);
 
 #endif

@@ -9,13 +9,15 @@
 
 /* How much is looked at (scenario.c). */
 struct budget {
-    uint64_t exhaustive;    /* all images of a point, if no more than these */
-    uint64_t few;           /* the same, where all was looked at already */
-    uint64_t sampled, torn; /* of a point that has more; times the effort */
-    size_t inside;          /* points with a crash in recovery, and a kill */
-    uint64_t second;        /* points of each of these; times the effort */
-    uint64_t crashed;  /* images of a point, in recovery; times the effort */
-    uint64_t by_hosts; /* so many are opened over the hosts, too */
+    uint64_t exhaustive; /* all images of a point, if no more than these */
+    uint64_t few;        /* the same, where all was looked at already */
+    uint64_t sampled;    /* of a point that has more; times the effort */
+    uint64_t of_films;   /* the same, where there are several films */
+    uint64_t torn;       /* of each point; times the effort */
+    size_t inside;       /* points with a crash in recovery, and a kill */
+    uint64_t second;     /* points of each of these; times the effort */
+    uint64_t closely;    /* images of a point, compared; times the effort */
+    uint64_t by_hosts;   /* so many are opened over the hosts, too */
 };
 
 struct run { /* of one scenario */
@@ -23,13 +25,14 @@ struct run { /* of one scenario */
     const struct budget *budget;
     struct scenario_totals *totals;
     struct scene *scene;
-    uint64_t count, seed; /* seed: other in each film of the scenario */
-    uint64_t lot;         /* of what is done inside recovery */
-    uint64_t picks;       /* of this point, at most */
-    bool carried;         /* this image is not opened over the hosts */
-    unsigned inside;      /* points of the last recovery that was crashed */
+    uint64_t count, seed;  /* seed: other in each film of the scenario */
+    uint64_t lot;          /* of what is done inside recovery */
+    uint64_t picks;        /* of this point, at most */
+    bool carried;          /* this image is not opened over the hosts */
+    unsigned inside;       /* points of the last recovery that was crashed */
+    unsigned inside_hosts; /* the same, over hosts */
     struct crash_film film;
-    struct medium *image, *second; /* scratch */
+    struct medium *image, *second, *then; /* scratch */
     struct seen seen;
     const struct scenario_excuse *excuses; /* of what is dropped */
     const char *kind, *why;                /* its kind; why it is harmless */
@@ -39,6 +42,9 @@ struct run { /* of one scenario */
     uint64_t exhaustive;           /* all subsets of a point, up to so many */
     bool stop_at_failure, briefly; /* a few images of each point */
 };
+
+/* A number by lot. */
+uint64_t scenario_lot(struct run *r);
 
 /* The sizes of homes; NULL: those of world.h. */
 void scenario_sizes(const char *size, const char *max);
@@ -53,7 +59,12 @@ void scenario_tell(struct run *r, const struct crash_film *film,
                    const struct crash_point *p, const struct crash_pick *pick,
                    const char *after);
 
-/* Crashed once more, inside recovery: at one point of it, to one image. */
+/* As scenario_verify, of the image that r has made of this; and the recovery is
+ * crashed once more, at one point of it, to one image. */
+bool scenario_verify_twice(struct run *r, const struct crash_point *p,
+                           const struct crash_pick *pick, bool closely);
+
+/* A recovery over the hosts is crashed so. */
 void scenario_crash_inside(struct run *r, const struct crash_point *p,
                            const struct crash_pick *pick);
 

@@ -135,15 +135,17 @@ void scenario_test(const struct scenario *sc)
     scenario_run(sc, &t);
     for (unsigned i = 0; i < 8; i++)
         at += (unsigned)__builtin_popcountll(t.inside_at[i]);
-    report_note("%s, seed %llu: %llu points (%llu with too many images for "
-                "all), %llu images (%llu more equal to one of them), %llu of "
-                "them crashed inside recovery at %u of up to %u points, %llu "
-                "more of a second crash, %llu of kill and power loss, %llu "
-                "failures",
-                sc->name, (unsigned long long)t.seed,
-                (unsigned long long)t.points, (unsigned long long)t.sampled,
-                (unsigned long long)t.images, (unsigned long long)t.repeated,
-                (unsigned long long)t.inside, at, t.inside_most,
-                (unsigned long long)t.again, (unsigned long long)t.kills,
-                (unsigned long long)t.failures);
+    report_note(
+        "%s, seed %llu: %llu points (%llu with too many images for "
+        "all), %llu images (%llu more equal to one of them), %llu of "
+        "them crashed inside recovery at %u of up to %u points (%llu to "
+        "an image that was looked at), %llu "
+        "more of a second crash, %llu of kill and power loss, %llu "
+        "failures",
+        sc->name, (unsigned long long)t.seed, (unsigned long long)t.points,
+        (unsigned long long)t.sampled, (unsigned long long)t.images,
+        (unsigned long long)t.repeated, (unsigned long long)t.inside, at,
+        t.inside_most, (unsigned long long)t.inside_same,
+        (unsigned long long)t.again, (unsigned long long)t.kills,
+        (unsigned long long)t.failures);
 }

@@ -32,7 +32,8 @@ unsigned step_take(struct mega__ctx *ctx, struct scene *s, int home,
         CHECK(false, "alloc of %zu: %s", size, mega__errmsg_buffer());
         abort(); /* nothing that follows would make sense */
     }
-    ops_fill(ctx, p, size, tag);
+    if (tag)
+        ops_fill(ctx, p, size, tag);
     return i;
 }
 

@@ -7,6 +7,8 @@
 #ifndef TEST_WORLD_H
 #define TEST_WORLD_H
 
+#include <stdbool.h>
+
 #include "medium.h"
 #include "types.h"
 
@@ -41,7 +43,8 @@ struct world {
     void *arg;
     enum world_end_how end;
     void (*opened)(void *arg); /* by rank 0, before fn; or NULL */
-    char message[512];         /* of rank 0, if the open failed */
+    bool together;     /* its threads share a processor, one rank this thread */
+    char message[512]; /* of rank 0, if the open failed */
 };
 
 /* Runs the job; returns the status of the open, which is that of all ranks

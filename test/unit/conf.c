@@ -147,6 +147,13 @@ Test(conf, an_unknown_name_is_reported_with_the_nearest)
     cr_assert(strstr(text, "unknown"), "%s", text);
 }
 
+Test(conf, what_the_launchers_read_is_no_unknown_name)
+{
+    cr_expect_str_eq(warning_of("MEGALLOC_LAUNCHER", "mpirun"), "");
+    cr_expect_str_eq(warning_of("MEGALLOC_LAB", "mine"), "");
+    cr_expect(strstr(warning_of("MEGALLOC_LABS", "mine"), "unknown"));
+}
+
 Test(conf, an_endless_unknown_name_does_no_harm)
 {
     char name[3000] = "MEGALLOC_";

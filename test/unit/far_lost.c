@@ -231,6 +231,46 @@ Test(far_lost, a_host_that_is_gone_is_no_bad_argument)
     world_on_hosts(m, 2, lose_the_unknown, WORLD_KILL);
 }
 
+/* Home 2, which would be next after this rank's own, is lost. */
+static void fill_any(struct mega__ctx *ctx, int rank, void *arg)
+{
+    const size_t size = *(size_t *)arg;
+    mega_status_t st = MEGA_OK;
+    mega_gptr_t p;
+    unsigned on[3] = {0};
+    if (rank == NEAR) {
+        OK(ops_alloc(ctx, OPS_DEFAULT, 2, 200000, &p));
+        net_delay_late(ctx->net, MEGA_ERR_TIMEOUT);
+        st = mega__rma_persist(ctx, p, 8);
+        CHECK(st == MEGA_ERR_TIMEOUT, "%d", st);
+        while (!(st = ops_alloc(ctx, OPS_DEFAULT, MEGA_ANY_HOME, size, &p)))
+            on[mega__gptr_home(p)]++;
+        CHECK(st == MEGA_ERR_TIMEOUT &&
+                  strstr(mega__errmsg_buffer(), "rank 2 was lost"),
+              "%d: %s", st, mega__errmsg_buffer());
+        CHECK(on[0] && on[1] && !on[2], "%u, %u, %u chunks of %zu bytes", on[0],
+              on[1], on[2], size);
+    }
+    world_barrier(ctx);
+}
+
+Test(far_lost, any_home_is_one_of_those_that_are_left)
+{
+    static const int hosts[] = {0, 1, 2};
+    size_t size = 4000;
+    struct world w = {.nranks = 3,
+                      .hosts = hosts,
+                      .fn = fill_any,
+                      .arg = &size,
+                      .end = WORLD_KILL};
+    OK(world_run(&w));
+    medium_power_loss(m);
+    world_end(&m);
+    begin();
+    size = 200000;
+    OK(world_run(&w));
+}
+
 /* ---- mega_alloc_to ---- */
 
 static mega_status_t why;

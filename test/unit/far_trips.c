@@ -92,6 +92,24 @@ Test(far_trips, runs_that_are_wanted_come_by_one_and_are_durable)
     world_on_hosts(m, 2, free_them, WORLD_CLOSE);
 }
 
+static void take_large(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 1) {
+        OK(ops_alloc_n(ctx, 0, RUN, 1, chunk));
+        const unsigned before = trips(ctx);
+        OK(ops_alloc_n(ctx, 0, MANY * RUN, 1, chunk + 1));
+        OK(ops_free(ctx, chunk[1]));
+        CHECK(trips(ctx) <= before + 2, "%u for one", trips(ctx) - before);
+    }
+    world_barrier(ctx);
+}
+
+Test(far_trips, F26_a_large_run_is_asked_for_and_freed_by_one)
+{
+    world_on_hosts(m, 2, take_large, WORLD_CLOSE);
+}
+
 static void take_too_many(struct mega__ctx *ctx, int rank, void *arg)
 {
     (void)arg;

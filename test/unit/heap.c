@@ -474,12 +474,12 @@ Test(heap, a_region_ends_while_another_thread_works_elsewhere)
  * epoch is set forward instead. */
 Test(heap, an_epoch_that_wraps_voids_owners_all_the_same)
 {
-    cr_assert_eq(world_do(1, take_one, NULL), MEGA_OK);
+    struct world w = {.nranks = 1, .fn = take_one, .end = WORLD_KILL};
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
     struct medium_file *f = world_file(m, 0, 0);
     uint64_t *epoch =
         (uint64_t *)(void *)(f->cpu + MEDIUM_DATA + MEGA__HOME_BLOCK_OFF + 8);
     *epoch = mega__seal(MEGA__EPOCH14_MAX - 2);
-    struct world w = {.nranks = 1, .fn = take_one, .end = WORLD_KILL};
     for (int k = 0; k < 5; k++)
         cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
     cr_assert_eq(world_do(1, take_one, NULL), MEGA_OK);

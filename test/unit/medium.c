@@ -275,3 +275,87 @@ Test(medium, the_oracle_is_that_of_the_point)
     cr_assert_eq(*(uint64_t *)film.points[3].oracle, 2);
     crash_film_free(&film);
 }
+
+/* Does the image hold these bytes, and nothing of another? */
+static void holds(const struct medium *image, char at0, char at64)
+{
+    const struct medium_file *file = image->files[0];
+    for (uint64_t i = 0; i < span_size; i++) {
+        char want = 0;
+        if (i == 0)
+            want = at0;
+        if (i == 64)
+            want = at64;
+        cr_assert_eq(file->media[MEDIUM_DATA + i], want, "media %d", (int)i);
+        cr_assert_eq(file->cpu[MEDIUM_DATA + i], want, "cpu %d", (int)i);
+    }
+}
+
+/* What is done to an image is filmed with the first film's picture. */
+static void film_again(const struct crash_film *first, struct medium *image)
+{
+    struct crash_film film = {0};
+    unsigned char kept[] = {1, 1, 1};
+    struct crash_pick pick = {.kind = CRASH_SUBSET, .choice = kept};
+    struct medium *scratch = medium_new();
+    char *at = image->files[0]->cpu + MEDIUM_DATA;
+    medium_use(image);
+    crash_film_again(&film, first, image, &oracle);
+    memset(at + 4096, 5, 4096); /* never flushed */
+    at[64] = 9;
+    mega__pool_flush(&g, MEGA__HOW_FLUSH, at + 64, 1);
+    cr_assert_eq(mega__pool_drain(&g), MEGA_OK);
+    memset(at + 4096, 0, 4096);
+    crash_film_stop(&film);
+    crash_image(&film, &film.points[film.npoints - 1], &pick, scratch);
+    holds(scratch, 7, 9);
+    crash_film_free(&film);
+    medium_free(&scratch);
+    medium_use(m);
+}
+
+Test(medium, an_image_is_as_if_no_other_had_been_there)
+{
+    struct crash_film film = {0};
+    unsigned char choice[] = {1, 0};
+    struct crash_pick pick = {.kind = CRASH_SUBSET, .choice = choice};
+    struct medium *image = medium_new();
+    crash_film_start(&film, m, &oracle, sizeof oracle);
+    bytes[0] = 7;
+    bytes[64] = 8;
+    crash_film_stop(&film);
+    for (int turn = 0; turn < 2; turn++) {
+        choice[0] = 1;
+        choice[1] = 0;
+        crash_image(&film, &film.points[1], &pick, image);
+        holds(image, 7, 0);
+        film_again(&film, image); /* leaves 9 on media */
+        choice[0] = 0;
+        choice[1] = 1;
+        crash_image(&film, &film.points[1], &pick, image);
+        holds(image, 0, 8);
+    }
+    crash_film_free(&film);
+    medium_free(&image);
+}
+
+Test(medium, a_sync_need_not_look_where_nobody_stores)
+{
+    struct mega__span_header h = {
+        .magic = MEGA__SPAN_MAGIC, .size = span_size, .first = 4};
+    struct mega__pool_root *root = mega__pool_root(pool);
+    root->spans[0].base = MEDIUM_DATA;
+    root->spans[0].size = span_size;
+    root->spans[0].listed = 1;
+    memcpy(bytes, &h, sizeof h);
+    medium_still(m);
+    bytes[1000] = 7;
+    bytes[4 * MEGA__EXTENT] = 7; /* somebody does */
+    cr_assert_eq(mega__pool_sync(pool), MEGA_OK);
+    const char *media = m->files[0]->media + MEDIUM_DATA;
+    cr_assert_eq(media[1000], 7);
+    cr_assert_eq(media[4 * MEGA__EXTENT], 0);
+    medium_stirred(m);
+    cr_assert_eq(mega__pool_sync(pool), MEGA_OK);
+    cr_assert_eq(media[4 * MEGA__EXTENT], 7);
+}

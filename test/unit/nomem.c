@@ -8,6 +8,7 @@
 
 #include "api/api.h"
 #include "far.h"
+#include "home.h"
 #include "log.h"
 #include "net.h"
 #include "test/lib/ops.h"
@@ -22,6 +23,14 @@ static bool all_after;                /* fail, too */
 static bool of_far;                   /* only copies of far marks */
 static pthread_t tester;              /* has always memory */
 static _Thread_local unsigned inside; /* what stands for the world: so has it */
+static struct mega__home *grows;      /* or NULL */
+
+/* Others may have met what is shown, so nothing may fail behind it. */
+static void look_at_growth(void)
+{
+    if (grows)
+        CHECK(!atomic_load(&grows->spans[1]), "a span is shown too early");
+}
 
 static bool fails(size_t align)
 {
@@ -30,6 +39,7 @@ static bool fails(size_t align)
         (of_far && align != MEGA__FAR_ALIGN))
         return false;
     const unsigned n = atomic_fetch_add(&asked, 1) + 1;
+    look_at_growth();
     return n == at || (all_after && n > at);
 }
 
@@ -47,11 +57,9 @@ void *__wrap_malloc(size_t n)
     return fails(0) ? NULL : __real_malloc(n);
 }
 
-/* Who has none for its job waits for nobody, and the others for it. */
 void *__wrap_calloc(size_t count, size_t n)
 {
-    return n != sizeof(struct mega__ctx) && fails(0) ? NULL
-                                                     : __real_calloc(count, n);
+    return fails(0) ? NULL : __real_calloc(count, n);
 }
 
 void *__wrap_realloc(void *p, size_t n)
@@ -279,6 +287,97 @@ Test(nomem, for_slabs_of_another_host)
     of_far = true;
     each(&(struct world){
         .nranks = 2, .hosts = host_of, .fn = fail_one, .end = WORLD_CLOSE});
+}
+
+/* ---- Adopting slabs of another host ---- */
+
+static unsigned nfreed;
+
+/* Home 1 is full of chunks, then half of them go. */
+static void leave_half(struct mega__ctx *ctx, int rank, void *arg)
+{
+    static mega_gptr_t p[8000];
+    unsigned n = 0;
+    (void)arg;
+    if (rank == 1) {
+        nfreed = 0;
+        while (n < 8000 && !ops_alloc(ctx, OPS_DEFAULT, 1, 1000, &p[n]))
+            n++;
+        for (; n > 1; n -= 2, nfreed++)
+            OK(ops_free(ctx, p[n - 1]));
+    }
+    world_barrier(ctx);
+}
+
+static void adopt_all(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_gptr_t p;
+    unsigned n = 0;
+    (void)arg;
+    if (rank == 0) {
+        arm(which);
+        for (bool came = false; !came && n < nfreed; n++) {
+            mega_status_t st = ops_alloc(ctx, OPS_DEFAULT, 1, 1000, &p);
+            CHECK(!st || st == MEGA_ERR_NOMEM, "%d %s", st,
+                  mega__errmsg_buffer());
+            came = st != MEGA_OK;
+            n -= came;
+        }
+        most = disarm() ? which : 0;
+        while (!ops_alloc(ctx, OPS_DEFAULT, 1, 1000, &p))
+            n++;
+        CHECK(n == nfreed, "allocation %u: %u chunks where %u were freed",
+              which, n, nfreed);
+    }
+    world_barrier(ctx);
+}
+
+Test(nomem, loses_no_slab_that_was_named_to_another_host)
+{
+    struct world w = {.nranks = 2, .hosts = host_of};
+    most = 1;
+    for (which = 1; most && report_failures() == 0; which++) {
+        m = world_begin();
+        w.fn = leave_half;
+        w.end = WORLD_CLOSE;
+        OK(world_run(&w));
+        w.fn = adopt_all;
+        w.end = WORLD_KILL; /* a close may tell that a message was lost */
+        OK(world_run(&w));
+        CHECK(nfreed > 100, "%u", nfreed);
+        world_end(&m);
+    }
+    report_note("%u allocations", which - 2);
+}
+
+/* ---- Growing ---- */
+
+static void fail_growth(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega__flusher f = {0};
+    mega_status_t st = MEGA_ERR_NOMEM;
+    (void)rank, (void)arg;
+    grows = mega__home_at(ctx, 0);
+    grows->pools_room = grows->npools; /* its list is to grow, too */
+    CHECK(grows->npools == 1, "%u pools", grows->npools);
+    for (which = 1; st == MEGA_ERR_NOMEM; which++) {
+        arm(which);
+        st = mega__home_grow(ctx, grows, &f, MEGA__EXTENT);
+        disarm();
+    }
+    OK(st);
+    CHECK(which > 3 && atomic_load(&grows->spans[1]), "%u", which);
+    grows = NULL;
+}
+
+Test(nomem, in_a_growth_that_shows_no_span_before_all_are_there)
+{
+    m = world_begin();
+    world_set("HOME_MAX", "24M");
+    OK(world_run(
+        &(struct world){.nranks = 1, .fn = fail_growth, .end = WORLD_CLOSE}));
+    look_again();
+    world_end(&m);
 }
 
 /* ---- Opening ---- */

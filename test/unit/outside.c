@@ -53,6 +53,67 @@ Test(outside, signals_do_not_shorten_the_wait_for_a_lock)
     unlink(path);
 }
 
+/* ---- Locks of readers ---- */
+
+static mega_status_t try_reader(const char *path, int *fd_p)
+{
+    return mega__lockfile_reader(path, 0, fd_p);
+}
+
+static mega_status_t try_changer(const char *path)
+{
+    int fd = -1;
+    mega_status_t st = mega__lockfile_exclusive(path, 0, &fd);
+    mega__lockfile_release(&fd);
+    return st;
+}
+
+Test(outside, readers_keep_out_who_would_change_and_not_each_other)
+{
+    char path[] = "/tmp/megalloc-lock-XXXXXX";
+    int one, two, changer;
+    cr_assert_eq(close(mkstemp(path)), 0);
+    cr_assert_eq(try_reader(path, &one), MEGA_OK);
+    cr_assert_eq(try_reader(path, &two), MEGA_OK);
+    cr_expect_eq(try_changer(path), MEGA_ERR_BUSY);
+    mega__lockfile_release(&one);
+    cr_expect_eq(try_changer(path), MEGA_ERR_BUSY);
+    mega__lockfile_release(&two);
+
+    cr_assert_eq(mega__lockfile_exclusive(path, 0, &changer), MEGA_OK);
+    cr_expect_eq(try_reader(path, &one), MEGA_ERR_BUSY);
+    cr_assert_eq(mega__lockfile_share(changer), MEGA_OK);
+    cr_expect_eq(try_reader(path, &one), MEGA_ERR_BUSY);
+    mega__lockfile_release(&changer);
+    unlink(path);
+}
+
+Test(outside, a_reader_needs_no_more_than_to_read)
+{
+    char dir[] = "/tmp/megalloc-lock-XXXXXX", path[64];
+    const bool root = geteuid() == 0;
+    int fd = -1;
+    cr_assert_not_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/home-0.lock", dir);
+    cr_assert_eq(close(open(path, O_CREAT | O_WRONLY, 0444)), 0);
+    cr_assert_eq(chmod(dir, 0555), 0);
+    if (root && seteuid(65534) != 0)
+        cr_skip_test("root may write anywhere");
+    cr_expect_eq(try_changer(path), MEGA_ERR_IO);
+    cr_expect_eq(try_reader(path, &fd), MEGA_OK);
+    cr_expect_geq(fd, 0);
+    mega__lockfile_release(&fd);
+    path[strlen(path) - 1] = 'x'; /* there is none */
+    fd = 7;
+    cr_expect_eq(try_reader(path, &fd), MEGA_OK);
+    cr_expect_eq(fd, -1);
+    cr_assert_eq(root ? seteuid(0) : 0, 0);
+    cr_assert_eq(chmod(dir, 0755), 0);
+    path[strlen(path) - 1] = 'k';
+    unlink(path);
+    rmdir(dir);
+}
+
 static _Atomic int cut_off; /* how many of the next calls are */
 
 int posix_fallocate(int fd, off_t offset, off_t len)

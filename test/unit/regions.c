@@ -35,6 +35,37 @@ static void end(void)
 
 TestSuite(regions, .init = begin, .fini = end, .timeout = 300);
 
+/* ---- Room at other places ---- */
+
+#define HALF 70 /* extents; of the 160 or so of a home */
+
+/* Home 0 has room at its begin, home 1 at its end. */
+static void find_room(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega_region *r;
+    mega_gptr_t half[2], other;
+    (void)arg;
+    for (int k = 0; k < 2; k++)
+        OK(ops_alloc(ctx, OPS_DEFAULT, rank, HALF * EXTENT, &half[k]));
+    CHECK(ops_alloc(ctx, OPS_DEFAULT, rank, HALF * EXTENT, &other) ==
+              MEGA_ERR_HOME_FULL,
+          "a third half");
+    OK(ops_free(ctx, half[rank]));
+    OK(ops_drain(ctx));
+    world_barrier(ctx);
+    OK(mega__region_create(ctx, "r", HALF * EXTENT, &r));
+    CHECK(mega_offset(mega__region_at(r, 0, 0, NULL)) !=
+              mega_offset(mega__region_at(r, 1, 0, NULL)),
+          "at one offset");
+    OK(mega__region_destroy(&r));
+    OK(ops_free(ctx, half[1 - rank]));
+}
+
+Test(regions, F14_their_runs_lie_wherever_a_home_has_room)
+{
+    CHECK(world_do(2, find_room, NULL) == MEGA_OK, "open");
+}
+
 /* ---- Two handles ---- */
 
 static const uint64_t value = 0x6d656761;

@@ -291,3 +291,28 @@ Test(stranger, parts_that_fit_nowhere_are_refused)
     world_on_hosts(m, 2, be_sent, WORLD_KILL);
     world_on_hosts(m, 2, find_sound, WORLD_CLOSE);
 }
+
+/* Mapped here, and served by the other rank of the host, whose agent knows what
+ * waits there. */
+static void be_sent_anothers(struct mega__ctx *ctx, int rank, void *arg)
+{
+    static const char bytes[64];
+    (void)arg;
+    keep_some(ctx, rank);
+    world_barrier(ctx);
+    if (!ctx->homes[0].serving) {
+        struct mega__part part = {.p = kept[0], .n = 64, .src = bytes};
+        CHECK(mega__span_range(ctx, part.p, 64), "it is not mapped");
+        CHECK(mega__part_store(ctx, mega__arena(ctx), &part) == MEGA_ERR_ARG &&
+                  mega__part_apply(ctx, mega__arena(ctx), &part) ==
+                      MEGA_ERR_ARG &&
+                  strstr(mega__errmsg_buffer(), "serves no such memory"),
+              "%s", mega__errmsg_buffer());
+    }
+    all_is_there(ctx, rank);
+}
+
+Test(stranger, parts_for_another_of_the_host_are_refused)
+{
+    OK(world_do(2, be_sent_anothers, NULL));
+}

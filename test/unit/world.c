@@ -272,17 +272,20 @@ static void shoot(struct medium *now, const char *what, const void *addr,
     medium_copy(shots->of[shots->n++], now);
 }
 
-/* All are born but home 0. */
-static void unbear_home0(void)
+/* All are born but home 0, and none was ever open. */
+static void unbear_home0(unsigned nhomes)
 {
-    struct medium_file *file = world_file(m, 0, 0);
-    const struct mega__pool_root *root =
-        (const void *)(file->cpu + MEDIUM_ROOT_OFF);
-    const uint64_t off = root->spans[0].base + MEGA__HOME_BLOCK_OFF +
-                         offsetof(struct mega__home_block, born);
-    const uint64_t unborn = mega__seal(0);
-    memcpy(file->cpu + off, &unborn, sizeof unborn);
-    memcpy(file->media + off, &unborn, sizeof unborn);
+    for (unsigned home = 0; home < nhomes; home++) {
+        struct mega__home_block b = {.born = home ? mega__seal(1) : 0,
+                                     .npools = mega__seal(1),
+                                     .next_region = mega__seal(2)};
+        struct medium_file *file = world_file(m, home, 0);
+        const struct mega__pool_root *root =
+            (const void *)(file->cpu + MEDIUM_ROOT_OFF);
+        const uint64_t off = root->spans[0].base + MEGA__HOME_BLOCK_OFF;
+        memcpy(file->cpu + off, &b, 2 * MEGA__LINE);
+        memcpy(file->media + off, &b, 2 * MEGA__LINE);
+    }
 }
 
 /* The open removes them, and is cut off after each. */
@@ -293,7 +296,7 @@ Test(world, a_removal_of_unborn_homes_that_was_cut_off_goes_on)
         while (m->nfiles > 0)
             medium_remove(m, m->files[0]);
         crash(3);
-        unbear_home0();
+        unbear_home0(3);
         m->on_point = shoot;
         m->on_point_arg = &shots;
         cr_assert_eq(world_do(nranks, NULL, NULL), MEGA_OK);
