@@ -251,9 +251,10 @@ static void answer_posts(struct mega__agent *agent, answer_fn *answer)
 
 static void refuse(struct mega__agent *agent, struct post *post)
 {
-    fill_in(post->req, mega__fail(MEGA_ERR_ABSENT, "rank %d is %s",
-                                  agent ? agent->ctx->place.rank : -1,
-                                  agent ? "ending" : "not ready"));
+    fill_in(post->req, agent ? mega__fail(MEGA_ERR_PEER, "rank %d has ended",
+                                          agent->ctx->place.rank)
+                             : mega__fail(MEGA_ERR_PEER, "its rank is not "
+                                                         "ready"));
     free_post(post);
 }
 

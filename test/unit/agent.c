@@ -252,6 +252,36 @@ Test(agent, a_growth_beyond_spans_that_nobody_has_seen_is_refused)
     cr_assert_eq(world_do(1, ask_for_more, NULL), MEGA_OK);
 }
 
+/* ---- One that has ended ---- */
+
+static void count(struct mega__request *req, void *arg)
+{
+    (void)req;
+    ++*(int *)arg;
+}
+
+/* A rank of another host that has not heard of it yet asks it. */
+static void post_to_ended(struct mega__ctx *ctx, int rank, void *arg)
+{
+    struct mega__request req = {.op = MEGA__ASK_HOME};
+    (void)arg;
+    if (rank == 0) {
+        int answers = 0;
+        mega__agent_halt(ctx->agent);
+        mega__agent_post(ctx->agent, &req, count, &answers);
+        CHECK(answers == 1, "%d answers", answers);
+        CHECK(req.status == MEGA_ERR_PEER && strstr(req.text, "rank 0"),
+              "%d: %s", req.status, req.text);
+    }
+    world_barrier(ctx);
+}
+
+Test(agent, one_that_has_ended_is_a_rank_that_is_gone)
+{
+    struct world w = {.nranks = 2, .fn = post_to_ended, .end = WORLD_KILL};
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+}
+
 /* ---- Signals ---- */
 
 static void nothing(int signal)
