@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * kills.c - rank program that is killed: builds lists, one per turn of each
- * rank, by publish and by alloc, persist, link. When it starts again all that
- * was linked is there, whole, and no chunk is in two places.
+ * rank, by publish and by alloc, persist, link, and takes from them by publish.
+ * When it starts again all that was linked is there, whole, and no chunk is in
+ * two places.
  */
+#include <limits.h>
 #include <signal.h>
 #include <sys/time.h>
 
 #include "rank.h"
 
-enum { LISTS = 8, NODES = 4000000, TURNS = 300000 /* for seconds */ };
+enum { LISTS = 8, LONGEST = 20000, ENDLESS = INT_MAX };
 
 struct node {
     mega_gptr_t next, self;
@@ -24,7 +26,7 @@ static int by_value(const void *a, const void *b)
 
 static void verify(void)
 {
-    static uint64_t seen[NODES];
+    static uint64_t seen[LISTS * LONGEST];
     size_t n = 0;
     for (int l = 0; l < LISTS; l++) {
         char name[20];
@@ -40,7 +42,7 @@ static void verify(void)
             HOLDS(node.self.v == p.v && (seq == 0 || node.seq == seq));
             seq = node.seq;
             MUST(mega_usable_size(p, &usable));
-            HOLDS(usable >= node.size && n < NODES);
+            HOLDS(usable >= node.size && n < LISTS * LONGEST);
             unsigned char bytes[sizeof node + 900];
             const unsigned char *at = rank_view(p, bytes, node.size);
             for (size_t i = sizeof node; i < node.size; i += 97)
@@ -57,20 +59,25 @@ static void verify(void)
     fflush(stdout); /* kills.sh waits for it */
 }
 
-static void add(mega_gptr_t slot, uint64_t seed, int how)
+static uint64_t read_top(mega_gptr_t slot, struct node *top)
 {
-    struct node node = {.size = sizeof(struct node) + seed % 900};
+    uint64_t bits;
+    *top = (struct node){.seq = 0};
+    MUST(mega_fetch64(slot, &bits));
+    if (bits)
+        MUST(mega_get(top, mega_from_bits(bits), sizeof *top));
+    return bits;
+}
+
+/* They return the length of the list. */
+
+static uint64_t add(mega_gptr_t slot, uint64_t seed, int how)
+{
+    struct node top, node = {.size = sizeof(struct node) + seed % 900};
     unsigned char bytes[sizeof node + 900], *at;
     mega_gptr_t p;
-    uint64_t old;
-    MUST(mega_fetch64(slot, &old));
-    if (old) {
-        struct node last;
-        MUST(mega_get(&last, mega_from_bits(old), sizeof last));
-        node.seq = last.seq;
-    }
-    node.seq++;
-    node.next = mega_from_bits(old);
+    node.next = mega_from_bits(read_top(slot, &top));
+    node.seq = top.seq + 1;
     int home = (int)(seed >> 12) & 1 ? MEGA_ANY_HOME : 0;
     if (how)
         MUST(mega_reserve(MEGA_DEFAULT, home, node.size, &p));
@@ -90,6 +97,19 @@ static void add(mega_gptr_t slot, uint64_t seed, int how)
         MUST(mega_set64(slot, p.v));
         MUST(mega_persist(slot, 8));
     }
+    return node.seq;
+}
+
+static uint64_t take(mega_gptr_t slot)
+{
+    struct node top;
+    mega_gptr_t p = mega_from_bits(read_top(slot, &top));
+    if (mega_is_null(p))
+        return 0;
+    mega_publish_item_t items[2] = {{MEGA_PUBLISH_FREE, p, mega_null()},
+                                    {MEGA_PUBLISH_SET, top.next, slot}};
+    MUST(mega_publish(items, 2, 0));
+    return top.seq - 1;
 }
 
 /* This process dies at a random moment, at any instruction. */
@@ -192,11 +212,15 @@ static void work(uint64_t seed, int turns, int together)
     char name[20];
     mega_gptr_t slot, junk;
     const int next = (mega_rank() + 1) % mega_nhomes();
+    uint64_t length = LONGEST; /* unknown */
     snprintf(name, sizeof name, "list-%d", mega_rank() % LISTS);
     MUST(mega_root_slot(MEGA_DEFAULT, name, &slot));
     for (int i = 0; i < turns; i++) {
         uint64_t x = rank_random(&seed) >> 20;
-        add(slot, x, (int)(x >> 30) & 1);
+        if (length >= LONGEST || (!together && (x >> 40) % 4 == 0))
+            length = take(slot);
+        else
+            length = add(slot, x, (int)(x >> 30) & 1);
         MUST(mega_alloc(MEGA_DEFAULT, MEGA_ANY_HOME, x % 3000 + 1, &junk));
         MUST(mega_free(junk));
         if (together && i % 100 == 50)
@@ -210,7 +234,7 @@ static void work(uint64_t seed, int turns, int together)
     }
 }
 
-/* build SEED */
+/* build SEED: until a rank is killed */
 static void build(int argc, char **argv)
 {
     HOLDS(argc == 1);
@@ -219,8 +243,7 @@ static void build(int argc, char **argv)
     if (mega_rank() == 0)
         verify();
     MUST(mega_barrier());
-    work((uint64_t)(atoi(argv[0]) * 31 + mega_rank()), TURNS, 0);
-    MUST(mega_finalize());
+    work((uint64_t)(atoi(argv[0]) * 31 + mega_rank()), ENDLESS, 0);
 }
 
 /* crash SEED US: the same, with all that there is to do; one rank dies after
@@ -236,7 +259,7 @@ static void crash(int argc, char **argv)
     MUST(mega_barrier());
     if (mega_rank() == seed % mega_nranks())
         die_after(atol(argv[1]));
-    work((uint64_t)(seed * 31 + mega_rank()), atol(argv[1]) ? TURNS : 600, 1);
+    work((uint64_t)(seed * 31 + mega_rank()), atol(argv[1]) ? ENDLESS : 600, 1);
     MUST(mega_finalize());
 }
 
