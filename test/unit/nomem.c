@@ -194,6 +194,14 @@ static void work(int home, bool alone)
     CHECK(bad == 0, "%llu faults", (unsigned long long)bad);
 }
 
+/* ThreadSanitizer takes 30 s for a second of the rest, and sees in each fifth
+ * what it is for. */
+#ifdef __SANITIZE_THREAD__
+#define STRIDE 5
+#else
+#define STRIDE 1
+#endif
+
 static unsigned which, most;
 
 /* What fails is followed by the same, which does not. */
@@ -240,7 +248,7 @@ static void look_again(void)
 static void each(struct world *w)
 {
     most = 1;
-    for (which = 1; most && report_failures() == 0; which++) {
+    for (which = 1; most && report_failures() == 0; which += STRIDE) {
         m = world_begin();
         world_set("HOME_MAX", "24M");
         OK(world_run(w));
@@ -249,7 +257,7 @@ static void each(struct world *w)
         look_again();
         world_end(&m);
     }
-    report_note("%u allocations", which - 2);
+    report_note("up to %u allocations", which - 1 - STRIDE);
     cr_assert(which > 8, "only %u allocations", which);
 }
 
@@ -336,7 +344,7 @@ Test(nomem, loses_no_slab_that_was_named_to_another_host)
 {
     struct world w = {.nranks = 2, .hosts = host_of};
     most = 1;
-    for (which = 1; most && report_failures() == 0; which++) {
+    for (which = 1; most && report_failures() == 0; which += STRIDE) {
         m = world_begin();
         w.fn = leave_half;
         w.end = WORLD_CLOSE;
@@ -347,7 +355,7 @@ Test(nomem, loses_no_slab_that_was_named_to_another_host)
         CHECK(nfreed > 100, "%u", nfreed);
         world_end(&m);
     }
-    report_note("%u allocations", which - 2);
+    report_note("up to %u allocations", which - 1 - STRIDE);
 }
 
 /* ---- Growing ---- */
@@ -395,7 +403,7 @@ Test(nomem, once_in_an_open)
     struct world w = {.nranks = 2, .fn = opened};
     most = 1;
     m = world_begin();
-    for (which = 1; most && report_failures() == 0; which++) {
+    for (which = 1; most && report_failures() == 0; which += STRIDE) {
         arm(which);
         mega_status_t st = world_run(&w);
         most = atomic_load(&asked) >= which ? which : 0;
@@ -406,6 +414,6 @@ Test(nomem, once_in_an_open)
     }
     look_again();
     world_end(&m);
-    report_note("%u allocations", which - 2);
+    report_note("up to %u allocations", which - 1 - STRIDE);
     cr_assert(which > 30, "only %u allocations", which);
 }
