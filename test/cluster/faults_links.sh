@@ -49,7 +49,7 @@ done
 # launcher waits for longer than the ranks do.
 for case in own put; do
     new_space
-    rm -f "$scratch"/{cut,heal,is-cut,is-healed}
+    rm -f "$scratch"/{cut,heal,is-cut,is-healed,told-*}
     output=$(MEGALLOC_TIMEOUT=$long lab run -n 3 env MEGALLOC_TIMEOUT=2 \
         "$build/test/cluster/net_lost" $case "$scratch" 2>&1 </dev/null &
         for step in cut heal; do

@@ -66,15 +66,33 @@ static void get_again(mega_gptr_t free)
     HOLDS(q.v == free.v);
 }
 
-/* Asks who has started the job to do it. */
-static void ask(const char *what, const char *done)
+static void tell(const char *name)
 {
     char path[300];
-    snprintf(path, sizeof path, "%s/%s", links, what);
+    snprintf(path, sizeof path, "%s/%s", links, name);
     FILE *file = fopen(path, "w");
     HOLDS(file);
     fclose(file);
+}
+
+/* Asks who has started the job to do it. */
+static void ask(const char *what, const char *done)
+{
+    tell(what);
     wait_for(done);
+}
+
+/* Who ends earlier is, to one that has not been told yet, a rank that is gone:
+ * the link heals behind it. */
+static void all_are_told(void)
+{
+    char name[20];
+    snprintf(name, sizeof name, "told-%d", mega_rank());
+    tell(name);
+    for (int i = 0; i < mega_nranks(); i++) {
+        snprintf(name, sizeof name, "told-%d", i);
+        wait_for(name);
+    }
 }
 
 static void stop(void)
@@ -134,6 +152,8 @@ static void end(const char *what)
     REFUSED(MEGA_ERR_TIMEOUT, mega_commit());
     rank_told("rank 1 on host ");
     REFUSED(MEGA_ERR_TIMEOUT, mega_commit());
+    if (links)
+        all_are_told();
     REFUSED(MEGA_ERR_TIMEOUT, mega_finalize());
     if (what)
         printf("passed: %s\n", what);

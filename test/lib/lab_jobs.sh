@@ -165,7 +165,7 @@ hit() {
         begin
         strike "$@"
         end
-        ((status == 0)) || return
+        [[ $status == 0 || $output == *" files indexed, "* ]] || return
         lab heal 2
     done
 }
