@@ -101,47 +101,6 @@ for who in "rank 1" "not every rank"; do
     [[ $output == *"$who has"*" to the end of the job"* ]] || status="mute: $who"
 done
 passed "a rank has long to do after mega_finalize: it is named and waited for"
-program=$build/test/cluster/late
-# halts NAME TEXT ARGUMENT...: rank 1 of late stops; the others say TEXT and end.
-# What is stopped then keeps MPICH's launcher, or is ended by it.
-halts() {
-    local name=$1 text=$2 turn
-    shift 2
-    new_space
-    strike start "$program" "$@"
-    for ((turn = 0; turn < 600; turn++)); do
-        ! grep -q "$text" "$scratch/log" && kill -s 0 "$job" 2>/dev/null || break
-        sleep 0.1
-    done
-    named=$(since)
-    sleep 3 # all say so
-    for ((turn = 0; turn < 200; turn++)); do # else 137 is the job's status
-        ! built_with_mpich && kill -s 0 "$job" 2>/dev/null || break
-        sleep 0.1
-    done
-    ranks_on 2 KILL
-    end
-    told "$name" "$text"
-}
-
-export MEGALLOC_TIMEOUT=3 MEGALLOC_START_TIMEOUT=9
-for agreement in 0 1 2 5; do # from 2 or so on UCX tells
-    halts "a rank is stopped in mega_init, before agreement $agreement" \
-        "rank 1 on host h2" in $agreement
-done
-for where in barrier commit create word lock finalize; do
-    halts "a rank is stopped while others wait: $where" "rank 1 on host h2" \
-        held $where
-done
-new_space
-output=$(lab run -n 2 "$program" given 6 2>&1 </dev/null)
-status=$?
-told "a collective that is given up writes to nothing later" "unharmed: rank 0"
-halts "a rank is stopped before mega_init" \
-    "not every rank has called mega_init within" before stop
-halts "a rank is stopped after mega_finalize" "rank 1 on host h2" after stop
-export MEGALLOC_TIMEOUT=${FAULTS_TIMEOUT:-6}
-unset MEGALLOC_START_TIMEOUT
 program=$textindex_program
 
 # ---- A host ----
