@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* moves.c - rank program: data, atomics, order, locks, roots and publishing
  * between ranks. */
+#include "amo.h"
 #include "rank.h"
 
 static mega_region_t area; /* shared by all cases: 64 KiB a home */
@@ -85,28 +86,6 @@ static void put_get(int argc, char **argv)
     MUST(mega_free(q));
 }
 
-static uint64_t expected(mega_amo_op_t op, uint64_t old, uint64_t v, uint64_t c)
-{
-    switch (op) {
-    case MEGA_AMO_FETCH:
-        return old;
-    case MEGA_AMO_SET:
-    case MEGA_AMO_SWAP:
-        return v;
-    case MEGA_AMO_ADD:
-        return old + v;
-    case MEGA_AMO_AND:
-        return old & v;
-    case MEGA_AMO_OR:
-        return old | v;
-    case MEGA_AMO_XOR:
-        return old ^ v;
-    case MEGA_AMO_CSWAP:
-        return old == c ? v : old;
-    }
-    return 0;
-}
-
 static void amo(int argc, char **argv)
 {
     uint64_t seed = 3, mine = 8 * (uint64_t)mega_rank();
@@ -124,7 +103,7 @@ static void amo(int argc, char **argv)
         HOLDS((was & mask) == (old & mask));
         MUST(mega_fetch64(p, &now));
         HOLDS((now & mask) ==
-              (expected(op, old & mask, v & mask, c & mask) & mask));
+              (amo_leaves(op, old & mask, v & mask, c & mask) & mask));
         HOLDS((now & ~mask) == (old & ~mask));
     }
     REFUSED(MEGA_ERR_ARG, mega_amo(MEGA_AMO_ADD, 0, 8, at(0, 4), 1, 0, NULL));

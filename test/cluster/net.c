@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "amo.h"
 #include "rank.h"
 
 #define AREA (1 << 20)
@@ -23,17 +24,6 @@ static mega_gptr_t word(int home, uint64_t off)
     return mega_region_at(words, home, off, NULL);
 }
 
-/* A home of another host, if there is one. */
-static int far_home(void)
-{
-    for (int i = 1; i <= mega_nhomes(); i++) {
-        int h = (mega_rank() + i) % mega_nhomes();
-        if (!mega_ptr(at(h, 0)))
-            return h;
-    }
-    return -1;
-}
-
 static void set_up(int argc, char **argv)
 {
     uint64_t zero;
@@ -45,7 +35,7 @@ static void set_up(int argc, char **argv)
             MUST(mega_get(&zero, at(h, off / 8 * 8), 8));
             HOLDS(zero == 0);
         }
-    HOLDS(far_home() >= 0);
+    HOLDS(rank_far_home(area) >= 0);
 }
 
 /* ---- Data ---- */
@@ -146,7 +136,7 @@ static void wild(int argc, char **argv)
 {
     char text[64] = "";
     uint64_t v;
-    int far = far_home();
+    int far = rank_far_home(area);
     mega_gptr_t start = mega_from_bits(at(far, 0).v >> 34 << 34);
     (void)argc, (void)argv;
     REFUSED(MEGA_ERR_ARG, mega_put(mega_from_bits(UINT64_MAX), text, 8));
@@ -171,28 +161,6 @@ static void wild(int argc, char **argv)
 }
 
 /* ---- Atomics ---- */
-
-static uint64_t expected(mega_amo_op_t op, uint64_t old, uint64_t v, uint64_t c)
-{
-    switch (op) {
-    case MEGA_AMO_FETCH:
-        return old;
-    case MEGA_AMO_SET:
-    case MEGA_AMO_SWAP:
-        return v;
-    case MEGA_AMO_ADD:
-        return old + v;
-    case MEGA_AMO_AND:
-        return old & v;
-    case MEGA_AMO_OR:
-        return old | v;
-    case MEGA_AMO_XOR:
-        return old ^ v;
-    case MEGA_AMO_CSWAP:
-        return old == c ? v : old;
-    }
-    return 0;
-}
 
 static mega_status_t amo_then(int nbi, mega_amo_op_t op, unsigned flags,
                               size_t size, mega_gptr_t p, uint64_t v,
@@ -224,7 +192,7 @@ static void amo(int argc, char **argv)
             HOLDS(was == (before & mask));
             MUST(mega_fetch64(p, &now));
             HOLDS((now & mask) ==
-                  (expected(op, before & mask, v & mask, c & mask) & mask));
+                  (amo_leaves(op, before & mask, v & mask, c & mask) & mask));
             HOLDS((now & ~mask) == (before & ~mask));
         }
     MUST(mega_barrier());
@@ -263,9 +231,10 @@ static void signals(int argc, char **argv)
                                  word(to, base), round));
     }
     MUST(mega_barrier());
-    MUST(mega_wait_until(word(far_home(), base), MEGA_CMP_EQ, 50, 1000));
-    REFUSED(MEGA_ERR_TIMEOUT,
-            mega_wait_until(word(far_home(), base), MEGA_CMP_EQ, 51, 20));
+    MUST(mega_wait_until(word(rank_far_home(area), base), MEGA_CMP_EQ, 50,
+                         1000));
+    REFUSED(MEGA_ERR_TIMEOUT, mega_wait_until(word(rank_far_home(area), base),
+                                              MEGA_CMP_EQ, 51, 20));
 }
 
 static void locks(int argc, char **argv)
@@ -335,7 +304,7 @@ static void threads(int argc, char **argv)
 static void *put_and_end(void *arg)
 {
     uint64_t id = *(const uint64_t *)arg;
-    MUST(mega_put(at(far_home(), 131072 + 8 * id), &id, 8));
+    MUST(mega_put(at(rank_far_home(area), 131072 + 8 * id), &id, 8));
     return NULL;
 }
 
@@ -353,7 +322,7 @@ static void many_threads(int argc, char **argv)
         pthread_join(thread[i], NULL);
     MUST(mega_commit()); /* completes what ended threads have put */
     for (uint64_t i = 0; i < N; i++) {
-        MUST(mega_get(&v, at(far_home(), 131072 + 8 * id[i]), 8));
+        MUST(mega_get(&v, at(rank_far_home(area), 131072 + 8 * id[i]), 8));
         HOLDS(v == id[i]);
     }
 }
@@ -441,9 +410,9 @@ static void busy_target(int argc, char **argv)
         } while (now.tv_sec - began.tv_sec < 2);
     } else {
         for (int i = 0; i < 200; i++) {
-            MUST(mega_fetch_add64(word(far_home(), 49152), 1, &v));
-            MUST(mega_put_persist(word(far_home(), 49160), &v, 8));
-            MUST(mega_get(&v, word(far_home(), 49160), 8));
+            MUST(mega_fetch_add64(word(rank_far_home(area), 49152), 1, &v));
+            MUST(mega_put_persist(word(rank_far_home(area), 49160), &v, 8));
+            MUST(mega_get(&v, word(rank_far_home(area), 49160), 8));
         }
     }
 }

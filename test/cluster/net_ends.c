@@ -17,17 +17,6 @@ static mega_gptr_t at(int home, uint64_t off)
     return mega_region_at(area, home, off, NULL);
 }
 
-/* A home of another host, if there is one. */
-static int far_home(void)
-{
-    for (int i = 1; i <= mega_nhomes(); i++) {
-        int h = (mega_rank() + i) % mega_nhomes();
-        if (!mega_ptr(at(h, 0)))
-            return h;
-    }
-    return -1;
-}
-
 /* The space is opened again in the same processes. */
 static void again(int argc, char **argv)
 {
@@ -39,10 +28,10 @@ static void again(int argc, char **argv)
             MUST(mega_region_create("again", 4096, 0, &area));
         else
             MUST(mega_region_open("again", &area));
-        MUST(mega_fetch64(at(far_home(), 8), &v));
+        MUST(mega_fetch64(at(rank_far_home(area), 8), &v));
         HOLDS(v == round - 1);
         MUST(mega_barrier());
-        MUST(mega_set64(at(far_home(), 8), round));
+        MUST(mega_set64(at(rank_far_home(area), 8), round));
         MUST(mega_finalize());
     }
 }
@@ -53,7 +42,7 @@ static void *ask(void *arg)
 {
     for (int i = 0; i < 30; i++) {
         mega_home_stat_t h;
-        MUST(mega_home_stat(far_home(), &h));
+        MUST(mega_home_stat(rank_far_home(area), &h));
     }
     return arg;
 }
@@ -81,7 +70,7 @@ static void *work(void *arg)
 {
     uint64_t v;
     mega_gptr_t p;
-    MUST(mega_alloc(MEGA_DEFAULT, far_home(), 100, &p));
+    MUST(mega_alloc(MEGA_DEFAULT, rank_far_home(area), 100, &p));
     MUST(mega_alloc(MEGA_DEFAULT, mega_my_home(), 100, &p));
     MUST(mega_put_persist(p, &v, sizeof v));
     pthread_barrier_wait(&stage);
@@ -122,7 +111,7 @@ static void crossed(int argc, char **argv)
     MUST(mega_alloc(MEGA_DEFAULT, mega_my_home(), 64, &mine));
     MUST(mega_put(at(mega_my_home(), 0), &mine, sizeof mine));
     MUST(mega_barrier());
-    MUST(mega_get(&other, at(far_home(), 0), sizeof other));
+    MUST(mega_get(&other, at(rank_far_home(area), 0), sizeof other));
     MUST(mega_free(other));
     MUST(mega_commit());
     MUST(mega_finalize());

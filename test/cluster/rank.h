@@ -86,6 +86,17 @@ static inline void rank_placed(mega_gptr_t p, const void *at, size_t len)
         MUST(mega_put(p, at, len));
 }
 
+/* A home of another host, or -1. r lies on all. */
+static inline int rank_far_home(mega_region_t r)
+{
+    for (int i = 1; i <= mega_nhomes(); i++) {
+        int h = (mega_rank() + i) % mega_nhomes();
+        if (!mega_ptr(mega_region_at(r, h, 0, NULL)))
+            return h;
+    }
+    return -1;
+}
+
 static inline void rank_violation(const char *what, void *arg)
 {
     (void)arg;
