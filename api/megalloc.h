@@ -14,7 +14,7 @@
  *   ill-formed argument gives MEGA_ERR_ARG, a call before mega_init or after
  *   mega_finalize MEGA_ERR_STATE, one that needs a rank which is lost, or does
  *   not answer, PEER or TIMEOUT, one that makes durable IO once the system has
- *   refused to (an msync). Nothing aborts, exits or writes to stdout.
+ *   refused to (a sync). Nothing aborts, exits or writes to stdout.
  * - Any thread may make any call. "Collective": all ranks, the same order,
  *   the same arguments, one thread of each at a time.
  * - A process that a rank has forked may exec; each call gives STATE there.

@@ -52,10 +52,13 @@ void mega__pool_flush(struct mega__flusher *f, enum mega__how how,
 void mega__pool_write(struct mega__flusher *f, enum mega__how how, void *to,
                       const void *from, size_t len);
 
-/* All that f has flushed or written is on the medium. ERRORS: IO - msync
+/* All that f has flushed or written is on the medium. ERRORS: IO - a sync has
  * failed: the data may not be durable; from then on always, for nobody knows
  * what the system has forgotten to write. */
 mega_status_t mega__pool_drain(struct mega__flusher *f);
+
+/* From now on each drain of this process fails. */
+void mega__pool_distrust(void);
 
 /* CONF - no pool file is as small as that. */
 mega_status_t mega__pool_check_size(uint64_t size);
@@ -107,7 +110,8 @@ void mega__pool_drop_span(struct mega__pool *pool, unsigned slot);
 enum mega__how mega__pool_how(const struct mega__pool *pool);
 mega_domain_t mega__pool_domain(const struct mega__pool *pool);
 
-/* Writes all that the system still holds of the file to the medium (L7). */
+/* Writes all that the system still holds of the file to the medium (L7).
+ * ERRORS: IO - and no drain succeeds any more. */
 mega_status_t mega__pool_sync(struct mega__pool *pool);
 
 /* ---- Files by name ---- */

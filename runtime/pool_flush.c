@@ -16,9 +16,14 @@
 #include "count.h"
 #include "log.h"
 
-/* An msync of this process has failed. The system may count the pages as
- * written from then on, so a second one would succeed and mean nothing. */
-static _Atomic bool msync_failed;
+/* A sync of this process has failed. The system may count the pages as written
+ * from then on, so a second one would succeed and mean nothing. */
+static _Atomic bool sync_failed;
+
+void mega__pool_distrust(void)
+{
+    atomic_store_explicit(&sync_failed, true, memory_order_relaxed);
+}
 
 static void write_out(const struct mega__flush_range *r)
 {
@@ -26,7 +31,7 @@ static void write_out(const struct mega__flush_range *r)
         return;
     mega__log(MEGA__LOG_ERROR, "msync of %zu bytes: %s",
               (size_t)(r->end - r->begin), strerror(errno));
-    atomic_store_explicit(&msync_failed, true, memory_order_relaxed);
+    mega__pool_distrust();
 }
 
 static void note_range(struct mega__flusher *f, uintptr_t begin, uintptr_t end)
@@ -97,12 +102,12 @@ mega_status_t mega__pool_drain(struct mega__flusher *f)
         write_out(&f->ranges[i]);
     mega__count(&f->fences, f->nranges > 0);
     f->nranges = 0;
-    if (__builtin_expect(!failed && !atomic_load_explicit(&msync_failed,
+    if (__builtin_expect(!failed && !atomic_load_explicit(&sync_failed,
                                                           memory_order_relaxed),
                          1))
         return MEGA_OK;
     return mega__fail(MEGA_ERR_IO,
-                      "what was to be made durable may not be: an msync has "
+                      "what was to be made durable may not be: a sync has "
                       "failed, or a message was lost; end the job, look after "
                       "the medium, and start it again");
 }

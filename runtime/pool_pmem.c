@@ -409,8 +409,11 @@ mega_status_t mega__pool_sync(struct mega__pool *pool)
     int rc = fsync(fd);
     int err = errno;
     close(fd);
-    if (rc != 0 && err != EINVAL) /* a DAX device has no such call */
-        return mega__fail(MEGA_ERR_IO, "fsync %s: %s", pool->path,
-                          strerror(err));
-    return MEGA_OK;
+    if (rc == 0 || err == EINVAL) /* a DAX device has no such call */
+        return MEGA_OK;
+    mega__pool_distrust();
+    return mega__fail(MEGA_ERR_IO,
+                      "fsync %s: %s; end the job, look after the medium, and "
+                      "start it again",
+                      pool->path, strerror(err));
 }

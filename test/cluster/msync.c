@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* msync.c - rank program, from inside its library: an msync fails, once, or
- * what is synced is noted; test/cluster/settings.sh starts it. */
+/* msync.c - rank program, from inside its library: an msync or an fsync fails,
+ * once, or what is synced is noted; test/cluster/settings.sh starts it. */
 #include "api/api.h"
 #include "pool.h"
 #include "rank.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+static bool refuse_fsync;
+
 /* Of pages that are not mapped. */
-static void fail_once(void)
+static void fail_msync(void)
 {
     struct mega__flusher f = {0};
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
@@ -20,16 +23,28 @@ static void fail_once(void)
     REFUSED(MEGA_ERR_IO, mega__pool_drain(&f));
 }
 
+/* Of a pool file. */
+static void fail_fsync(void)
+{
+    refuse_fsync = true;
+    REFUSED(MEGA_ERR_IO, mega_commit());
+    HOLDS(!refuse_fsync);
+}
+
+/* fails CALL */
 static void fails(int argc, char **argv)
 {
     mega_gptr_t p;
-    (void)argc, (void)argv;
+    HOLDS(argc == 1);
     MUST(mega_init());
     MUST(mega_alloc(MEGA_DEFAULT, 0, 64, &p));
     MUST(mega_put_persist(p, "kept", 5));
     MUST(mega_root_set(MEGA_DEFAULT, "kept", p));
     MUST(mega_alloc(MEGA_DEFAULT, 0, 64, &p));
-    fail_once();
+    if (strcmp(argv[0], "msync") == 0)
+        fail_msync();
+    else
+        fail_fsync();
     for (int i = 0; i < 2; i++) { /* no second try passes */
         REFUSED(MEGA_ERR_IO, mega_drain());
         REFUSED(MEGA_ERR_IO, mega_put_persist(p, "lost", 5));
@@ -63,6 +78,11 @@ static unsigned nsynced;
 /* Instead of the system's. */
 int fsync(int fd)
 {
+    if (refuse_fsync) {
+        refuse_fsync = false;
+        errno = EIO;
+        return -1;
+    }
     if (nsynced < sizeof synced / sizeof synced[0] &&
         fstat(fd, &synced[nsynced]) == 0)
         nsynced++;

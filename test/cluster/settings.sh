@@ -84,13 +84,17 @@ for word in process power-msync power; do
     domain=$((domain + 1))
 done
 
-new_space
-MEGALLOC_DURABILITY=power-msync passes \
-    "an msync has failed: nothing is called durable any more" 1 msync fails
-MEGALLOC_DURABILITY=power-msync passes \
-    "and the next job finds what was, unclean" 1 msync look
+for call in msync fsync; do
+    new_space
+    MEGALLOC_DURABILITY=power-msync passes \
+        "an $call has failed: nothing is called durable any more" \
+        1 msync fails $call
+    MEGALLOC_DURABILITY=power-msync passes \
+        "and the next job finds what was, unclean" 1 msync look
+done
 MEGALLOC_DIR=$scratch/in/new/space passes "directories are made durable" \
     1 msync makes "$scratch" "$scratch/in" "$scratch/in/new"
+new_space
 new_space
 passes "F28: memory is found to survive processes only" 2 life domain 0
 disk=$(mktemp -d "$MEGA_BUILDDIR/settings.XXXXXX")
