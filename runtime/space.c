@@ -319,8 +319,17 @@ mega_status_t mega__space_drain(struct mega__ctx *ctx)
     return st ? st : drained;
 }
 
-/* What any rank has stored in the homes served here is on their medium. */
-static mega_status_t write_served(struct mega__ctx *ctx)
+static bool needs_other(const struct mega__home *home,
+                        const struct mega__pool *pool)
+{
+    const enum mega__how how = mega__pool_how(pool);
+    return how != MEGA__HOW_NONE && how != home->how;
+}
+
+/* What any rank has stored in the homes served here is on their medium. end: of
+ * the job, also where MEGALLOC_DURABILITY said that it need not be: a clean end
+ * spares the next open its sync, and that may be told otherwise. */
+static mega_status_t write_served(struct mega__ctx *ctx, bool end)
 {
     mega_status_t st = MEGA_OK;
     uint32_t i = 0;
@@ -329,9 +338,10 @@ static mega_status_t write_served(struct mega__ctx *ctx)
         if (home->how == MEGA__HOW_FLUSH)
             st = mega__sweep_flush_data(ctx, home, &ctx->flusher);
         pthread_mutex_lock(&ctx->map_lock); /* a growth may add pools */
-        for (uint32_t k = 0;
-             !st && home->how == MEGA__HOW_MSYNC && k < home->npools; k++)
-            st = mega__pool_sync(home->pools[k]);
+        for (uint32_t k = 0; !st && k < home->npools; k++)
+            if (home->how == MEGA__HOW_MSYNC ||
+                (end && needs_other(home, home->pools[k])))
+                st = mega__pool_sync(home->pools[k]);
         pthread_mutex_unlock(&ctx->map_lock);
     }
     return st;
@@ -339,10 +349,15 @@ static mega_status_t write_served(struct mega__ctx *ctx)
 
 /* Marks are written twice, by their ranks and with all memory in use: the first
  * is what a drain does, and far marks need it. */
-mega_status_t mega__space_commit(struct mega__ctx *ctx)
+static mega_status_t commit(struct mega__ctx *ctx, bool end)
 {
     mega_status_t st = mega__boot_agree(ctx->boot, mega__space_drain(ctx));
-    return st ? st : mega__boot_agree(ctx->boot, write_served(ctx));
+    return st ? st : mega__boot_agree(ctx->boot, write_served(ctx, end));
+}
+
+mega_status_t mega__space_commit(struct mega__ctx *ctx)
+{
+    return commit(ctx, false);
 }
 
 /* Over hosts ranks are asked as long as all work: so none leaves before all
@@ -388,7 +403,7 @@ static mega_status_t end_cleanly(struct mega__ctx *ctx)
     if (ctx->readonly) /* others may still read what is served here */
         return mega__boot_barrier(ctx->boot);
     mega__arena_give_up_all(ctx);
-    mega_status_t st = mega__space_commit(ctx);
+    mega_status_t st = commit(ctx, true);
     if (!st)
         st = mark_clean(ctx);
     return mega__boot_agree(ctx->boot, st);

@@ -109,9 +109,22 @@ static void makes(int argc, char **argv)
     MUST(mega_finalize());
 }
 
+/* ends FILE: which is durable, whatever the job was told, when it ends. */
+static void ends(int argc, char **argv)
+{
+    HOLDS(argc == 1);
+    MUST(mega_init());
+    nsynced = 0;
+    MUST(mega_finalize());
+    HOLDS(was_synced(argv[0]));
+}
+
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {
-        {"fails", fails}, {"look", look}, {"makes", makes}, {NULL, NULL}};
+    static const struct rank_case cases[] = {{"fails", fails},
+                                             {"look", look},
+                                             {"makes", makes},
+                                             {"ends", ends},
+                                             {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

@@ -104,6 +104,11 @@ tmpfs | ramfs) tap_skip "F28: a disk by msync" "$MEGA_BUILDDIR is memory" ;;
 *)
     MEGALLOC_DIR=$disk/space passes "F28: a disk is found to need msync" \
         2 life domain 1
+    for word in process power; do
+        MEGALLOC_DIR=$disk/space MEGALLOC_DURABILITY=$word passes \
+            "a clean end of a job by $word leaves nothing to the next one's sync" \
+            1 msync ends "$disk/space/home-0.0.pool"
+    done
     ;;
 esac
 

@@ -193,6 +193,16 @@ Test(names, roots_set_by_another_host_survive_a_power_loss)
     by_another_host(find_roots, WORLD_CLOSE);
 }
 
+/* The next job, which is told otherwise, does not sync after a clean end. */
+Test(names, a_clean_end_makes_durable_what_the_job_did_not)
+{
+    world_set("DURABILITY", "process");
+    by_home0(make_roots, WORLD_CLOSE);
+    world_set("DURABILITY", "auto");
+    by_home0(find_roots, WORLD_KILL);
+    by_home0(find_roots, WORLD_CLOSE);
+}
+
 static void fill_the_table(void)
 {
     char name[20];
