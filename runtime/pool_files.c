@@ -14,17 +14,47 @@
 
 #include "log.h"
 
+static _Thread_local struct {
+    bool any; /* of many directories: some may be others' */
+    int err;
+} listing;
+
+/* A directory that is there and cannot be listed may hold pool files, and who
+ * takes it for empty makes new ones over them. */
+static int cannot_list(const char *dir, int err)
+{
+    if (err == ENOENT || err == ENOTDIR || err == ENAMETOOLONG ||
+        (err == EACCES && listing.any &&
+         faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) != 0))
+        return 0;
+    listing.err = err;
+    return 1;
+}
+
 mega_status_t mega__pool_find(const char *pattern,
                               void (*fn)(const char *path, void *arg),
                               void *arg)
 {
     glob_t found;
-    int rc = glob(pattern, 0, NULL, &found);
+    char text[8448]; /* quoted */
+    if (strlen(pattern) >= sizeof text)
+        return mega__fail(MEGA_ERR_ARG, "%.80s...: name too long", pattern);
+    strcpy(text, pattern);
+    listing.any = glob_pattern_p(dirname(text), 1);
+    int rc = glob(pattern, 0, cannot_list, &found);
     if (rc == GLOB_NOMATCH)
         return MEGA_OK;
-    if (rc != 0)
-        return mega__fail(rc == GLOB_NOSPACE ? MEGA_ERR_NOMEM : MEGA_ERR_IO,
-                          "cannot list %s", pattern);
+    if (rc == GLOB_NOSPACE)
+        return mega__fail(MEGA_ERR_NOMEM, "no memory to list %s", pattern);
+    if (rc != 0) {
+        globfree(&found);
+        return mega__fail(MEGA_ERR_IO, "cannot list %s: %s%s", pattern,
+                          strerror(listing.err),
+                          listing.err == EACCES
+                              ? ": let this user read its directory (chmod, "
+                                "chown), or set MEGALLOC_DIR"
+                              : "");
+    }
     for (size_t i = 0; i < found.gl_pathc; i++)
         fn(found.gl_pathv[i], arg);
     globfree(&found);

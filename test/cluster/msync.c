@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* msync.c - rank program, from inside its library: an msync or an fsync fails,
- * once, or what is synced is noted; test/cluster/settings.sh starts it. */
+ * once, what is synced is noted, or the system keeps the library from files;
+ * test/cluster/settings.sh starts it. */
 #include "api/api.h"
 #include "pool.h"
 #include "rank.h"
@@ -119,12 +120,38 @@ static void ends(int argc, char **argv)
     HOLDS(was_synced(argv[0]));
 }
 
+/* What root may do nothing keeps it from. */
+static void become(uid_t user, const char *dir)
+{
+    char command[400];
+    snprintf(command, sizeof command, "chown -R %u '%s'", (unsigned)user, dir);
+    HOLDS(getuid() != 0 || system(command) == 0);
+    HOLDS(getuid() != 0 || seteuid(user) == 0);
+}
+
+/* unseen DIR: it cannot be listed, but files can be made over those in it. */
+static void unseen(int argc, char **argv)
+{
+    mega_gptr_t p;
+    HOLDS(argc == 1);
+    MUST(mega_init());
+    MUST(mega_root_slot(MEGA_DEFAULT, "kept", &p));
+    MUST(mega_finalize());
+    become(65534, argv[0]);
+    HOLDS(chmod(argv[0], 0300) == 0);
+    REFUSED(MEGA_ERR_IO, mega_init());
+    rank_told("let this user read");
+    HOLDS(chmod(argv[0], 0700) == 0);
+    HOLDS(getuid() != 0 || seteuid(0) == 0);
+    MUST(mega_init());
+    MUST(mega_root_get(MEGA_DEFAULT, "kept", &p));
+    MUST(mega_finalize());
+}
+
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {{"fails", fails},
-                                             {"look", look},
-                                             {"makes", makes},
-                                             {"ends", ends},
-                                             {NULL, NULL}};
+    static const struct rank_case cases[] = {
+        {"fails", fails},   {"look", look}, {"makes", makes},
+        {"unseen", unseen}, {"ends", ends}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

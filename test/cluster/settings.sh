@@ -95,6 +95,9 @@ done
 MEGALLOC_DIR=$scratch/in/new/space passes "directories are made durable" \
     1 msync makes "$scratch" "$scratch/in" "$scratch/in/new"
 new_space
+chmod 755 "$scratch"
+passes "a directory that cannot be listed is not taken for empty" \
+    1 msync unseen "$MEGALLOC_DIR"
 new_space
 passes "F28: memory is found to survive processes only" 2 life domain 0
 disk=$(mktemp -d "$MEGA_BUILDDIR/settings.XXXXXX")
