@@ -10,12 +10,14 @@
 #include <fcntl.h>
 #include <libpmemobj.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "crc.h"
@@ -91,8 +93,12 @@ static mega_status_t refuse(const char *verb, const char *path)
     int err = errno;
     const char *why = pmemobj_errormsg();
     switch (err) {
-    case ENOSPC:
     case EFBIG:
+        return mega__fail(MEGA_ERR_MEDIUM_FULL,
+                          "%s %s: %s: raise the limit on files (ulimit -f), or "
+                          "lower MEGALLOC_HOME_SIZE",
+                          verb, path, strerror(err));
+    case ENOSPC:
     case EDQUOT:
         return mega__fail(MEGA_ERR_MEDIUM_FULL,
                           "%s %s: %s: free space there, or lower "
@@ -150,6 +156,23 @@ mega_status_t mega__pool_check_size(uint64_t size)
                       (unsigned long long)size);
 }
 
+/* Beyond ulimit -f the system sends a signal that ends the process. */
+static PMEMobjpool *make_file(const char *path, uint64_t size)
+{
+    const struct timespec now = {0};
+    sigset_t beyond, before;
+    sigemptyset(&beyond);
+    sigaddset(&beyond, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &beyond, &before);
+    PMEMobjpool *pop = pmemobj_create(path, MEGA__LAYOUT_NAME, size, POOL_MODE);
+    int err = errno;
+    if (!pop && err == EFBIG)
+        (void)sigtimedwait(&beyond, NULL, &now);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = err;
+    return pop;
+}
+
 mega_status_t mega__pool_create(const char *path, uint64_t size,
                                 const struct mega__pool_ident *ident,
                                 struct mega__pool **pool_p)
@@ -160,7 +183,7 @@ mega_status_t mega__pool_create(const char *path, uint64_t size,
     struct mega__pool *pool = new_pool(path);
     if (!pool)
         return MEGA_ERR_NOMEM;
-    pool->pop = pmemobj_create(path, MEGA__LAYOUT_NAME, size, POOL_MODE);
+    pool->pop = make_file(path, size);
     st = pool->pop ? complete(pool) : refuse("create", path);
     if (st) {
         int made = pool->pop != NULL;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -148,10 +149,33 @@ static void unseen(int argc, char **argv)
     MUST(mega_finalize());
 }
 
+/* ---- Limits ---- */
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    HOLDS(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    limit.rlim_cur = bytes ? bytes : limit.rlim_max;
+    HOLDS(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+/* The system's way to tell of that limit is to end the process. */
+static void limit(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    limit_files(32 << 20);
+    REFUSED(MEGA_ERR_MEDIUM_FULL, mega_init());
+    rank_told("ulimit -f");
+    limit_files(0);
+    MUST(mega_init());
+    MUST(mega_finalize());
+}
+
 int main(int argc, char **argv)
 {
     static const struct rank_case cases[] = {
         {"fails", fails},   {"look", look}, {"makes", makes},
-        {"unseen", unseen}, {"ends", ends}, {NULL, NULL}};
+        {"unseen", unseen}, {"ends", ends}, {"limit", limit},
+        {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }

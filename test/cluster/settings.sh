@@ -99,6 +99,9 @@ chmod 755 "$scratch"
 passes "a directory that cannot be listed is not taken for empty" \
     1 msync unseen "$MEGALLOC_DIR"
 new_space
+MEGALLOC_HOME_SIZE=64M passes \
+    "a home beyond ulimit -f is refused, and ends no process" 1 msync limit
+new_space
 passes "F28: memory is found to survive processes only" 2 life domain 0
 disk=$(mktemp -d "$MEGA_BUILDDIR/settings.XXXXXX")
 trap 'rm -rf "$scratch" "$disk"' EXIT
