@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,15 +33,20 @@ enum role { CHANGE, READ };
 static mega_status_t not_opened(const char *path, enum role role, int err)
 {
     const char *remedy = "";
-    if (err == EROFS)
+    const bool full = err == ENOSPC || err == EDQUOT;
+    if (full)
+        remedy = ": free space, or files, there";
+    else if (err == ENOTDIR)
+        remedy = ": set MEGALLOC_DIR to a directory";
+    else if (err == EROFS)
         remedy = ": MEGALLOC_OPEN=degraded reads what is there";
     else if (err == EACCES && role == READ)
         remedy = ": let this user read it (chmod, chown)";
     else if (err == EACCES)
         remedy = ": let this user write it (chmod, chown); "
                  "MEGALLOC_OPEN=degraded only reads";
-    return mega__fail(MEGA_ERR_IO, "open %s: %s%s", path, strerror(err),
-                      remedy);
+    return mega__fail(full ? MEGA_ERR_MEDIUM_FULL : MEGA_ERR_IO,
+                      "open %s: %s%s", path, strerror(err), remedy);
 }
 
 /* *fd_p is -1: there is none, and this reader may not make one. */

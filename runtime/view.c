@@ -47,6 +47,11 @@ static mega_status_t make(char *dir)
         mega_status_t st = MEGA_OK;
         if (mkdir(dir, 0700) == 0)
             st = mega__pool_sync_name(dir);
+        else if (errno == ENOSPC || errno == EDQUOT)
+            st = mega__fail(MEGA_ERR_MEDIUM_FULL,
+                            "make directory %s: %s: free space, or files, "
+                            "there",
+                            dir, strerror(errno));
         else if (errno != EEXIST)
             st = mega__fail(MEGA_ERR_IO,
                             "make directory %s: %s: set MEGALLOC_DIR to a "

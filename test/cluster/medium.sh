@@ -27,6 +27,15 @@ MEGALLOC_HOME_SIZE=200M job 2 life open
 refused "no room for the first home" "$small" MEGALLOC_HOME_SIZE
 tap_empty "nothing is left of it" "$(find "$small" -name '*.pool*')"
 passes "a smaller one is made there" 2 life open
+new_space
+for files in 2 3; do # its root and a directory; none, at first
+    mount -o remount,nr_inodes=$((files - 1)) "$small"
+    job 2 life open
+    refused "no room for file $files" "$small" "no space left on the medium" \
+        "free space, or files"
+done
+mount -o remount,nr_inodes=1000 "$small"
+passes "with room for them" 2 life open
 mount -o remount,ro "$small"
 job 2 life open
 refused "a file system that may not be written" "$small"
