@@ -148,9 +148,9 @@ mega_status_t mega_root_remove(mega_region_t r, const char *name)
 mega_status_t mega_root_next(mega_region_t r, uint64_t *iter_p,
                              char name[MEGA_NAME_MAX + 1], mega_gptr_t *p_p)
 {
-    char found[MEGA__NAME_BYTES];
+    char found[MEGA__NAME_BYTES], again[MEGA__NAME_BYTES];
     mega_gptr_t p;
-    uint32_t region;
+    uint32_t region, then;
     mega_status_t st = begin_answer(r, "any", &region, p_p);
     if (st)
         return st;
@@ -158,9 +158,14 @@ mega_status_t mega_root_next(mega_region_t r, uint64_t *iter_p,
         return mega__api_no_place();
     uint32_t line =
         *iter_p < MEGA_ROOTS_MAX ? (uint32_t)*iter_p : MEGA_ROOTS_MAX;
-    st = next(region, &line, found);
-    if (!st)
-        st = value(line, &p);
+    do { /* as in mega_root_get */
+        st = next(region, &line, found);
+        if (!st)
+            st = value(line, &p);
+        then = line;
+        if (!st)
+            st = next(region, &then, again);
+    } while (!st && (then != line || strcmp(found, again) != 0));
     if (st)
         return st;
     memcpy(name, found, sizeof found);

@@ -300,6 +300,52 @@ Test(names, what_is_set_goes_to_no_other_name)
     by_home0(set_while_removed, WORLD_CLOSE);
 }
 
+static void *list_again(void *arg)
+{
+    char name[MEGA_NAME_MAX + 1];
+    const uint64_t mine = *(uint64_t *)arg;
+    mega_gptr_t p;
+    for (; !race.end; race.sets++) {
+        uint64_t iter = 0;
+        while (mega_root_next(MEGA_DEFAULT, &iter, name, &p) == MEGA_OK)
+            CHECK(!p.v || p.v == (strcmp(name, "r1") ? mine : race.p.v),
+                  "%s has another's value", name);
+    }
+    return NULL;
+}
+
+static void list_while_removed(void)
+{
+    struct sigaction action = {.sa_handler = stop_here};
+    pthread_t thread;
+    mega_gptr_t mine = chunk();
+    race.p = chunk();
+    race.end = false;
+    sigaction(SIGUSR1, &action, NULL);
+    CHECK(!pthread_create(&thread, NULL, list_again, &mine.v), "no thread");
+    for (int i = 0; i < 200; i++) {
+        race.go = false;
+        OK(mega_root_set(MEGA_DEFAULT, "r1", race.p));
+        await_sets();
+        const unsigned stops = race.stops;
+        pthread_kill(thread, SIGUSR1);
+        while (race.stops == stops)
+            sched_yield();
+        OK(mega_root_remove(MEGA_DEFAULT, "r1"));
+        OK(mega_root_set(MEGA_DEFAULT, "r2", mine));
+        race.go = true;
+        await_sets();
+        OK(mega_root_remove(MEGA_DEFAULT, "r2"));
+    }
+    race.end = true;
+    pthread_join(thread, NULL);
+}
+
+Test(names, what_is_listed_has_its_own_value)
+{
+    by_home0(list_while_removed, WORLD_CLOSE);
+}
+
 /* ---- Regions ---- */
 
 static uint64_t bytes_free(void)
