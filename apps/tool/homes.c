@@ -158,6 +158,19 @@ bool space_find_live(const struct space *space, uint64_t p, struct chunk *c)
             span_mark(c->span, c->extent, c->granule) == MEGA__MARK_LIVE);
 }
 
+bool space_find_around(const struct space *space, uint64_t p, struct chunk *c)
+{
+    if (space_find_live(space, p, c))
+        return true;
+    uint64_t start = c->off; /* in a run: the run's */
+    unsigned k = mega__word_class(c->word);
+    if (mega__word_is_slab(c->word) && k < MEGA__CLASSES)
+        start -= start % MEGA__EXTENT % space->classes.of[k].size;
+    return c->span &&
+           space_find_live(space, mega__gptr(c->home->no, c->span->no, start).v,
+                           c);
+}
+
 /* ---- Putting together ---- */
 
 static int by_home(const void *a, const void *b)

@@ -91,6 +91,8 @@ struct chunk {
 bool space_find(const struct space *space, uint64_t p, struct chunk *c);
 /* Of a live chunk. */
 bool space_find_live(const struct space *space, uint64_t p, struct chunk *c);
+/* The same, or p is inside of a live chunk. */
+bool space_find_around(const struct space *space, uint64_t p, struct chunk *c);
 
 /* Whether a run head's length stays in its span, and is not 0. */
 bool run_fits(const struct span *s, uint32_t e, uint64_t w);

@@ -188,6 +188,14 @@ static bool from_raw_runs(struct reach *r, const struct span *s)
     return ok;
 }
 
+/* A root may point into a chunk. */
+static bool from_root(struct reach *r, uint64_t p)
+{
+    struct chunk c;
+    return !space_find_around(r->space, p, &c) ||
+           follow(r, &r->common, mega__gptr(c.home->no, c.span->no, c.off).v);
+}
+
 static bool from_block(struct reach *r, const struct home *home)
 {
     bool ok = true;
@@ -198,7 +206,7 @@ static bool from_block(struct reach *r, const struct home *home)
         uint32_t id;
         if (mega__record_state(block_load(&root->state), &state, &id) &&
             state == MEGA__REC_LIVE && space_region_lives(r->space, id))
-            ok = follow(r, &r->common, block_load(&root->slot));
+            ok = from_root(r, block_load(&root->slot));
     }
     for (unsigned i = 0; ok && i < MEGA__INTENTS_MAX; i++)
         for (uint32_t k = 0; ok && intent_pending(home, i, &copy) && k < copy.n;

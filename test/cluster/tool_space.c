@@ -8,7 +8,8 @@
  * and prints the leaks. "tool_space kill [FILE]" then dies without an end; the
  * leaks are in the file, too: a launcher may lose what the dead have printed.
  * "tool_space grow" makes another one, of one home and two pool files: root
- * "list" names a chunk of pool 0, that one of pool 1, and that one of pool 0.
+ * "list" names the inside of a chunk of pool 0, that one a chunk of pool 1, and
+ * that one one of pool 0.
  * "tool_space names NAME..." makes roots of these names, which hold null.
  */
 #include "rank.h"
@@ -85,7 +86,7 @@ static void grow(void)
     link_to(last, mega_null());
     link_to(far, last);
     link_to(first, far);
-    MUST(mega_root_set(MEGA_DEFAULT, "list", first));
+    MUST(mega_root_set(MEGA_DEFAULT, "list", mega_add(first, 8)));
 }
 
 int main(int argc, char **argv)
