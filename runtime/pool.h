@@ -70,9 +70,10 @@ mega_status_t mega__pool_create(const char *path, uint64_t size,
                                 const struct mega__pool_ident *ident,
                                 struct mega__pool **pool_p);
 
-/* Opens a pool file as its server: libpmemobj recovers what is its own.
- * ERRORS: ABSENT - no such file; DAMAGED; MISMATCH - not a Megalloc pool of
- * this version; BUSY; IO. */
+/* Opens a pool file as its server: libpmemobj recovers what is its own, and it
+ * gets room for all of it, if a copy has holes. ERRORS: ABSENT - no such file;
+ * DAMAGED; MISMATCH - not a Megalloc pool of this version; MEDIUM_FULL; BUSY;
+ * IO. */
 mega_status_t mega__pool_open(const char *path, struct mega__pool **pool_p);
 
 /* Maps a pool file that a server of this host has open. root_off is its

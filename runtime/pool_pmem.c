@@ -30,6 +30,7 @@
 #define ADD_SPAN_TRIES 64
 #define ROOT_WITHIN (UINT64_C(16) << 20) /* of a file */
 #define ROOT_STEP 16
+#define PIECE (UINT64_C(8) << 20) /* a signal cuts off what takes long */
 
 struct mega__pool {
     PMEMobjpool *pop; /* NULL: only mapped */
@@ -126,6 +127,29 @@ static mega_status_t refuse(const char *verb, const char *path)
     }
 }
 
+/* A copy may have left out what was empty. A store there that finds no room
+ * would end the process. */
+static mega_status_t fill_holes(const struct mega__pool *pool, int fd)
+{
+    struct stat sb;
+    uint64_t at = 0;
+    int err = 0;
+    if (fstat(fd, &sb) != 0 || (uint64_t)sb.st_blocks * 512 >= pool->size)
+        return MEGA_OK;
+    while (at < pool->size && (err == 0 || err == EINTR)) {
+        uint64_t left = pool->size - at, n = left < PIECE ? left : PIECE;
+        err = fallocate(fd, 0, (off_t)at, (off_t)n) == 0 ? 0 : errno;
+        at += err ? 0 : n;
+    }
+    if (err != ENOSPC && err != EDQUOT) /* or this file system cannot */
+        return MEGA_OK;
+    return mega__fail(MEGA_ERR_MEDIUM_FULL,
+                      "%s has holes, perhaps as a copy, and there is no room "
+                      "for what belongs there: %s: free space, or read it with "
+                      "MEGALLOC_OPEN=degraded",
+                      pool->path, strerror(err));
+}
+
 /* Finds out the rest about a pool that libpmemobj has open. */
 static mega_status_t complete(struct mega__pool *pool)
 {
@@ -136,6 +160,8 @@ static mega_status_t complete(struct mega__pool *pool)
     pool->base = (char *)pool->pop;
     pool->size = end > 0 ? (uint64_t)end : 0;
     mega_status_t st = find_domain(pool, fd);
+    if (!st)
+        st = fill_holes(pool, fd);
     close(fd);
     if (st)
         return st;

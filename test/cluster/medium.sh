@@ -27,6 +27,18 @@ MEGALLOC_HOME_SIZE=200M job 2 life open
 refused "no room for the first home" "$small" MEGALLOC_HOME_SIZE
 tap_empty "nothing is left of it" "$(find "$small" -name '*.pool*')"
 passes "a smaller one is made there" 2 life open
+mkdir "$scratch/copy"
+cp --sparse=always "$MEGALLOC_DIR"/* "$scratch/copy"
+rm "$MEGALLOC_DIR"/*
+cp --sparse=always "$scratch/copy"/* "$MEGALLOC_DIR"
+dd if=/dev/zero of="$small/fill" bs=1M 2>/dev/null
+job 2 life open
+refused "no room for the holes of a copy" "has holes" "no space left on the medium"
+rm "$small/fill"
+passes "with room it is opened" 2 life open
+tap_empty "and has no holes any more" \
+    "$(find "$small" -name '*.pool' -printf '%b %s\n' |
+        awk '$1 * 512 < $2' | grep .)"
 new_space
 for files in 2 3; do # its root and a directory; none, at first
     mount -o remount,nr_inodes=$((files - 1)) "$small"
