@@ -101,7 +101,7 @@ mega_status_t mega__age_pool(struct mega__ctx *ctx,
 
 mega_status_t mega__age_leftover(struct mega__ctx *ctx,
                                  const struct mega__home *home,
-                                 const char *path)
+                                 const char *path, bool whole)
 {
     char first[MEGA__PATH];
     uint64_t epoch, of_file;
@@ -112,8 +112,14 @@ mega_status_t mega__age_leftover(struct mega__ctx *ctx,
     if (st || mega__pool_view(path, &pool) != MEGA_OK)
         return st; /* of no use to anybody */
     const struct mega__pool_root *root = mega__pool_root(pool);
-    if (memcmp(root->ident.uuid, ctx->uuid, sizeof root->ident.uuid) == 0 &&
-        mega__unseal(root->age.reached, &of_file) && of_file > epoch)
+    const bool ours =
+        memcmp(root->ident.uuid, ctx->uuid, sizeof root->ident.uuid) == 0;
+    if (!ours && whole)
+        st = mega__fail(MEGA_ERR_MISMATCH,
+                        "%s belongs to another space than %s: move it away",
+                        path, first);
+    else if (ours && mega__unseal(root->age.reached, &of_file) &&
+             of_file > epoch)
         st = refuse(first, epoch, path, of_file);
     mega__pool_close(&pool);
     return st;

@@ -22,10 +22,11 @@ mega_status_t mega__age_pool(struct mega__ctx *ctx,
                              const struct mega__home *home, uint32_t k);
 
 /* A file that the home's block does not list is what a killed growth left. If
- * not, the block is an older copy. ERRORS: MISMATCH. */
+ * not, the block is an older copy, or the file, whole, is another space's.
+ * ERRORS: MISMATCH. */
 mega_status_t mega__age_leftover(struct mega__ctx *ctx,
                                  const struct mega__home *home,
-                                 const char *path);
+                                 const char *path, bool whole);
 
 /* All homes have ctx->epoch, durably: notes it in the home's later files, which
  * is durable on return, then in its block, which the caller is to flush. */

@@ -325,6 +325,13 @@ static mega_status_t make_homes(struct mega__ctx *ctx)
     mega__home_remove_stumps(ctx);
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));)
+        st = mega__home_find_none(ctx, home);
+    st = mega__boot_agree(ctx->boot, st);
+    if (st)
+        return st;
+    i = 0;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &i));)
         st = mega__home_create(ctx, home);
     st = mega__boot_agree(ctx->boot, st);
     if (st) { /* what was made is of no use, and was never born */

@@ -56,10 +56,16 @@ mega_status_t mega__home_open_pool(struct mega__ctx *ctx,
                                    struct mega__home *home, uint32_t k);
 
 /* Removes the pool files of a home that are half-made, or not among the first
- * listed. ERRORS: IO; MISMATCH - one is newer than the block that lists. */
+ * listed. ERRORS: IO; MISMATCH - one is newer than the block that lists, or of
+ * another space. */
 mega_status_t mega__home_remove_unlisted(struct mega__ctx *ctx,
                                          struct mega__home *home,
                                          uint64_t listed);
+
+/* Before a home is made. ERRORS: IO; MISMATCH - there are files of a former
+ * one, whose first is gone. */
+mega_status_t mega__home_find_none(struct mega__ctx *ctx,
+                                   struct mega__home *home);
 
 /* By the first rank of a host, else nothing: removes what a creation by more
  * ranks has left half-made, of homes that this host does not make now. */

@@ -53,8 +53,9 @@ static void remove_leftover(const char *path, void *arg)
         (*rest == '\0' && k < l->listed) ||
         (*rest != '\0' && strcmp(rest, ".new") != 0))
         return;
-    mega_status_t st =
-        l->home->block ? mega__age_leftover(l->ctx, l->home, path) : MEGA_OK;
+    mega_status_t st = l->home->block ? mega__age_leftover(l->ctx, l->home,
+                                                           path, *rest == '\0')
+                                      : MEGA_OK;
     if (!st) {
         mega__log(MEGA__LOG_INFO, "removing %s, which was never finished",
                   path);
@@ -64,20 +65,50 @@ static void remove_leftover(const char *path, void *arg)
         l->status = st;
 }
 
+static mega_status_t for_each(struct leftovers *l,
+                              void (*fn)(const char *path, void *arg))
+{
+    char pattern[2 * MEGA__PATH];
+    mega_status_t st =
+        mega__view_pattern(&l->ctx->conf, pattern, sizeof pattern - 64);
+    if (st)
+        return st;
+    size_t n = strlen(pattern);
+    snprintf(pattern + n, sizeof pattern - n, "/home-%u.*.pool*", l->home->no);
+    st = mega__pool_find(pattern, fn, l);
+    return st ? st : l->status;
+}
+
 mega_status_t mega__home_remove_unlisted(struct mega__ctx *ctx,
                                          struct mega__home *home,
                                          uint64_t listed)
 {
-    char pattern[2 * MEGA__PATH];
     struct leftovers l = {ctx, home, listed, MEGA_OK};
-    mega_status_t st =
-        mega__view_pattern(&ctx->conf, pattern, sizeof pattern - 64);
-    if (st)
-        return st;
-    size_t n = strlen(pattern);
-    snprintf(pattern + n, sizeof pattern - n, "/home-%u.*.pool*", home->no);
-    st = mega__pool_find(pattern, remove_leftover, &l);
-    return st ? st : l.status;
+    return for_each(&l, remove_leftover);
+}
+
+/* A file that has its name was finished: no creation has left it. */
+static void refuse_former(const char *path, void *arg)
+{
+    struct leftovers *l = arg;
+    struct mega__pool *pool = NULL;
+    uint32_t home, k;
+    const char *rest;
+    if (!mega__pool_name(path, &home, &k, &rest) || home != l->home->no ||
+        *rest != '\0' || mega__pool_view(path, &pool) != MEGA_OK)
+        return;
+    mega__pool_close(&pool);
+    l->status = mega__fail(MEGA_ERR_MISMATCH,
+                           "%s is there, but not home-%u.0.pool: put that "
+                           "back, or, to make a new space, move it away",
+                           path, home);
+}
+
+mega_status_t mega__home_find_none(struct mega__ctx *ctx,
+                                   struct mega__home *home)
+{
+    struct leftovers l = {ctx, home, 0, MEGA_OK};
+    return for_each(&l, refuse_former);
 }
 
 /* Who makes it now has its lock. */

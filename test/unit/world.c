@@ -183,6 +183,32 @@ Test(world, a_file_that_an_older_copy_does_not_list_is_kept)
     medium_free(&newer);
 }
 
+static void refused_for_file_1(const char *why)
+{
+    struct world w = {.nranks = 1};
+    mega_status_t st = world_run(&w);
+    CHECK(st == MEGA_ERR_MISMATCH && strstr(w.message, why) &&
+              strstr(w.message, "home-0.1.pool"),
+          "status %d %s", st, w.message);
+    CHECK(world_file(m, 0, 1), "it is removed");
+}
+
+/* Beside a space that does not list it, or alone. */
+Test(world, a_file_of_another_space_is_kept)
+{
+    grow_and_crash();
+    struct medium_file *file = world_file(m, 0, 1);
+    char *name = file->name, elsewhere[] = "/elsewhere";
+    file->name = elsewhere;
+    medium_remove(m, world_file(m, 0, 0));
+    cr_assert_eq(world_do(1, NULL, NULL), MEGA_OK); /* another one */
+    file->name = name;
+    refused_for_file_1("another space");
+    medium_remove(m, world_file(m, 0, 0));
+    refused_for_file_1("put that back");
+    cr_assert(!world_file(m, 0, 0), "a space is made");
+}
+
 /* An open that a drain ends; false: it had fewer. */
 static bool open_cut_at(uint64_t drain)
 {
