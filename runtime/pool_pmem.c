@@ -114,6 +114,9 @@ static mega_status_t refuse(const char *verb, const char *path)
         return mega__fail(MEGA_ERR_BUSY, "%s %s: open in another process", verb,
                           path);
     case EACCES:
+        return mega__fail(
+            MEGA_ERR_IO, "%s %s: %s: let this user %s it (chmod, chown)", verb,
+            path, strerror(err), strcmp(verb, "view") == 0 ? "read" : "write");
     case EPERM:
     case EROFS:
     case EMFILE:

@@ -130,11 +130,14 @@ static void become(uid_t user, const char *dir)
     HOLDS(getuid() != 0 || seteuid(user) == 0);
 }
 
-/* unseen DIR: it cannot be listed, but files can be made over those in it. */
+/* unseen DIR: it cannot be listed, but files can be made over those in it; then
+ * its file cannot be written. */
 static void unseen(int argc, char **argv)
 {
     mega_gptr_t p;
+    char pool[400];
     HOLDS(argc == 1);
+    snprintf(pool, sizeof pool, "%s/home-0.0.pool", argv[0]);
     MUST(mega_init());
     MUST(mega_root_slot(MEGA_DEFAULT, "kept", &p));
     MUST(mega_finalize());
@@ -142,7 +145,10 @@ static void unseen(int argc, char **argv)
     HOLDS(chmod(argv[0], 0300) == 0);
     REFUSED(MEGA_ERR_IO, mega_init());
     rank_told("let this user read");
-    HOLDS(chmod(argv[0], 0700) == 0);
+    HOLDS(chmod(argv[0], 0700) == 0 && chmod(pool, 0400) == 0);
+    REFUSED(MEGA_ERR_IO, mega_init());
+    rank_told("let this user write");
+    HOLDS(chmod(pool, 0600) == 0);
     HOLDS(getuid() != 0 || seteuid(0) == 0);
     MUST(mega_init());
     MUST(mega_root_get(MEGA_DEFAULT, "kept", &p));
