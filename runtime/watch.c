@@ -129,7 +129,7 @@ static bool is_lost(const struct pulse *p)
            (p->born && born != p->born) || is_frozen(pid);
 }
 
-/* ---- Open, close ---- */
+/* ---- Open ---- */
 
 static struct mega__watch *watch_of(const struct mega__ctx *ctx)
 {
@@ -186,18 +186,22 @@ mega_status_t mega__watch_open(struct mega__ctx *ctx)
     return MEGA_OK;
 }
 
-void mega__watch_close(struct mega__ctx *ctx)
-{
-    struct mega__watch *w = watch_of(ctx);
-    if (!w)
-        return;
-    ctx->watch = NULL;
-    w->pulses[ctx->place.host_rank].pid = 0;
-    mega__seg_unshare(w->host);
-    free(w);
-}
-
 /* ---- News ---- */
+
+/* That this rank takes part in no collective any more: others wait for it in
+ * one. It may be for a reason of its own, such as no memory. */
+static mega_status_t given_up(const struct mega__ctx *ctx)
+{
+    char why[MEGA__ERRMSG_MAX], host[64];
+    mega_status_t st = mega__boot_given_up(ctx->boot);
+    if (!st || st == MEGA_ERR_PEER || st == MEGA_ERR_TIMEOUT)
+        return st;
+    memcpy(why, mega__errmsg_buffer(), sizeof why);
+    mega__conf_host(&ctx->conf, host, sizeof host);
+    return mega__fail(MEGA_ERR_PEER,
+                      "rank %d on host %s has left a collective call: %.300s",
+                      ctx->place.rank, host, why);
+}
 
 /* The first that is told stays. */
 static void tell_host(struct mega__watch *w, mega_status_t st)
@@ -210,12 +214,31 @@ static void tell_host(struct mega__watch *w, mega_status_t st)
     atomic_store_explicit(&w->host->news, st, memory_order_release);
 }
 
+static void tell_if_given_up(const struct mega__ctx *ctx)
+{
+    mega_status_t st = given_up(ctx);
+    if (st)
+        tell_host(watch_of(ctx), st);
+}
+
 static mega_status_t news(const struct mega__watch *w)
 {
     int st = atomic_load_explicit(&w->host->news, memory_order_acquire);
     return st && st != WRITING
                ? mega__fail((mega_status_t)st, "%s", w->host->text)
                : MEGA_OK;
+}
+
+void mega__watch_close(struct mega__ctx *ctx)
+{
+    struct mega__watch *w = watch_of(ctx);
+    if (!w)
+        return;
+    tell_if_given_up(ctx);
+    ctx->watch = NULL;
+    w->pulses[ctx->place.host_rank].pid = 0;
+    mega__seg_unshare(w->host);
+    free(w);
 }
 
 /* Where the ranks of a host begin in places. */
@@ -256,7 +279,7 @@ mega_status_t mega__watch_silent(const struct mega__ctx *ctx, int host_rank)
 mega_status_t mega__watch_answer(struct mega__ctx *ctx)
 {
     const struct mega__watch *w = watch_of(ctx);
-    mega_status_t st = mega__boot_given_up(ctx->boot);
+    mega_status_t st = given_up(ctx);
     if (!st && w)
         st = news(w);
     const int silent = w ? w->silent : -1;
@@ -290,6 +313,7 @@ static void tick(struct mega__ctx *ctx, int64_t now_ms)
         return;
     if (!w->ticked || now_ms - w->ticked >= TICK_MS) {
         look_at_host(ctx);
+        tell_if_given_up(ctx);
         w->ticked = now_ms;
     }
     atomic_flag_clear(&w->ticking);

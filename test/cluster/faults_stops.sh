@@ -39,6 +39,8 @@ for where in barrier commit create word lock finalize; do
     halts "a rank is stopped while others wait: $where" "rank 1 on host h2" \
         held $where
 done
+halts "a rank has no memory for a collective, and goes on" \
+    "rank 1 on host h2 has left a collective call" starved
 new_space
 output=$(lab run -n 2 "$program" given 6 2>&1 </dev/null)
 status=$?

@@ -71,11 +71,15 @@ passes "a rank that works for long is waited for" 3 late works 6
 new_space
 MEGALLOC_TIMEOUT=30 passes "a rank that is stopped for a while goes on" \
     3 late rests 4
-new_space
-ASAN_OPTIONS=${ASAN_OPTIONS-}:allocator_may_return_null=1 \
-    TSAN_OPTIONS=${TSAN_OPTIONS-}:allocator_may_return_null=1 job 3 late starved
-refused "a rank has no memory for a collective: the job ends" \
-    "told: no memory to send"
+for then in "" close; do
+    new_space
+    ASAN_OPTIONS=${ASAN_OPTIONS-}:allocator_may_return_null=1 \
+        TSAN_OPTIONS=${TSAN_OPTIONS-}:allocator_may_return_null=1 \
+        job 3 late starved $then
+    refused "a rank has no memory for a collective${then:+, and leaves}" \
+        "rank 1 on host $(hostname) has left a collective call: no memory"
+    others_told
+done
 new_space
 job 3 late after stop
 refused "stopped after mega_finalize" "$silent" 'exits: '
