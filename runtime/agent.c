@@ -428,8 +428,8 @@ static mega_status_t too_late(const struct mega__ctx *ctx, uint32_t home)
 }
 
 /* Waits while the mail is at a server: so long, from when that has last given a
- * sign of life, if it grows. One that is known to be stopped is not waited for,
- * or each thread would, for the mail is one. */
+ * sign of life, if it grows. One that is known to be stopped, or has left, is
+ * not waited for, or each thread would, for the mail is one. */
 static mega_status_t await_answer(struct mega__ctx *ctx,
                                   struct mega__mail *mail)
 {
@@ -448,6 +448,8 @@ static mega_status_t await_answer(struct mega__ctx *ctx,
         mega_status_t st = mega__watch_silent(ctx, (int)to);
         if (!st && now - since >= patience)
             st = too_late(ctx, mail->req.home);
+        if (st && atomic_load(&mail->state) != state)
+            continue; /* perhaps the last thing that it did */
         if (st) {
             take_back(mail, state);
             return st;

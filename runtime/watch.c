@@ -256,22 +256,32 @@ static int first_of(const struct mega__ctx *ctx, int host)
     return low;
 }
 
+static int rank_of(const struct mega__ctx *ctx, int host_rank)
+{
+    return watch_of(ctx)
+        ->host->places[first_of(ctx, ctx->place.host) + host_rank]
+        .rank;
+}
+
 static mega_status_t gives_none(const struct mega__ctx *ctx, int host_rank)
 {
     char host[64];
-    const struct mega__watch *w = watch_of(ctx);
     mega__conf_host(&ctx->conf, host, sizeof host);
     return mega__fail(
         MEGA_ERR_TIMEOUT,
         "rank %d on host %s has given no sign of life for %llu s: is it "
         "stopped, or lost? MEGALLOC_TIMEOUT sets how long to wait",
-        w->host->places[first_of(ctx, ctx->place.host) + host_rank].rank, host,
+        rank_of(ctx, host_rank), host,
         (unsigned long long)mega__conf_silence(&ctx->conf));
 }
 
 mega_status_t mega__watch_silent(const struct mega__ctx *ctx, int host_rank)
 {
-    return watch_of(ctx)->seen[host_rank].ticks > mega__conf_silence(&ctx->conf)
+    const struct mega__watch *w = watch_of(ctx);
+    if (w->pulses[host_rank].pid == 0)
+        return mega__fail(MEGA_ERR_PEER, "rank %d has ended",
+                          rank_of(ctx, host_rank));
+    return w->seen[host_rank].ticks > mega__conf_silence(&ctx->conf)
                ? gives_none(ctx, host_rank)
                : MEGA_OK;
 }

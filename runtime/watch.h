@@ -52,7 +52,8 @@ mega_status_t mega__watch_look_late(void *ctx);
 mega_status_t mega__watch_answer(struct mega__ctx *ctx);
 
 /* Whether a rank of this host gives none, as far as this one has seen.
- * ERRORS: TIMEOUT - it was stopped, or gone, for mega__conf_silence. */
+ * ERRORS: TIMEOUT - it was stopped, or gone, for mega__conf_silence; PEER - it
+ * has left the job. */
 mega_status_t mega__watch_silent(const struct mega__ctx *ctx, int host_rank);
 
 /* ---- Signs of life, by the agent ---- */

@@ -282,6 +282,36 @@ Test(agent, one_that_has_ended_is_a_rank_that_is_gone)
     cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
 }
 
+/* One of this host does: its request is not served any more, or has come too
+ * late. */
+static void ask_ended(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == 0)
+        mega__agent_halt(ctx->agent);
+    world_barrier(ctx);
+    if (rank == 0) {
+        usleep(200000);
+        mega__watch_close(ctx);
+    }
+    for (int i = 0; rank == 1 && i < 2; i++) {
+        const int64_t began = mega__watch_now_ms();
+        mega_status_t st = ask(ctx, 0);
+        CHECK(st == MEGA_ERR_PEER &&
+                  strstr(mega__errmsg_buffer(), "rank 0 has ended"),
+              "%d: %s", st, mega__errmsg_buffer());
+        CHECK(mega__watch_now_ms() - began < TIMEOUT_MS, "after %d ms",
+              (int)(mega__watch_now_ms() - began));
+    }
+    world_barrier(ctx);
+}
+
+Test(agent, one_of_this_host_that_has_ended_is_not_waited_for)
+{
+    struct world w = {.nranks = 2, .fn = ask_ended, .end = WORLD_KILL};
+    cr_assert_eq(world_run(&w), MEGA_OK, "%s", w.message);
+}
+
 /* ---- Signals ---- */
 
 static void nothing(int signal)
