@@ -324,7 +324,7 @@ mega_status_t mega__boot_mpi_complete(struct mega__boot *boot, int rc,
     mega_status_t st = mega__boot_mpi_status(rc, what);
     for (int i = 0; !st && i < count; i++)
         st = complete_one(boot, &requests[i], what);
-    return st;
+    return st && !boot->given_up ? mega__boot_mpi_give_up(boot, st) : st;
 }
 
 void *mega__boot_mpi_lend(struct mega__boot *boot, const void *from, size_t n)

@@ -43,7 +43,8 @@ struct mega__boot {
 
 mega_status_t mega__boot_mpi_status(int rc, const char *what);
 
-/* Waits for the end of what has begun with rc. */
+/* Waits for the end of what has begun with rc; if it fails this rank has given
+ * up. */
 mega_status_t mega__boot_mpi_complete(struct mega__boot *boot, int rc,
                                       int count, MPI_Request *requests,
                                       const char *what);

@@ -51,6 +51,15 @@ int MPI_Iallreduce(const void *in, void *out, int n, MPI_Datatype type,
     return PMPI_Iallreduce(in, out, n, type, op, comm, request);
 }
 
+static bool failing; /* MPI, of the victim, once */
+
+int MPI_Ibarrier(MPI_Comm comm, MPI_Request *request)
+{
+    const bool fails = failing && my_rank() == VICTIM;
+    failing = false;
+    return fails ? MPI_ERR_OTHER : PMPI_Ibarrier(comm, request);
+}
+
 /* Ends, unless it is well. */
 static void look_at(mega_status_t st)
 {
@@ -309,6 +318,21 @@ static void starved(int argc, char **argv)
     sleep(60); /* till the launcher ends it */
 }
 
+/* upset: MPI fails in a barrier of the victim, whose next one is not the one
+ * that the others wait in. */
+static void upset(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    init();
+    failing = true;
+    const mega_status_t st = mega_barrier();
+    if (my_rank() != VICTIM)
+        look_at(st);
+    HOLDS(st == MEGA_ERR_IO);
+    REFUSED(MEGA_ERR_IO, mega_barrier());
+    sleep(60); /* till the launcher ends it */
+}
+
 /* ---- Before, after ---- */
 
 /* Stops, or works for so many seconds. */
@@ -367,7 +391,8 @@ int main(int argc, char **argv)
         {"before", before},   {"in", in},         {"given", given},
         {"held", held},       {"paused", paused}, {"works", works},
         {"rests", rests},     {"after", after},   {"thread", thread},
-        {"starved", starved}, {"poor", be_poor},  {NULL, NULL},
+        {"starved", starved}, {"poor", be_poor},  {"upset", upset},
+        {NULL, NULL},
     };
     atexit(say_exit);
     return rank_main(cases, argc, argv);

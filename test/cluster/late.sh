@@ -81,6 +81,11 @@ for then in "" close; do
     others_told
 done
 new_space
+job 3 late upset
+refused "MPI fails in a collective of a rank" \
+    "rank 1 on host $(hostname) has left a collective call: MPI_Ibarrier: "
+others_told
+new_space
 job 3 late after stop
 refused "stopped after mega_finalize" "$silent" 'exits: '
 job 3 late after 4
