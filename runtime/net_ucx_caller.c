@@ -6,13 +6,54 @@
 #include <string.h>
 
 #include "crc.h"
+#include "log.h"
+
+#define SPARES 16
+#define SPARE_ADDRESS 1024u
 
 struct mega__caller {
     struct mega__item item;
+    struct mega__caller *next; /* of those that are spare */
     ucp_ep_h ep;
     ucs_status_t broken;
     char address[]; /* of its worker */
 };
+
+/* ---- Memory ---- */
+
+mega_status_t mega__ucx_callers_begin(struct mega__callers *callers)
+{
+    for (unsigned i = 0; i < SPARES; i++) {
+        struct mega__caller *c = calloc(1, sizeof *c + SPARE_ADDRESS);
+        if (!c)
+            return mega__fail(MEGA_ERR_NOMEM, "no memory for the service");
+        c->next = callers->spares;
+        callers->spares = c;
+    }
+    return MEGA_OK;
+}
+
+static struct mega__caller *caller_new(struct mega__callers *callers,
+                                       size_t len)
+{
+    struct mega__caller *c = calloc(1, sizeof *c + len);
+    if (c || len > SPARE_ADDRESS || !callers->spares)
+        return c;
+    c = callers->spares;
+    callers->spares = c->next;
+    return c;
+}
+
+void mega__ucx_callers_free(struct mega__callers *callers)
+{
+    mega__lists_free(&callers->of, free);
+    for (struct mega__caller *c = callers->spares, *next; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+}
+
+/* ---- Who they are ---- */
 
 /* UINT64_MAX: there is no such origin. */
 static uint64_t key_of(const struct mega__wire_head *head)
@@ -48,7 +89,7 @@ void mega__ucx_caller_meet(struct mega__callers *callers,
     if (!is_greeting(ctx, head, address, len) ||
         mega__ucx_caller(callers, head))
         return;
-    struct mega__caller *c = calloc(1, sizeof *c + len);
+    struct mega__caller *c = caller_new(callers, len);
     if (!c)
         return; /* its requests find no answer: TIMEOUT there */
     c->item.key = key_of(head);
@@ -56,6 +97,8 @@ void mega__ucx_caller_meet(struct mega__callers *callers,
     if (!mega__lists_add(&callers->of, &c->item))
         free(c);
 }
+
+/* ---- The way back ---- */
 
 static void on_lost(void *arg, ucp_ep_h ep, ucs_status_t status)
 {
@@ -89,9 +132,4 @@ ucp_ep_h mega__ucx_caller_ep(struct mega__caller *c, ucp_worker_h worker)
     if (c->broken != UCS_OK)
         mega__ucx_force_close(&c->ep);
     return c->ep;
-}
-
-void mega__ucx_callers_free(struct mega__callers *callers)
-{
-    mega__lists_free(&callers->of, free);
 }

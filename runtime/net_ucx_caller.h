@@ -7,8 +7,13 @@
 #include "net_ucx.h"
 
 struct mega__callers {
-    struct mega__lists of; /* by rank and origin */
+    struct mega__lists of;       /* by rank and origin */
+    struct mega__caller *spares; /* for those who come when there is no memory:
+                                  * who is not answered takes us for lost */
 };
+
+/* ERRORS: NOMEM. */
+mega_status_t mega__ucx_callers_begin(struct mega__callers *callers);
 
 /* A greeting has come; one that is not right is dropped. */
 void mega__ucx_caller_meet(struct mega__callers *callers,

@@ -425,7 +425,9 @@ mega_status_t mega__ucx_service_start(struct mega__net *net,
     s->poll_fd = s->wake_fd = -1;
     pthread_mutex_init(&s->done_lock, NULL);
     net->service = s;
-    mega_status_t st = open_worker(s);
+    mega_status_t st = mega__ucx_callers_begin(&s->callers);
+    if (!st)
+        st = open_worker(s);
     if (st)
         return st;
     ucs_status_t rc = ucp_worker_get_address(s->worker, &s->address, len_p);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * net_serves.c - rank program of two hosts, from inside its library: rank 0
- * serves rank 1 when it has no memory for an answer, and when somebody of
- * another job has introduced himself as rank 1; and leaves without it.
+ * serves rank 1 when it has no memory for an answer, nor for who has just come,
+ * and when somebody of another job has introduced himself as rank 1; and leaves
+ * without it.
  */
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "api/api.h"
+#include "arena.h"
 #include "crc.h"
 #include "net_ucx.h"
 #include "rank.h"
@@ -33,7 +35,7 @@ static void end(const char *what)
 
 /* ---- No memory ---- */
 
-static atomic_bool none;    /* for an answer */
+static atomic_bool none;    /* for an answer, and all of its thread */
 static atomic_uint refused; /* so often */
 
 void *__real_calloc(size_t count, size_t n);
@@ -41,7 +43,8 @@ void *__wrap_calloc(size_t count, size_t n);
 
 void *__wrap_calloc(size_t count, size_t n)
 {
-    if (!none || count != 1 || n < MEGA__WIRE_PAYLOAD_MAX)
+    if (!none || (!mega__arena_mine->serves &&
+                  (count != 1 || n < MEGA__WIRE_PAYLOAD_MAX)))
         return __real_calloc(count, n);
     refused++;
     return NULL;
@@ -94,14 +97,24 @@ static void work(void)
     MUST(mega_free(p));
 }
 
+static void *work_as_another(void *arg)
+{
+    work();
+    return arg;
+}
+
 static void no_memory(int argc, char **argv)
 {
+    pthread_t thread;
     (void)argc, (void)argv;
     begin();
     none = mega_rank() == 0;
     MUST(mega_barrier());
-    if (mega_rank() == 1)
+    if (mega_rank() == 1) {
         work();
+        HOLDS(pthread_create(&thread, NULL, work_as_another, NULL) == 0);
+        HOLDS(pthread_join(thread, NULL) == 0);
+    }
     MUST(mega_barrier());
     none = false;
     HOLDS(mega_rank() != 0 || refused > 0);
