@@ -80,7 +80,8 @@ struct mega__link { /* an origin's way to a rank */
     uint64_t round;               /* the open one, from 1 */
     uint64_t wanted;              /* a flush waits for this one */
     uint64_t over;                /* those up to here have no operation */
-    uint64_t ended; /* operations, of UCX's own or answered: that it moves on */
+    uint64_t ended; /* operations that were under way, of UCX's own or answered:
+                     * that it moves on; what it buffers at once is no sign */
     ucs_status_t broken;
     mega_status_t refused; /* a small put; the next flush tells */
     char why[MEGA__REQUEST_TEXT];

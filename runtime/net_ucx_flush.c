@@ -53,9 +53,8 @@ static mega_status_t end_flush(struct flush *f)
 {
     struct mega__link *link = f->link;
     struct mega__origin *o = link->origin;
-    mega_status_t st = MEGA_OK;
-    if (f->request) /* else this is no sign that the link moves on */
-        st = mega__ucx_finish_since(o, link, f->request, &f->wait, f->since);
+    mega_status_t st =
+        mega__ucx_finish_since(o, link, f->request, &f->wait, f->since);
     if (!st && mega__ucx_await_round(o, link, f->round, f->since))
         st = mega__ucx_too_late(link);
     if (st)

@@ -121,15 +121,16 @@ static void ended(struct mega__round *round, ucs_status_t status)
 {
     struct mega__link *link = round->link;
     link->quiet = --link->pending == 0;
-    link->ended++;
     round->pending--;
     if (status != UCS_OK)
         mega__ucx_break(link, status);
     mega__ucx_advance(link);
 }
 
-static void on_pending_done(void *request, ucs_status_t status, void *round)
+static void on_pending_done(void *request, ucs_status_t status, void *arg)
 {
+    struct mega__round *round = arg;
+    round->link->ended++;
     ended(round, status);
     ucp_request_free(request);
 }
@@ -376,9 +377,11 @@ static void later_end(struct mega__atomic *a, ucs_status_t status)
     atomic_end(o, a);
 }
 
-static void on_later_done(void *request, ucs_status_t status, void *a)
+static void on_later_done(void *request, ucs_status_t status, void *arg)
 {
+    struct mega__atomic *a = arg;
     (void)request; /* ours */
+    a->round->link->ended++;
     later_end(a, status);
 }
 

@@ -156,8 +156,8 @@ mega_status_t mega__ucx_finish_since(struct mega__origin *o,
             return mega__ucx_too_late(link);
         }
         rc = wait->status;
+        link->ended++;
     }
-    link->ended++;
     if (rc == UCS_OK)
         return MEGA_OK;
     mega__ucx_break(link, rc);

@@ -103,7 +103,7 @@ stopped() {
 }
 
 for tls in tcp,self shm,self; do # of shared memory UCX ends nothing
-    for case in others own put told "told commit" middle "middle get"; do
+    for case in others own put told "told commit" beside middle "middle get"; do
         # shellcheck disable=SC2086 # a case and its argument
         stopped $case
     done

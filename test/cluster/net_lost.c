@@ -21,7 +21,9 @@ enum {
     TRIES = 64,
     MANY = 33,
     ATOMICS = 200,
-    CLOSED_S = 30
+    CLOSED_S = 30,
+    BESIDE_US = 200000, /* 256 of these are far more than */
+    BESIDE_S = 8
 };
 
 static mega_gptr_t p; /* of home 1 */
@@ -336,18 +338,25 @@ static bool has_put(long i)
     return i == MANY - 3 || i == MANY - 2;
 }
 
-static void *one_of_many(void *arg)
+/* They have their workers in this order; then rank 1 is stopped. */
+static void be_stopped_at(long me)
 {
-    const long me = (long)arg;
-    uint64_t v = 42;
-    for (long turn = 0; turn < MANY; turn++) { /* workers in this order */
+    const uint64_t v = 42;
+    for (long turn = 0; turn < MANY; turn++) {
         if (turn == me)
             MUST(mega_put(p, &v, sizeof v));
         pthread_barrier_wait(&all);
     }
     MUST(mega_quiet());
     pthread_barrier_wait(&all);
-    pthread_barrier_wait(&all); /* now it is stopped */
+    pthread_barrier_wait(&all);
+}
+
+static void *one_of_many(void *arg)
+{
+    const long me = (long)arg;
+    const uint64_t v = 42;
+    be_stopped_at(me);
     if (has_put(me))
         MUST(mega_put(p, &v, sizeof v));
     pthread_barrier_wait(&all);
@@ -362,23 +371,35 @@ static void *one_of_many(void *arg)
     return arg;
 }
 
+static pthread_t threads[MANY];
+
+static void stop_with_many(void *(*fn)(void *))
+{
+    uint64_t v;
+    pthread_barrier_init(&all, NULL, MANY + 1);
+    MUST(mega_get(&v, p, sizeof v)); /* a worker, before theirs */
+    for (long i = 0; i < MANY; i++)
+        HOLDS(pthread_create(&threads[i], NULL, fn, (void *)i) == 0);
+    for (int turn = 0; turn <= MANY; turn++)
+        pthread_barrier_wait(&all);
+    stop();
+}
+
+static void join_many(void)
+{
+    for (long i = 0; i < MANY; i++)
+        HOLDS(pthread_join(threads[i], NULL) == 0);
+}
+
 /* told [commit]: before them, a commit of all was. */
 static void told(int argc, char **argv)
 {
-    pthread_t threads[MANY];
     uint64_t v;
     (void)argv;
     begin(0, NULL);
     make_chunk();
     if (mega_rank() == 0) {
-        pthread_barrier_init(&all, NULL, MANY + 1);
-        MUST(mega_get(&v, p, sizeof v)); /* a worker, before theirs */
-        for (long i = 0; i < MANY; i++)
-            HOLDS(pthread_create(&threads[i], NULL, one_of_many, (void *)i) ==
-                  0);
-        for (int turn = 0; turn <= MANY; turn++)
-            pthread_barrier_wait(&all);
-        stop();
+        stop_with_many(one_of_many);
         pthread_barrier_wait(&all);
         pthread_barrier_wait(&all);
         REFUSED(MEGA_ERR_TIMEOUT, mega_get(&v, p, sizeof v));
@@ -390,10 +411,42 @@ static void told(int argc, char **argv)
     if (mega_rank() == 0) {
         for (int turn = 0; turn <= MANY; turn++)
             pthread_barrier_wait(&all);
-        for (long i = 0; i < MANY; i++)
-            HOLDS(pthread_join(threads[i], NULL) == 0);
+        join_many();
     }
     end(mega_rank() ? NULL : "each that has put is told");
+}
+
+/* One of the two waits for its put; the other goes on to put now and then. */
+static void *put_or_wait(void *arg)
+{
+    const long me = (long)arg;
+    const uint64_t v = 42;
+    const time_t limit = atoi(getenv("MEGALLOC_TIMEOUT"));
+    be_stopped_at(me);
+    const time_t began = time(NULL);
+    while (me == MANY - 2 && mega_put(p, &v, sizeof v) == MEGA_OK)
+        usleep(BESIDE_US);
+    if (me == MANY - 3) {
+        MUST(mega_put(p, &v, sizeof v));
+        REFUSED(MEGA_ERR_TIMEOUT, mega_quiet());
+    }
+    HOLDS(time(NULL) - began < 2 * limit + BESIDE_S);
+    return arg;
+}
+
+static void beside(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    begin(0, NULL);
+    make_chunk();
+    if (mega_rank() == 0) {
+        stop_with_many(put_or_wait);
+        pthread_barrier_wait(&all);
+        join_many();
+        let_go();
+    }
+    MUST(mega_barrier());
+    end(mega_rank() ? NULL : "what another puts is no sign of life");
 }
 
 /* ---- The end, with many that have a link ---- */
@@ -433,6 +486,6 @@ int main(int argc, char **argv)
     static const struct rank_case cases[] = {
         {"others", others},   {"own", own},       {"put", put},
         {"told", told},       {"middle", middle}, {"atomics", atomics},
-        {"closing", closing}, {NULL, NULL}};
+        {"closing", closing}, {"beside", beside}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }
