@@ -51,19 +51,12 @@ struct growth {
     char text[MEGA__ERRMSG_MAX];
 };
 
-struct post { /* a request of another host */
-    struct post *next;
-    struct mega__request *req;
-    void (*done)(struct mega__request *req, void *arg);
-    void *arg;
-};
-
 struct mega__agent {
     struct mega__ctx *ctx;
     pthread_t thread;
     _Atomic bool stop;
     pthread_mutex_t post_lock;
-    struct post *posts, **last_post;
+    struct mega__post *posts, **last_post;
     bool halted;               /* under post_lock: no more posts */
     pthread_mutex_t mail_lock; /* of this rank's own mail */
     struct growth growth;
@@ -221,17 +214,11 @@ static void answer_mail(struct mega__agent *agent, struct mega__mail *mail,
 
 /* ---- Posts of other hosts ---- */
 
-static void free_post(struct post *post)
-{
-    post->done(post->req, post->arg);
-    free(post);
-}
-
 static void answer_posts(struct mega__agent *agent, answer_fn *answer)
 {
     pthread_mutex_lock(&agent->post_lock);
-    for (struct post **at = &agent->posts; *at;) {
-        struct post *post = *at;
+    for (struct mega__post **at = &agent->posts; *at;) {
+        struct mega__post *post = *at;
         pthread_mutex_unlock(&agent->post_lock);
         bool answered = answer(agent, post->req);
         pthread_mutex_lock(&agent->post_lock);
@@ -243,33 +230,25 @@ static void answer_posts(struct mega__agent *agent, answer_fn *answer)
         if (agent->last_post == &post->next)
             agent->last_post = at;
         pthread_mutex_unlock(&agent->post_lock);
-        free_post(post);
+        post->done(post->req, post->arg);
         pthread_mutex_lock(&agent->post_lock);
     }
     pthread_mutex_unlock(&agent->post_lock);
 }
 
-static void refuse(struct mega__agent *agent, struct post *post)
+static void refuse(struct mega__agent *agent, struct mega__post *post)
 {
     fill_in(post->req, agent ? mega__fail(MEGA_ERR_PEER, "rank %d has ended",
                                           agent->ctx->place.rank)
                              : mega__fail(MEGA_ERR_PEER, "its rank is not "
                                                          "ready"));
-    free_post(post);
+    post->done(post->req, post->arg);
 }
 
-void mega__agent_post(struct mega__agent *agent, struct mega__request *req,
-                      void (*done)(struct mega__request *req, void *arg),
-                      void *arg)
+void mega__agent_post(struct mega__agent *agent, struct mega__post *post)
 {
-    struct post *post = malloc(sizeof *post);
     bool halted = !agent;
-    if (!post) {
-        fill_in(req, mega__fail(MEGA_ERR_NOMEM, "no memory for a request"));
-        done(req, arg);
-        return;
-    }
-    *post = (struct post){.req = req, .done = done, .arg = arg};
+    post->next = NULL;
     if (agent) {
         pthread_mutex_lock(&agent->post_lock);
         halted = agent->halted;
@@ -373,10 +352,10 @@ void mega__agent_halt(struct mega__agent *agent)
     pthread_join(agent->thread, NULL);
     pthread_mutex_lock(&agent->post_lock);
     agent->halted = true;
-    struct post *left = agent->posts;
+    struct mega__post *left = agent->posts;
     agent->posts = NULL;
     pthread_mutex_unlock(&agent->post_lock);
-    for (struct post *next; left; left = next) {
+    for (struct mega__post *next; left; left = next) {
         next = left->next;
         refuse(agent, left);
     }

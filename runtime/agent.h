@@ -52,13 +52,19 @@ void mega__agent_stop(struct mega__agent **agent_p);
  */
 void mega__agent_count(const struct mega__agent *agent, mega_counters_t *sum);
 
-/* Hands a request of another host to this rank's agent, without waiting. When
- * it is answered, req->status is set (and, of a failure, req->text), and the
- * agent calls done(req, arg) on its thread; done must not wait. req stays the
- * agent's until then. agent NULL, or halted: done is called at once. */
-void mega__agent_post(struct mega__agent *agent, struct mega__request *req,
-                      void (*done)(struct mega__request *req, void *arg),
-                      void *arg);
+/* A request of another host, and whom to tell that it is answered: req->status
+ * is set (and, of a failure, req->text). done is called on the agent's thread,
+ * and must not wait. */
+struct mega__post {
+    struct mega__post *next;
+    struct mega__request *req;
+    void (*done)(struct mega__request *req, void *arg);
+    void *arg;
+};
+
+/* Hands it to this rank's agent, without waiting, whose post and req are until
+ * it calls done. agent NULL, or halted: done is called at once. */
+void mega__agent_post(struct mega__agent *agent, struct mega__post *post);
 
 /* Asks the server of a home and waits for the answer. ERRORS: what the server
  * says, with its sentence; TIMEOUT; UNSUPPORTED. */

@@ -39,6 +39,7 @@ struct reply {
     struct mega__caller *caller; /* NULL: a spare one, not in use */
     struct mega__wire_answer head;
     size_t len;
+    struct mega__post post; /* of what the agent is asked */
     union {
         struct mega__request req;
         char bytes[MEGA__WIRE_PAYLOAD_MAX];
@@ -277,7 +278,9 @@ static void serve_ask(struct mega__service *s, struct reply *r,
         return;
     }
     memcpy(&r->payload.req, data, len);
-    mega__agent_post(s->net->ctx->agent, &r->payload.req, asked, r);
+    r->post =
+        (struct mega__post){.req = &r->payload.req, .done = asked, .arg = r};
+    mega__agent_post(s->net->ctx->agent, &r->post);
 }
 
 static bool growing(const struct mega__ctx *ctx)

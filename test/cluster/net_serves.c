@@ -50,6 +50,14 @@ void *__wrap_calloc(size_t count, size_t n)
     return NULL;
 }
 
+void *__real_malloc(size_t n);
+void *__wrap_malloc(size_t n);
+
+void *__wrap_malloc(size_t n)
+{
+    return none && mega__arena_mine->serves ? NULL : __real_malloc(n);
+}
+
 /* The first time that a thread asks for some. */
 static _Thread_local bool first;
 

@@ -267,8 +267,9 @@ static void post_to_ended(struct mega__ctx *ctx, int rank, void *arg)
     (void)arg;
     if (rank == 0) {
         int answers = 0;
+        struct mega__post post = {.req = &req, .done = count, .arg = &answers};
         mega__agent_halt(ctx->agent);
-        mega__agent_post(ctx->agent, &req, count, &answers);
+        mega__agent_post(ctx->agent, &post);
         CHECK(answers == 1, "%d answers", answers);
         CHECK(req.status == MEGA_ERR_PEER && strstr(req.text, "rank 0"),
               "%d: %s", req.status, req.text);

@@ -132,7 +132,8 @@ static void on_answer(struct mega__request *req, void *arg)
 static void ask(struct mega__ctx *ctx, struct mega__request *req)
 {
     struct answer a = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
-    mega__agent_post(ctx->agent, req, on_answer, &a);
+    struct mega__post post = {.req = req, .done = on_answer, .arg = &a};
+    mega__agent_post(ctx->agent, &post);
     pthread_mutex_lock(&a.lock);
     while (!a.done) /* never: the test's time ends */
         pthread_cond_wait(&a.came, &a.lock);
