@@ -15,8 +15,8 @@ extern struct mega__ctx *mega__the __attribute__((visibility("hidden")));
 /* Says that there is none. */
 mega_status_t mega__api_closed(void);
 
-/* A collective begins: the job, or NULL with *st_p set (STATE, or BUSY: this
- * rank is in another one). Pair with mega__api_end. */
+/* A collective begins: the job, or NULL with *st_p set (STATE; BUSY: this
+ * rank is in another one; THREAD). Pair with mega__api_end. */
 struct mega__ctx *mega__api_begin(mega_status_t *st_p);
 mega_status_t mega__api_end(struct mega__ctx *ctx, mega_status_t st);
 

@@ -38,6 +38,9 @@ struct mega__ctx *mega__api_begin(mega_status_t *st_p)
         *st_p = mega__api_closed();
         return NULL;
     }
+    *st_p = mega__boot_right_thread(ctx->boot); /* before anything is done */
+    if (*st_p)
+        return NULL;
     if (atomic_exchange_explicit(&ctx->in_collective, true,
                                  memory_order_acquire)) {
         *st_p = mega__fail(MEGA_ERR_BUSY,

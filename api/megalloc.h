@@ -79,8 +79,8 @@ extern "C" {
  *  what would gives UNSUPPORTED, what needs an absent home ABSENT. */
 mega_status_t mega_init(void) MEGA_MUST_CHECK;
 
-/** Makes everything durable, marks the space clean; closes it, in any case.
- *  Collective. Never deletes data. MPI_Finalize calls it if nobody has. */
+/** Makes all durable, marks the space clean, closes it, in any case but BUSY,
+ *  THREAD. Collective. Deletes no data. MPI_Finalize calls it if nobody has. */
 mega_status_t mega_finalize(void);
 
 int mega_rank(void);   /* of this process, 0..mega_nranks()-1; -1 if closed */

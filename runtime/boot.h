@@ -71,6 +71,9 @@ void mega__boot_watch(struct mega__boot *boot, uint64_t ns,
  * MEGA_OK: it has not. Any thread may ask. */
 mega_status_t mega__boot_given_up(const struct mega__boot *boot);
 
+/* ERRORS: THREAD - this thread may not call a collective. */
+mega_status_t mega__boot_right_thread(const struct mega__boot *boot);
+
 /* Calls fn(arg) when MPI is about to end and the job has not left. */
 void mega__boot_at_end(struct mega__boot *boot, void (*fn)(void *), void *arg);
 

@@ -274,19 +274,22 @@ mega_status_t mega__boot_given_up(const struct mega__boot *boot)
     return st ? mega__fail(st, "%s", boot->given_up_text) : MEGA_OK;
 }
 
-mega_status_t mega__boot_mpi_may_call(const struct mega__boot *boot)
+mega_status_t mega__boot_right_thread(const struct mega__boot *boot)
 {
     int main_thread = 1;
-    if (boot->given_up)
-        return mega__boot_given_up(boot);
-    if (!boot->main_thread_only)
-        return MEGA_OK;
-    MPI_Is_thread_main(&main_thread);
+    if (boot->main_thread_only)
+        MPI_Is_thread_main(&main_thread);
     if (main_thread)
         return MEGA_OK;
     return mega__fail(MEGA_ERR_THREAD,
                       "collective call outside the main thread: start MPI "
                       "with MPI_THREAD_SERIALIZED or MPI_THREAD_MULTIPLE");
+}
+
+mega_status_t mega__boot_mpi_may_call(const struct mega__boot *boot)
+{
+    return boot->given_up ? mega__boot_given_up(boot)
+                          : mega__boot_right_thread(boot);
 }
 
 #define TESTS 64 /* before the clock is read */

@@ -205,17 +205,30 @@ static void ended(int argc, char **argv)
     MUST(mega_finalize());
 }
 
+static void *call_both(void *arg)
+{
+    mega_region_t r;
+    REFUSED(MEGA_ERR_THREAD, mega_region_create(arg, 0, 0, &r));
+    REFUSED(MEGA_ERR_THREAD, mega_finalize());
+    return arg;
+}
+
 /* thread LEVEL: the program has started MPI with less than we would. */
 static void thread(int argc, char **argv)
 {
     int level, provided;
     mega_gptr_t p;
+    mega_region_t r;
+    pthread_t other;
     HOLDS(argc == 1);
     level = strcmp(argv[0], "single") == 0 ? MPI_THREAD_SINGLE
                                            : MPI_THREAD_FUNNELED;
     MPI_Init_thread(NULL, NULL, level, &provided);
     MUST(mega_init());
     MUST(mega_alloc(MEGA_DEFAULT, 0, 100, &p));
+    HOLDS(pthread_create(&other, NULL, call_both, argv[0]) == 0);
+    HOLDS(pthread_join(other, NULL) == 0);
+    MUST(mega_region_create(argv[0], 0, 0, &r));
     MUST(mega_commit());
     MUST(mega_finalize());
     MPI_Finalize();

@@ -341,6 +341,12 @@ mega_status_t mega__boot_given_up(const struct mega__boot *boot)
     return MEGA_OK;
 }
 
+mega_status_t mega__boot_right_thread(const struct mega__boot *boot)
+{
+    (void)boot;
+    return MEGA_OK;
+}
+
 void mega__boot_at_end(struct mega__boot *boot, void (*fn)(void *), void *arg)
 {
     boot->at_end = fn;
