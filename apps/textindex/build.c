@@ -27,7 +27,8 @@ struct builder {
     uint32_t *todo; /* files, in order */
     size_t ntodo;
     bool progress; /* this rank tells it */
-    double told;   /* when */
+    bool told_of_some;
+    double told; /* when */
 };
 
 /* ---- Beginning ---- */
@@ -124,6 +125,7 @@ static int reset_counters(const struct ti_index *ix)
 
 /* ---- Working ---- */
 
+/* Now and then, and when the first files are durable. */
 static void tell_progress(struct builder *bd, bool last)
 {
     uint64_t finished;
@@ -132,12 +134,15 @@ static void tell_progress(struct builder *bd, bool last)
     if (!bd->progress)
         return;
     now = ti_seconds();
-    if (!last && now - bd->told < PROGRESS_SECONDS)
+    const bool soon = !last && now - bd->told < PROGRESS_SECONDS;
+    if (soon && bd->told_of_some)
+        return;
+    if (ti_load(mega_add(bd->ix.meta, offsetof(struct ti_meta, finished)),
+                &finished) ||
+        (soon && finished == 0))
         return;
     bd->told = now;
-    if (ti_load(mega_add(bd->ix.meta, offsetof(struct ti_meta, finished)),
-                &finished))
-        return;
+    bd->told_of_some = finished > 0;
     ti_say("%llu/%zu files",
            (unsigned long long)(bd->ix.nfiles - bd->ntodo + finished),
            bd->ix.nfiles);

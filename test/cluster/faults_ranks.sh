@@ -25,6 +25,17 @@ told "all ranks of a host are killed: the job ends" "${lost[@]}"
 whole "all ranks of a host are killed"
 ranks=3
 
+few=("${texts[@]}")
+texts=(/usr/include/linux)
+begin --some
+strike lab kill 2
+end
+told "a host is killed when hundreds of files are durable" "${lost[@]}"
+echo "# $durable files were durable"
+tap_try "some were" test "$durable" -gt 0
+whole "none of these is lost"
+texts=("${few[@]}")
+
 waited_for() { # others come to wait for it, then it is killed
     ranks_on 2 STOP
     sleep 1

@@ -19,6 +19,7 @@ ranks=3 # of the next job
 job=''
 named='' took=''
 names='on (node|host) h[1-3]|signal 9|RUNNING AT h' # who is lost
+durable=0 # files of which the last build has told that they are done
 struck='' # when it was; $named and $took, in ms, when words came, and its end
 scratch=$(mktemp -d) || exit 1
 trap 'lab down; rm -rf "$scratch"' EXIT
@@ -60,6 +61,7 @@ holder() { # HOST
 
 new_space() {
     local dir
+    durable=0
     for dir in "${pools[@]}"; do
         rm -f "$dir"/*
     done
@@ -84,18 +86,20 @@ begin() {
     go_on "$@"
 }
 
-go_on() { # [--early: until its processes are there] OPTION...: of lab run
-    local early=''
-    if [[ ${1-} == --early ]]; then
-        early=yes
-        shift
-    fi
+# Of its OPTIONs the first may be --early: until its processes are there; or
+# --some: until files are durable, with texts enough; the rest is lab run's.
+go_on() {
+    local early='' at_work='[0-9]/[0-9]* files'
+    case ${1-} in
+    --early) early=yes; shift ;;
+    --some) at_work=' [1-9][0-9]*/[0-9]* files'; shift ;;
+    esac
     : >"$scratch/log"
     "$build/launchers/lab" run -n "$ranks" "$@" "$program" build --resume \
         --progress "${texts[@]}" >"$scratch/log" 2>&1 </dev/null &
     job=$!
     local until=$((SECONDS + patience)) # what hangs here ends in end
-    until grep -q '[0-9]/[0-9]* files' "$scratch/log" || { [[ $early ]] && runs_on "${host:-1}"; }; do
+    until grep -q "$at_work" "$scratch/log" || { [[ $early ]] && runs_on "${host:-1}"; }; do
         kill -s 0 "$job" 2>/dev/null && ((SECONDS < until)) || break
         sleep 0.02
     done
@@ -110,8 +114,21 @@ since() { # prints how many ms ago it was
     echo $(((${EPOCHREALTIME/./} - ${struck/./}) / 1000))
 }
 
+# progress first|last FILE: how many files are done, of a build that tells it.
+progress() {
+    sed -nE 's|^textindex: ([0-9]+)/[0-9]+ files$|\1|p' "$2" |
+        if [[ $1 == first ]]; then head -n 1; else tail -n 1; fi
+}
+
 # Its end: $status is 124 if it did not come.
 end() {
+    end_of_job
+    local done_
+    done_=$(progress last "$scratch/log")
+    durable=${done_:-$durable}
+}
+
+end_of_job() {
     local until=$((SECONDS + patience))
     took=''
     while kill -s 0 "$job" 2>/dev/null; do
@@ -193,12 +210,18 @@ passed() { # NAME: it ended well
     fi
 }
 
-# whole NAME [FAULTS]: what is there is sound, and another job makes it whole.
+# whole NAME [FAULTS]: what is there is sound, what was durable is still there,
+# and another job makes it whole.
 whole() {
-    local faults=${2-}
+    local faults=${2-} first
     sound
-    textindex build --resume "${texts[@]}"
-    ((status == 0)) || faults+="resume: status $status: $output"$'\n'
+    textindex build --resume --progress "${texts[@]}"
+    first=$(progress first <(echo "$output"))
+    if ((status != 0)); then
+        faults+="resume: status $status: $output"$'\n'
+    elif ((${first:-0} < durable)); then
+        faults+="of $durable files that were durable ${first:-none} are there"$'\n'
+    fi
     textindex verify "${texts[@]}"
     ((status == 0)) || faults+="verify: status $status: $output"$'\n'
     faults+=$unsound

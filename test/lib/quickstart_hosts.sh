@@ -44,6 +44,7 @@ kill_a_host() {
         cat "$log" >&2
         fail "the build ended by itself with status $status"
     }
+    durable=$done_
     say "SIGKILL to all of h2 at $done_ of $all files. The job ended, by" \
         "itself, with status $status:"
     grep -E 'on (node|host) h2' "$log" | head -n 3 | sed 's/^ */    /'
@@ -65,6 +66,8 @@ resume_over_hosts() {
     hosts_try resume build --resume --progress "${host_texts[@]}"
     read -r first all < <(progress "$scratch/resume" first) ||
         fail "build --resume showed no progress"
+    ((first >= durable)) ||
+        fail "$durable files were durable when the kill came, $first are there"
     say "It went on with $first of $all files done, not from the start."
     grep -v '^textindex: [0-9]*/[0-9]* files' "$scratch/resume"
 }
