@@ -114,12 +114,25 @@ mega_status_t ti_index_begin(struct ti_index *ix, const struct ti_paths *list,
     return ti_index_look(ix, &found);
 }
 
+/* Each has a part of the table. MEGALLOC_OPEN=degraded does without some. */
+static mega_status_t all_homes_are_there(void)
+{
+    mega_home_stat_t stat;
+    mega_status_t st = MEGA_OK;
+
+    for (int home = 0; !st && home < mega_nhomes(); home++)
+        st = mega_home_stat(home, &stat);
+    return st;
+}
+
 static mega_status_t read_meta(struct ti_index *ix)
 {
     struct ti_meta meta;
     mega_recovery_t rec;
-    mega_status_t st = mega_get(&meta, ix->meta, sizeof meta);
+    mega_status_t st = all_homes_are_there();
 
+    if (!st)
+        st = mega_get(&meta, ix->meta, sizeof meta);
     if (!st)
         st = mega_recovery(&rec);
     if (st)

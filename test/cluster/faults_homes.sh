@@ -16,6 +16,12 @@ status=$?
 told "a job without a host that has a home: refused, and which is told" \
     "home 1 of 3 is missing: it was last on host h2"
 
+output=$(MEGALLOC_OPEN=degraded lab run --hosts 1,3 -n 2 "$program" stats 2>&1 \
+    </dev/null)
+status=$?
+told "textindex needs each home: with degraded it tells which is not there" \
+    "home 1"
+
 new_space
 lab run -n 3 "$build/test/cluster/degraded" make "$scratch/places" crash \
     >/dev/null 2>&1 </dev/null
