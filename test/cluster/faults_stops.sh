@@ -39,8 +39,12 @@ for where in barrier commit create word lock finalize; do
     halts "a rank is stopped while others wait: $where" "rank 1 on host h2" \
         held $where
 done
-halts "a rank has no memory for a collective, and goes on" \
-    "rank 1 on host h2 has left a collective call" starved
+poor="a rank has no memory for a collective, and goes on"
+if [[ ${MEGA_CFLAGS-} == *sanitize* ]]; then
+    tap_skip "$poor" "a sanitizer ends it; late.sh has the same on one host"
+else
+    halts "$poor" "rank 1 on host h2 has left a collective call" starved
+fi
 new_space
 output=$(lab run -n 2 "$program" given 6 2>&1 </dev/null)
 status=$?
