@@ -114,14 +114,17 @@ mega_status_t ti_index_begin(struct ti_index *ix, const struct ti_paths *list,
     return ti_index_look(ix, &found);
 }
 
-/* Each has a part of the table. MEGALLOC_OPEN=degraded does without some. */
-static mega_status_t all_homes_are_there(void)
+/* Each has a part of the table. MEGALLOC_OPEN=degraded does without some, which
+ * mega_home_stat then names; of the others it would look at all that is there.
+ */
+static mega_status_t all_homes_are_there(const struct ti_index *ix)
 {
     mega_home_stat_t stat;
     mega_status_t st = MEGA_OK;
 
     for (int home = 0; !st && home < mega_nhomes(); home++)
-        st = mega_home_stat(home, &stat);
+        if (mega_is_null(mega_region_at(ix->region, home, 0, NULL)))
+            st = mega_home_stat(home, &stat);
     return st;
 }
 
@@ -129,7 +132,7 @@ static mega_status_t read_meta(struct ti_index *ix)
 {
     struct ti_meta meta;
     mega_recovery_t rec;
-    mega_status_t st = all_homes_are_there();
+    mega_status_t st = all_homes_are_there(ix);
 
     if (!st)
         st = mega_get(&meta, ix->meta, sizeof meta);
