@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * keys.c - see keys.h. A file in memory (seg.h): a table of lists, and behind
+ * keys.c - see keys.h. A file in memory (share.h): a table of lists, and behind
  * it the entries, one after another, so it grows with the spans that the host
  * reaches.
  *
@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "log.h"
-#include "seg.h"
+#include "share.h"
 
 #define LISTS_MORE 1024u /* than ranks: few may serve many homes */
 #define LIST_ROOM 4096u  /* addresses for the entries of each */
@@ -71,14 +71,14 @@ mega_status_t mega__keys_open(struct mega__ctx *ctx, struct mega__keys **keys_p)
     size_t bytes = sizeof(struct table) + nlists * sizeof(uint64_t);
     void *p;
     int fd;
-    mega_status_t st = mega__seg_share_file(
+    mega_status_t st = mega__share_file(
         ctx, bytes, bytes + (size_t)nlists * LIST_ROOM, &p, &fd);
     if (st)
         return st;
     struct mega__keys *keys = malloc(sizeof *keys);
     if (!keys) {
         close(fd);
-        mega__seg_unshare(p);
+        mega__unshare(p);
         return mega__fail(MEGA_ERR_NOMEM, "no memory for keys of spans");
     }
     *keys = (struct mega__keys){p, nlists, bytes, fd};
@@ -93,7 +93,7 @@ void mega__keys_close(struct mega__keys **keys_p)
     if (!keys)
         return;
     close(keys->fd);
-    mega__seg_unshare(keys->table);
+    mega__unshare(keys->table);
     free(keys);
 }
 

@@ -11,7 +11,7 @@
 
 struct mega__keys;
 
-/* Collective over the host's ranks; errors as mega__seg_share. */
+/* Collective over the host's ranks; errors as mega__share. */
 mega_status_t mega__keys_open(struct mega__ctx *ctx,
                               struct mega__keys **keys_p);
 

@@ -18,7 +18,7 @@
 
 #include "home.h"
 #include "log.h"
-#include "seg.h"
+#include "share.h"
 
 /* ---- Addresses ---- */
 
@@ -54,7 +54,7 @@ static mega_status_t keep_peers(struct mega__net *net, const char *all,
     size_t bytes = sizeof *net->peers +
                    (size_t)ctx->place.nranks * sizeof net->peers->at[0] + len;
     void *p;
-    mega_status_t st = mega__seg_share(ctx, bytes, &p);
+    mega_status_t st = mega__share(ctx, bytes, &p);
     if (st)
         return st;
     net->peers = p;
@@ -179,7 +179,7 @@ static void net_free(struct mega__net *net)
         ucp_cleanup(net->ucp);
     }
     mega__keys_close(&net->keys);
-    mega__seg_unshare(net->peers);
+    mega__unshare(net->peers);
     pthread_mutex_destroy(&net->lock);
     free((void *)net->lost);
     free(net);

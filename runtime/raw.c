@@ -19,6 +19,7 @@
 #include "room.h"
 #include "run.h"
 #include "seg.h"
+#include "share.h"
 #include "slab.h"
 
 /* ---- Reserve ---- */
@@ -218,7 +219,7 @@ static mega_status_t gather(struct mega__ctx *ctx, struct part *part,
     }
     free(mine);
     if (!st)
-        st = mega__seg_share(ctx, sizeof *map + bytes, &p);
+        st = mega__share(ctx, sizeof *map + bytes, &p);
     map = p;
     if (!st && all) {
         qsort(all, bytes / sizeof *mine, sizeof *mine, by_place);
@@ -228,7 +229,7 @@ static mega_status_t gather(struct mega__ctx *ctx, struct part *part,
     free(all);
     st = mega__boot_agree(ctx->boot, st);
     if (st)
-        mega__seg_unshare(map);
+        mega__unshare(map);
     else
         *map_p = map;
     return st;
@@ -268,7 +269,7 @@ void mega__raw_forget(struct mega__raw_layer *layer)
 {
     while (layer) {
         struct mega__raw_layer *older = layer->older;
-        mega__seg_unshare(layer->map);
+        mega__unshare(layer->map);
         free(layer);
         layer = older;
     }

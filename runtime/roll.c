@@ -8,7 +8,7 @@
 
 #include "home.h"
 #include "log.h"
-#include "seg.h"
+#include "share.h"
 #include "span.h"
 
 /* ---- The list, by the first rank of a host ---- */
@@ -96,7 +96,7 @@ mega_status_t mega__roll_make(struct mega__ctx *ctx, uint32_t nhomes,
     void *p = NULL;
     for (size_t i = 0; i < n; i++)
         nhere += seen[i].host == ctx->place.host;
-    mega_status_t st = mega__seg_share(
+    mega_status_t st = mega__share(
         ctx,
         sizeof *ctx->roll + (size_t)nhomes * sizeof ctx->roll->servers[0] +
             nhere * sizeof(struct mega__here),
@@ -121,7 +121,7 @@ void mega__roll_drop(struct mega__ctx *ctx)
         munmap(ctx->homes, ctx->nhomes * sizeof *ctx->homes);
     ctx->homes = NULL;
     ctx->nhomes = 0;
-    mega__seg_unshare(ctx->roll);
+    mega__unshare(ctx->roll);
     ctx->roll = NULL;
 }
 

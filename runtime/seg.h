@@ -78,23 +78,8 @@ struct mega__seg {
     struct mega__seg_rank ranks[];
 };
 
-/* Memory that the ranks of this host share, all 0 but for this, with which it
- * begins. bytes: of all of it; host_rank 0 says how many. Collective over the
- * host's ranks. ERRORS: IO - also if one of the host's ranks cannot map it,
- * then on that rank only. */
-mega_status_t mega__seg_share(struct mega__ctx *ctx, size_t bytes, void **p_p);
-
-/* The same, with the file, open in each rank. Of the mapped bytes those behind
- * bytes are not there yet: a rank writes what belongs there to the file, which
- * fails without room, and only then may any look. */
-mega_status_t mega__seg_share_file(struct mega__ctx *ctx, size_t bytes,
-                                   size_t mapped, void **p_p, int *fd_p);
-
-/* Of this rank; not collective. p: NULL or what has been shared. */
-void mega__seg_unshare(void *p);
-
 /* Makes or joins the segment of this host, which is not to be looked at before
- * the host's ranks have met again. Collective and errors as mega__seg_share.
+ * the host's ranks have met again. Collective and errors as mega__share.
  * nhomes: of this host. */
 mega_status_t mega__seg_open(struct mega__ctx *ctx, uint32_t nhomes,
                              struct mega__seg **seg_p);

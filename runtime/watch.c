@@ -23,7 +23,7 @@
 
 #include "log.h"
 #include "net.h"
-#include "seg.h"
+#include "share.h"
 
 #define TICK_MS 1000
 #define LATE_LOOKS 4 /* at the next rank, before the end is given up */
@@ -142,7 +142,7 @@ static mega_status_t share(struct mega__ctx *ctx, const void *places, size_t n,
 {
     const size_t count = (size_t)ctx->place.host_nranks;
     void *p;
-    mega_status_t st = mega__seg_share(
+    mega_status_t st = mega__share(
         ctx,
         sizeof *w->host + (size_t)ctx->place.nranks * sizeof(struct place) +
             count * sizeof *w->pulses,
@@ -176,7 +176,7 @@ mega_status_t mega__watch_open(struct mega__ctx *ctx)
     free(places);
     if (st) {
         if (w && w->host)
-            mega__seg_unshare(w->host);
+            mega__unshare(w->host);
         free(w);
         return st;
     }
@@ -237,7 +237,7 @@ void mega__watch_close(struct mega__ctx *ctx)
     tell_if_given_up(ctx);
     ctx->watch = NULL;
     w->pulses[ctx->place.host_rank].pid = 0;
-    mega__seg_unshare(w->host);
+    mega__unshare(w->host);
     free(w);
 }
 

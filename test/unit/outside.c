@@ -15,7 +15,7 @@
 #include "lockfile.h"
 #include "log.h"
 #include "rest.h"
-#include "seg.h"
+#include "share.h"
 #include "test/lib/boot_threads.h"
 #include "test/lib/report.h"
 #include "view.h"
@@ -134,9 +134,9 @@ static void share(struct mega__boot *boot, int rank, void *arg)
     ctx->boot = boot;
     ctx->place = mega__boot_place(boot);
     cut_off = 3;
-    CHECK(mega__seg_share(ctx, 100000, &p) == MEGA_OK, "%s",
+    CHECK(mega__share(ctx, 100000, &p) == MEGA_OK, "%s",
           mega__errmsg_buffer());
-    mega__seg_unshare(p);
+    mega__unshare(p);
     free(ctx);
 }
 
