@@ -10,14 +10,15 @@
 /* How much is looked at (scenario.c). */
 struct budget {
     uint64_t exhaustive; /* all images of a point, if no more than these */
-    uint64_t few;        /* the same, where all was looked at already */
-    uint64_t sampled;    /* of a point that has more; times the effort */
-    uint64_t of_films;   /* the same, where there are several films */
-    uint64_t torn;       /* of each point; times the effort */
-    size_t inside;       /* points with a crash in recovery, and a kill */
-    uint64_t second;     /* points of each of these; times the effort */
-    uint64_t closely;    /* images of a point, compared; times the effort */
-    uint64_t by_hosts;   /* so many are opened over the hosts, too */
+    uint64_t drawn;    /* of a first film by lot, of all its points together */
+    uint64_t few;      /* the same, where all was looked at already */
+    uint64_t sampled;  /* of a point that has more; times the effort */
+    uint64_t of_films; /* the same, where there are several films */
+    uint64_t torn;     /* of each point; times the effort */
+    size_t inside;     /* points with a crash in recovery, and a kill */
+    uint64_t second;   /* points of each of these; times the effort */
+    uint64_t closely;  /* images of a point, compared; times the effort */
+    uint64_t by_hosts; /* so many are opened over the hosts, too */
 };
 
 struct run { /* of one scenario */

@@ -134,8 +134,7 @@ static void share(struct mega__boot *boot, int rank, void *arg)
     ctx->boot = boot;
     ctx->place = mega__boot_place(boot);
     cut_off = 3;
-    CHECK(mega__share(ctx, 100000, &p) == MEGA_OK, "%s",
-          mega__errmsg_buffer());
+    CHECK(mega__share(ctx, 100000, &p) == MEGA_OK, "%s", mega__errmsg_buffer());
     mega__unshare(p);
     free(ctx);
 }
