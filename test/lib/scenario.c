@@ -19,8 +19,8 @@
 static const struct budget one_host = {32, UINT64_MAX, 4, 4, 2, 1, 2, 3, 2, 0};
 static const struct budget more_hosts = {4, UINT64_MAX, 2, 1, 1, 1, 1, 2, 1, 1};
 #else
-static const struct budget one_host = {4096, 4000, 64, 24, 4, 4, 8, 6, 4, 0};
-static const struct budget more_hosts = {4096, 2500, 4, 2, 2, 1, 2, 2, 4, 1};
+static const struct budget one_host = {4096, 3000, 64, 24, 4, 4, 8, 6, 4, 0};
+static const struct budget more_hosts = {4096, 2000, 4, 2, 2, 1, 2, 2, 4, 1};
 #endif
 /* By hosts: a torn line of one home decides, where the others are not born. */
 static const struct budget births = {16, UINT64_MAX, 4, 2, 2, 4, 1, 2, 4, 8};
