@@ -12,6 +12,7 @@
 #include "boot_threads.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,10 @@ static void meeting_break(struct meeting *m)
     pthread_mutex_unlock(&m->mutex);
 }
 
+/* On one processor the others come when they get it, and sleeping costs more.
+ */
+#define YIELDS 16
+
 /* Returns when all are here, or false when one never will be. */
 static bool meet(struct meeting *m)
 {
@@ -98,6 +103,12 @@ static bool meet(struct meeting *m)
         pthread_mutex_unlock(&m->mutex); /* or all wake up to wait for it */
         pthread_cond_broadcast(&m->all_here);
         return true;
+    }
+    for (int i = 0; i < YIELDS && !m->broken && generation == m->generation;
+         i++) {
+        pthread_mutex_unlock(&m->mutex);
+        sched_yield();
+        pthread_mutex_lock(&m->mutex);
     }
     while (!m->broken && generation == m->generation)
         pthread_cond_wait(&m->all_here, &m->mutex);
