@@ -26,7 +26,7 @@ trap 'lab down; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM HUP
 
 lab() {
-    "${bounded[@]}" 120 "$build/launchers/lab" "$@"
+    "${bounded[@]}" "$patience" "$build/launchers/lab" "$@"
 }
 
 # ---- The lab ----
