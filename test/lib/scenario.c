@@ -236,7 +236,7 @@ static const char *excuse(const struct run *r)
     return NULL;
 }
 
-/* An empty film, from a new medium. */
+/* The work, on a new medium, as a film of r. */
 static struct medium *film(struct run *r, uint64_t drop_flush,
                            uint64_t drop_drain, uint64_t evict_seed)
 {
@@ -300,18 +300,19 @@ static void film_and_verify(struct run *r, uint64_t drop_flush,
 
 /* A seed of work by lot that is not too long: a film in some twenty has more
  * than five times the images of most, and all are looked at. */
+#define DRAWS 20
 static void draw(struct run *r)
 {
-    uint64_t images = UINT64_MAX;
     if (r->sc->films < 2 || getenv("MEGA_CRASH_SEED") || scenario_effort() > 1)
         return;
-    while (images > r->budget->drawn) {
+    for (unsigned i = 0; i < DRAWS; i++) {
         struct medium *m = film(r, MEDIUM_NEVER, MEDIUM_NEVER, 0);
-        images = all_images(r);
+        const bool fits = all_images(r) <= r->budget->drawn;
         crash_film_free(&r->film);
         world_end(&m);
-        if (images > r->budget->drawn)
-            r->seed++;
+        if (fits)
+            break;
+        r->seed++;
     }
     r->totals->seed = r->seed;
 }
