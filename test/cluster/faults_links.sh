@@ -11,9 +11,20 @@ long=30 # MEGALLOC_TIMEOUT of those that have to go on
 
 # ---- For good ----
 
+# A rank on each host is at work, or the job is hung, which end tells.
+all_run() {
+    local host until=$((SECONDS + patience))
+    for host in 1 2 3; do
+        until runs_on $host || ((SECONDS >= until)) || ! kill -s 0 "$job"; do
+            sleep 0.1
+        done
+    done
+}
+
 textindex_program=$program program=$build/test/cluster/late
 for when in before after; do
     MEGALLOC_TIMEOUT=4 start "$program" $when 60
+    all_run
     sleep 2
     strike lab cut 2
     end
