@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "home.h"
 #include "log.h"
@@ -63,14 +64,16 @@ static mega_status_t write_roll(struct mega__ctx *ctx, uint32_t nhomes,
 
 /* ---- What a rank makes of it ---- */
 
-/* calloc: the places of many homes are fresh pages of the system, of which
- * those of homes that are never met are never touched. */
+/* mmap: the places of homes that are never met are never touched; calloc may
+ * clear what it has had before. */
 static mega_status_t make_homes(struct mega__ctx *ctx)
 {
     struct mega__roll *roll = ctx->roll;
     mega_status_t st = MEGA_OK;
-    struct mega__home *places = calloc(roll->nhomes, sizeof *places);
-    if (!places)
+    void *places =
+        mmap(NULL, roll->nhomes * sizeof *ctx->homes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (places == MAP_FAILED)
         return mega__fail(MEGA_ERR_NOMEM, "no memory for %u homes",
                           roll->nhomes);
     ctx->homes = places;
@@ -114,7 +117,8 @@ void mega__roll_drop(struct mega__ctx *ctx)
         mega__home_close(home);
         mega__span_drop_table(home);
     }
-    free(ctx->homes);
+    if (ctx->homes)
+        munmap(ctx->homes, ctx->nhomes * sizeof *ctx->homes);
     ctx->homes = NULL;
     ctx->nhomes = 0;
     mega__unshare(ctx->roll);
