@@ -36,6 +36,66 @@ mega_status_t ti_load(mega_gptr_t p, uint64_t *value_p)
     return st ? ti_failed("read", st) : MEGA_OK;
 }
 
+/* ---- Many at a time ---- */
+
+#define GUESS 40u /* bytes beyond its head that are asked for, too */
+
+/* How many of its bytes are to be there after the next quiet. Those beyond its
+ * end may be anything, but a span may end behind it. */
+static size_t wanted(const struct ti_part *p)
+{
+    if (p->have)
+        return p->size(p->copy);
+    size_t n = p->head + GUESS, left = TI_EXTENT - p->at % TI_EXTENT;
+    return n < left || left < p->head ? n : left;
+}
+
+static mega_status_t ask(struct ti_part *p)
+{
+    size_t n = wanted(p), have = p->have;
+
+    p->copy = ti_realloc(p->copy, n);
+    p->have = n;
+    return mega_get_nbi((char *)p->copy + have,
+                        mega_add(mega_from_bits(p->at), (int64_t)have),
+                        n - have);
+}
+
+/* Asks for what is not there; *asked_p: of how many chunks. */
+static mega_status_t ask_all(struct ti_part *const *part, size_t n,
+                             size_t *asked_p)
+{
+    mega_status_t st = MEGA_OK;
+
+    *asked_p = 0;
+    for (size_t i = 0; i < n && !st; i++) {
+        if (!part[i]->view)
+            part[i]->view = mega_ptr(mega_from_bits(part[i]->at));
+        if (part[i]->view)
+            continue;
+        st = ask(part[i]);
+        if (++*asked_p % TI_AT_ONCE == 0 && !st)
+            st = mega_quiet();
+    }
+    mega_status_t came = mega_quiet(); /* it writes to the copies */
+    return st ? st : came;
+}
+
+mega_status_t ti_fetch(struct ti_part *const *part, size_t n)
+{
+    size_t asked;
+
+    do {
+        mega_status_t st = ask_all(part, n, &asked);
+        if (st)
+            return ti_failed("read", st);
+        for (size_t i = 0; i < n; i++)
+            if (!part[i]->view && part[i]->size(part[i]->copy) <= part[i]->have)
+                part[i]->view = part[i]->copy;
+    } while (asked > 0);
+    return MEGA_OK;
+}
+
 mega_status_t ti_write(mega_gptr_t p, const void *src, size_t n)
 {
     void *near = mega_ptr(p);

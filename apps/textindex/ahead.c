@@ -17,9 +17,7 @@
 
 #include "job.h"
 
-#define AT_ONCE 512u  /* operations before a quiet */
 #define LONGEST 4096u /* bytes; longer words are batch.c's */
-#define EXTENT 65536u /* no chunk of such a size crosses its boundary */
 
 struct seek { /* a word that is looked for */
     struct ti_touched *t;
@@ -68,7 +66,7 @@ static mega_status_t load_heads(struct ti_batch *b, size_t from, size_t end,
 static mega_status_t ask(struct seek *s)
 {
     size_t n = sizeof *s->copy + s->e->len;
-    size_t left = EXTENT - s->node % EXTENT;
+    size_t left = TI_EXTENT - s->node % TI_EXTENT;
 
     if (!s->copy)
         s->copy = ti_realloc(NULL, n);
@@ -137,14 +135,14 @@ static void forget(struct ti_batch *b)
 
 mega_status_t ti_ahead_find(struct ti_batch *b)
 {
-    struct seek *seek = ti_realloc(NULL, AT_ONCE * sizeof *seek);
+    struct seek *seek = ti_realloc(NULL, TI_AT_ONCE * sizeof *seek);
     const size_t end = b->ntouched;
     mega_status_t st = MEGA_OK;
 
     if (end > 0)
         forget(b);
-    for (size_t from = 0; from < end && !st; from += AT_ONCE) {
-        size_t to = from + AT_ONCE < end ? from + AT_ONCE : end, n = 0;
+    for (size_t from = 0; from < end && !st; from += TI_AT_ONCE) {
+        size_t to = from + TI_AT_ONCE < end ? from + TI_AT_ONCE : end, n = 0;
         st = load_heads(b, from, to, seek, &n);
         if (!st)
             st = walk(b, seek, n);
@@ -205,13 +203,13 @@ static void end_swap(struct ti_batch *b, size_t i)
 
 mega_status_t ti_ahead_link(struct ti_batch *b)
 {
-    size_t under_way[AT_ONCE];
+    size_t under_way[TI_AT_ONCE];
     mega_status_t st = MEGA_OK;
 
     for (uint32_t round = 0; round <= b->rounds && !st; round++)
         for (size_t i = 0; i < b->ntouched && !st;) {
             size_t n = 0;
-            for (; i < b->ntouched && n < AT_ONCE && !st; i++) {
+            for (; i < b->ntouched && n < TI_AT_ONCE && !st; i++) {
                 if (!b->ahead[i].looked || b->ahead[i].round != round)
                     continue;
                 under_way[n++] = i;

@@ -63,11 +63,6 @@ struct ti_batch {
     uint32_t rounds;
 };
 
-static inline mega_gptr_t ti_list_of(uint64_t node)
-{
-    return mega_from_bits(node + offsetof(struct ti_word, postings));
-}
-
 void ti_batch_open(struct ti_batch *b, struct ti_index *ix,
                    struct ti_tally *tally, uint64_t gap);
 void ti_batch_close(struct ti_batch *b);

@@ -91,6 +91,12 @@ static inline uint64_t ti_bucket(const struct ti_index *ix, uint64_t hash)
            (hash / ix->nhomes & (ix->heads_per_home - 1)) * ix->nhomes;
 }
 
+/* Where a word (bits) has its list of postings. */
+static inline mega_gptr_t ti_list_of(uint64_t node)
+{
+    return mega_from_bits(node + offsetof(struct ti_word, postings));
+}
+
 /* Looks for a word in the chain from first (bits) up to, not including, the
  * node last (0: to the end). *node_p gets its bits, or 0. */
 mega_status_t ti_chain_find(uint64_t first, uint64_t last, const char *text,

@@ -16,7 +16,7 @@
 
 #include "job.h"
 #include "ranges.h"
-#include "walk.h"
+#include "scan.h"
 
 #define DEAD_MAX 8192 /* chunks that wait for the links to be durable */
 
@@ -27,7 +27,7 @@ struct pruner {
     uint64_t *dead;         /* bits of unlinked chunks */
     size_t ndead, dead_cap;
     uint64_t freed;
-    struct ti_buf buf;
+    struct ti_scan scan;
 };
 
 static void bury(struct pruner *pr, uint64_t bits)
@@ -86,66 +86,47 @@ static mega_status_t prune_chunk(struct pruner *pr, mega_gptr_t p,
 
 /* Takes the dead out of the list at link. *left_p: whether any is left. */
 static mega_status_t prune_postings(struct pruner *pr, mega_gptr_t link,
-                                    bool *left_p)
+                                    const struct ti_item *first, bool *left_p)
 {
-    uint64_t was, at;
-    mega_status_t st = ti_load(link, &was);
+    uint64_t was = ti_item_at(first);
+    mega_status_t st = MEGA_OK;
 
     *left_p = false;
-    if (st)
-        return st;
-    for (at = was; at;) {
-        mega_gptr_t p = mega_from_bits(at);
-        const struct ti_postings *chunk = ti_view_postings(p, &pr->buf);
-        if (!chunk)
-            return MEGA_ERR_IO;
-        uint64_t next = chunk->next;
+    for (const struct ti_item *it = first; it && !st; it = it->next) {
+        mega_gptr_t p = mega_from_bits(it->part.at);
         bool left;
-        st = prune_chunk(pr, p, chunk, &left);
-        if (st)
-            return st;
-        if (left) {
-            st = relink(pr, link, was, at);
-            if (st)
-                return st;
+        st = prune_chunk(pr, p, ti_postings_of(it), &left);
+        if (!st && left) {
+            st = relink(pr, link, was, it->part.at);
             link = mega_add(p, offsetof(struct ti_postings, next));
-            was = next;
+            was = ti_item_at(it->next);
             *left_p = true;
-        } else {
-            bury(pr, at);
+        } else if (!st) {
+            bury(pr, it->part.at);
         }
-        at = next;
     }
-    return relink(pr, link, was, 0);
+    return st ? st : relink(pr, link, was, 0);
 }
 
-static mega_status_t prune_bucket(struct pruner *pr, mega_gptr_t link)
+static mega_status_t prune_bucket(struct pruner *pr, mega_gptr_t link,
+                                  const struct ti_item *first)
 {
-    uint64_t was, at;
-    mega_status_t st = ti_load(link, &was);
+    uint64_t was = ti_item_at(first);
+    mega_status_t st = MEGA_OK;
 
-    if (st)
-        return st;
-    for (at = was; at;) {
-        mega_gptr_t p = mega_from_bits(at);
-        uint64_t next;
+    for (const struct ti_item *it = first; it && !st; it = it->next) {
+        mega_gptr_t p = mega_from_bits(it->part.at);
         bool left;
-        st = ti_load(mega_add(p, offsetof(struct ti_word, next)), &next);
-        if (!st)
-            st = prune_postings(
-                pr, mega_add(p, offsetof(struct ti_word, postings)), &left);
+        st = prune_postings(pr, ti_list_of(it->part.at), it->list, &left);
         if (!st && left) {
-            st = relink(pr, link, was, at);
+            st = relink(pr, link, was, it->part.at);
             link = mega_add(p, offsetof(struct ti_word, next));
-            was = next;
+            was = ti_item_at(it->next);
         } else if (!st) {
-            bury(pr, at);
+            bury(pr, it->part.at);
         }
-        if (st)
-            return st;
-        at = next;
     }
-    return relink(pr, link, was, 0);
+    return st ? st : relink(pr, link, was, 0);
 }
 
 static mega_status_t prune_share(struct pruner *pr)
@@ -153,11 +134,14 @@ static mega_status_t prune_share(struct pruner *pr)
     uint64_t buckets = pr->ix->nhomes * pr->ix->heads_per_home;
     uint64_t nranks = (uint64_t)mega_nranks();
     uint64_t rank = (uint64_t)mega_rank();
+    uint64_t end = buckets * (rank + 1) / nranks;
     mega_status_t st = MEGA_OK;
 
-    for (uint64_t b = buckets * rank / nranks;
-         b < buckets * (rank + 1) / nranks && !st; b++) {
-        st = prune_bucket(pr, ti_head(pr->ix, b));
+    for (uint64_t b = buckets * rank / nranks; b < end && !st; b += TI_STRIDE) {
+        size_t n = end - b < TI_STRIDE ? (size_t)(end - b) : TI_STRIDE;
+        st = ti_scan(pr->ix, b, n, &pr->scan);
+        for (size_t i = 0; i < n && !st; i++)
+            st = prune_bucket(pr, ti_head(pr->ix, b + i), pr->scan.first[i]);
         if (!st && pr->ndead >= DEAD_MAX)
             st = free_dead(pr);
     }
@@ -196,6 +180,6 @@ int ti_prune(struct ti_index *ix, uint64_t gap)
                (unsigned long long)freed);
     ti_ranges_free(&pr.links);
     free(pr.dead);
-    free(pr.buf.bytes);
+    ti_scan_close(&pr.scan);
     return code;
 }

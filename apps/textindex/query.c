@@ -24,7 +24,7 @@ struct querier {
     struct hit *hit;
     size_t nhits, cap;
     uint64_t total;
-    struct ti_buf buf;
+    struct ti_scan scan;
 };
 
 static void on_posting(void *arg, uint32_t file, uint64_t count, bool counts)
@@ -41,17 +41,16 @@ static void on_posting(void *arg, uint32_t file, uint64_t count, bool counts)
 static mega_status_t find(struct querier *q, const char *word)
 {
     struct ti_visitor v = {.posting = on_posting, .arg = q};
-    uint64_t hash = ti_hash(word, strlen(word));
-    uint64_t first, node;
-    mega_status_t st = ti_load(ti_head(q->ix, ti_bucket(q->ix, hash)), &first);
+    size_t len = strlen(word);
+    uint64_t hash = ti_hash(word, len);
+    mega_status_t st = ti_scan(q->ix, ti_bucket(q->ix, hash), 1, &q->scan);
 
     q->nhits = 0;
     q->total = 0;
-    if (!st)
-        st = ti_chain_find(first, 0, word, (uint32_t)strlen(word), hash,
-                           &q->buf, &node);
-    if (!st && node)
-        st = ti_walk_postings(q->ix, mega_from_bits(node), &v, &q->buf);
+    for (const struct ti_item *it = q->scan.first[0]; it && !st; it = it->next)
+        if (ti_word_of(it)->len == len &&
+            memcmp(ti_word_of(it)->text, word, len) == 0)
+            ti_walk_postings(q->ix, it, &v);
     return st;
 }
 
@@ -92,7 +91,7 @@ static int query(const struct ti_index *ix, const struct ti_options *opt)
         code = TI_FAILED;
     }
     free(q.hit);
-    free(q.buf.bytes);
+    ti_scan_close(&q.scan);
     return code;
 }
 

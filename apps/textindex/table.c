@@ -151,44 +151,57 @@ int ti_origin_enter(struct ti_index *ix, char **arg, size_t nargs)
     return code;
 }
 
-static mega_status_t read_file(struct ti_listed *f, struct ti_buf *buf)
+static size_t size_of_file(const void *head)
 {
-    const struct ti_file *v = ti_view(f->at, sizeof *v, buf);
+    const struct ti_file *v = head;
+    return sizeof *v + v->len;
+}
 
-    if (!v)
-        return MEGA_ERR_IO;
-    size_t len = v->len;
-    f->state = v->state;
-    v = ti_view(f->at, sizeof *v + len, buf);
-    if (!v)
-        return MEGA_ERR_IO;
-    f->path = ti_realloc(NULL, len + 1);
-    memcpy(f->path, v->path, len);
-    f->path[len] = '\0';
-    return MEGA_OK;
+/* The files of a block, at and after f. */
+static mega_status_t read_files(const struct ti_block *b, struct ti_listed *f)
+{
+    struct ti_part part[TI_BLOCK_FILES] = {0}, *each[TI_BLOCK_FILES];
+
+    for (size_t i = 0; i < b->count; i++) {
+        part[i] = (struct ti_part){.at = b->file[i],
+                                   .head = sizeof(struct ti_file),
+                                   .size = size_of_file};
+        each[i] = &part[i];
+    }
+    mega_status_t st = ti_fetch(each, b->count);
+    for (size_t i = 0; i < b->count; i++, f++) {
+        const struct ti_file *v = part[i].view;
+        if (!st) {
+            f->at = mega_from_bits(b->file[i]);
+            f->state = v->state;
+            f->path = ti_realloc(NULL, v->len + 1);
+            memcpy(f->path, v->path, v->len);
+            f->path[v->len] = '\0';
+        }
+        free(part[i].copy);
+    }
+    return st;
 }
 
 static mega_status_t read_block(struct ti_index *ix, uint64_t bits,
                                 size_t *at_p, uint64_t *next_p)
 {
-    struct ti_buf buf = {0}, filebuf = {0};
+    struct ti_buf buf = {0};
     const struct ti_block *b = ti_view(mega_from_bits(bits), sizeof *b, &buf);
     mega_status_t st = b ? MEGA_OK : MEGA_ERR_IO;
 
-    if (b && (b->count > TI_BLOCK_FILES || *at_p + b->count > ix->nfiles)) {
+    if (b && (b->count > TI_BLOCK_FILES || b->count > ix->nfiles - *at_p)) {
         ti_say("the list of files is damaged at 0x%llx",
                (unsigned long long)bits);
         st = MEGA_ERR_DAMAGED;
     }
-    for (size_t i = 0; !st && i < b->count; i++) {
-        struct ti_listed *f = &ix->file[(*at_p)++];
-        f->at = mega_from_bits(b->file[i]);
-        st = read_file(f, &filebuf);
-    }
     if (!st)
+        st = read_files(b, &ix->file[*at_p]);
+    if (!st) {
+        *at_p += b->count;
         *next_p = b->next;
+    }
     free(buf.bytes);
-    free(filebuf.bytes);
     return st;
 }
 

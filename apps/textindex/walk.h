@@ -5,7 +5,7 @@
 #ifndef TEXTINDEX_WALK_H
 #define TEXTINDEX_WALK_H
 
-#include "index.h"
+#include "scan.h"
 
 /* Called for each word, for each chunk with postings of it, for each posting
  * there; counts: ti_counts. Who does not care leaves a function NULL, but not
@@ -20,12 +20,8 @@ struct ti_visitor {
 mega_status_t ti_walk(const struct ti_index *ix, const struct ti_visitor *v)
     MEGA_MUST_CHECK;
 
-/* A chunk of postings, with all of them. NULL on an error, which was told. */
-const struct ti_postings *ti_view_postings(mega_gptr_t p, struct ti_buf *buf);
-
-/* The postings of one node. */
-mega_status_t ti_walk_postings(const struct ti_index *ix, mega_gptr_t node,
-                               const struct ti_visitor *v, struct ti_buf *buf)
-    MEGA_MUST_CHECK;
+/* The postings of one word. */
+void ti_walk_postings(const struct ti_index *ix, const struct ti_item *word,
+                      const struct ti_visitor *v);
 
 #endif
