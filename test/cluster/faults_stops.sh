@@ -40,7 +40,7 @@ for where in barrier commit create word lock finalize; do
         held $where
 done
 poor="a rank has no memory for a collective, and goes on"
-if [[ ${MEGA_CFLAGS-} == *sanitize* ]]; then
+if built_for_sanitizer; then
     tap_skip "$poor" "a sanitizer ends it; late.sh has the same on one host"
 else
     halts "$poor" "rank 1 on host h2 has left a collective call" starved

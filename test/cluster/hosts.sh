@@ -5,13 +5,13 @@
 # memory of each host. One lab for all.
 #
 # What is not here, and why: test/README.md.
-#   HOSTS="2 3"   with how many
+#   HOSTS="2 3"   with how many (these; a sanitizer's build, or MPICH's: 3)
 #   HOSTS_SEED=N  of all that is random
 #   LONG_TESTS=1  each crash point, not four
 #   POINTS="NAME..."  jobs killed at these crash points, and nothing else
 . "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
 lab() {
-    "${bounded[@]}" 120 "$MEGA_BUILDDIR/launchers/lab" --name "hosts-$$" "$@"
+    "${bounded[@]}" "$patience" "$MEGA_BUILDDIR/launchers/lab" --name "hosts-$$" "$@"
 }
 if ! built_with_ucx; then
     tap_skip "ranks on several hosts" "this build is without UCX"
@@ -275,6 +275,9 @@ settings() {
 
 RANDOM=${HOSTS_SEED:=$((EPOCHSECONDS % 32768))}
 echo "# HOSTS_SEED=$HOSTS_SEED"
+if built_for_sanitizer || built_with_mpich; then
+    HOSTS=${HOSTS:-3}
+fi
 for hosts in ${HOSTS:-2 3}; do
     on="$hosts hosts"
     launch=("$MEGA_BUILDDIR/launchers/lab" --name "hosts-$$" run

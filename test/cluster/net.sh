@@ -2,62 +2,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # net.sh - ranks on two hosts, which are two names of this one (MEGALLOC_HOST):
 # what is not on the own host goes over UCX, by TCP alone and by what it finds.
-. "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
-if ! built_with_ucx; then
-    tap_skip "ranks on two hosts" "this build is without UCX"
-    tap_end
-fi
-export MEGALLOC_DIR=$scratch/%h
-export OMPI_MCA_hwloc_base_binding_policy=none # a host has all processors
-patient=2 # MEGALLOC_TIMEOUT where who goes on has to answer within it
-[[ ${MEGA_CFLAGS-} != *sanitize* ]] || patient=8
-
-# hosts RANKS PROGRAM ARGUMENT...: a job, half of it on each host, in a new
-# space; next_job: in the space that is there.
-hosts() {
-    rm -rf "$scratch"/host*
-    next_job "$@"
-}
-
-next_job() {
-    local ranks=$1 program=$2
-    shift 2
-    output=$("${bounded[@]}" "$patience" "$megarun" -n "$ranks" bash -c '
-        rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:?}}
-        export MEGALLOC_HOST=host$((rank * ${HOSTS:-2} / $1))
-        exec "${@:2}"' bash "$ranks" "$programs/$program" "$@" 2>&1)
-    status=$?
-}
-
-# The same with ranks that may die alone; the status then says nothing.
-lossy() {
-    OMPI_MCA_orte_enable_recovery=1 hosts "$@"
-}
-
-each_step() { # NAME
-    local step
-    while IFS= read -r step; do
-        tap_ok "$1: ${step#passed: }"
-    done < <(grep '^passed: ' <<<"$output")
-    if ((status == 0)); then
-        tap_ok "$1: the end"
-    else
-        tap_fail "$1: the end" "status $status: $output"
-    fi
-}
-
-told() { # NAME TIMES [HOST]
-    local who="rank .* on host ${3:-host1}"
-    if (($(grep -c "^told: .*$who" <<<"$output") == $2)); then
-        tap_ok "$1"
-    else
-        tap_fail "$1" "status $status: $output"
-    fi
-}
+. "${MEGA_SRCDIR:?}/test/lib/net_jobs.sh"
 
 declare -A flushing=([tcp,self]=power [all]=power-msync)
 ways=(tcp,self all)
-! built_with_mpich || ways=(tcp,self) # UCX is the same
+# UCX is the same for MPICH; our part of it is for AddressSanitizer.
+if built_with_mpich || built_for_sanitizer; then ways=(tcp,self); fi
 for tls in "${ways[@]}"; do
     export UCX_TLS=$tls
     for ranks in 2 4; do # those of 4 flush for real what they are asked to
@@ -91,33 +41,6 @@ for tls in "${ways[@]}"; do
     MEGALLOC_TIMEOUT=2 lossy 4 net_ends lost 19
     told "$tls, a rank is stopped: the others are told" 2
 done
-# stopped ARGUMENT...: of net_lost. Who goes on, on a machine that is too busy
-# to let it answer in time, is given more.
-stopped() {
-    local try
-    for try in 1 4 16; do
-        MEGALLOC_TIMEOUT=$((try * patient)) UCX_TLS=$tls hosts 2 net_lost "$@"
-        [[ $output == *"mega_barrier(): no answer in time"* ]] || break
-    done
-    each_step "$tls, a rank is stopped for a while"
-}
-
-for tls in tcp,self shm,self; do # of shared memory UCX ends nothing
-    for case in others own put told "told commit" beside middle "middle get"; do
-        # shellcheck disable=SC2086 # a case and its argument
-        stopped $case
-    done
-    MALLOC_PERTURB_=165 stopped atomics
-    MEGALLOC_TIMEOUT=$patient UCX_TLS=$tls lossy 2 net_lost closing
-    told "$tls, at the end who is stopped is waited for once, not by each link" 1
-    for case in quiet drain threads; do
-        HOSTS=6 MEGALLOC_TIMEOUT=4 UCX_TLS=$tls lossy 6 net_silent $case
-        told "$tls, several are stopped: that costs one wait, and another" 1 \
-            "host[1-5]"
-    done
-done
-HOSTS=1 MEGALLOC_TIMEOUT=4 lossy 6 net_silent growth
-told "several of one host are stopped: not each thread waits for them" 1 host0
 UCX_TLS=shm,self hosts 4 net
 each_step "shared memory, 4 ranks"
 

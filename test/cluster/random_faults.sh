@@ -5,12 +5,13 @@
 # it is at work. No job may hang, or fail without a word of that host, and the
 # next ones, of other numbers of ranks, finish the index. A run counts only if
 # it struck a job that was not done: else it is begun again.
-#   FAULTS=N       how many jobs (10; 100 with LONG_TESTS=1)
+#   FAULTS=N       how many jobs (10, with a sanitizer 3; 100 with LONG_TESTS=1)
 #   FAULTS_SEED=N  of what is drawn; each run's is told, and runs it alone with
 #                  FAULTS=1
 set -u
 . "${MEGA_SRCDIR:?}/test/lib/lab_jobs.sh"
 runs=${FAULTS:-${LONG_TESTS:+100}}
+[[ $runs ]] || ! built_for_sanitizer || runs=3
 runs=${runs:-10}
 seed=${FAULTS_SEED:-$((EPOCHSECONDS % 30000))}
 texts+=(/usr/include/linux/netfilter) # a job that is not done before anything happens

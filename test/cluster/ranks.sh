@@ -13,10 +13,6 @@ export MEGALLOC_DIR=$scratch/space MEGALLOC_HOME_SIZE=16M
 export MEGALLOC_DURABILITY=process # of memory, and meant: no notice
 launch=("$megarun")      # what starts a job; in hosts.sh: over hosts
 spaces=("$MEGALLOC_DIR") # as seen from here
-# A job that hangs is a fault of the test, told after this time; a sanitizer's
-# build beside six others is slow for long before it hangs.
-patience=${CLUSTER_TIMEOUT:-120}
-[[ ${MEGA_CFLAGS-} != *sanitize* ]] || patience=${CLUSTER_TIMEOUT:-300}
 
 # job RANKS PROGRAM ARGUMENT...
 job() {

@@ -121,7 +121,7 @@ esac
 # ---- The directory ----
 
 # A file system that says of itself that it is NFS.
-if [[ ${MEGA_CFLAGS-} == *sanitize* ]]; then
+if built_for_sanitizer; then
     tap_skip "F31: a network file system" "nothing is loaded before a sanitizer"
 else
     cat >"$scratch/nfs.c" <<'EOF'

@@ -17,7 +17,6 @@ megarun=$build/launchers/megarun
 kills=${TEXTINDEX_KILLS:-5}
 seed=${TEXTINDEX_SEED:-$((EPOCHSECONDS % 32768))}
 RANDOM=$seed
-patience=300 # for any job: one that takes longer hangs
 echo "# TEXTINDEX_SEED=$seed TEXTINDEX_KILLS=$kills"
 
 scratch=$(mktemp -d /dev/shm/megalloc-textindex-kill.XXXXXX) || exit 1

@@ -10,8 +10,6 @@ export MEGALLOC_LAB=${0##*/} # its name
 MEGALLOC_LAB=${MEGALLOC_LAB%.sh}-$$
 export MEGALLOC_TIMEOUT=${FAULTS_TIMEOUT:-6} MEGALLOC_HOME_SIZE=16M
 export MEGALLOC_DURABILITY=process # of memory, and meant
-patience=120 # for any job: one that takes longer hangs
-[[ ${MEGA_CFLAGS-} != *sanitize* ]] || patience=300 # as in ranks.sh
 program=$build/apps/textindex/textindex
 texts=(/usr/include/linux/usb /usr/include/linux/netfilter_bridge)
 homes=/run/megalloc

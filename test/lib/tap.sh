@@ -4,11 +4,19 @@
 
 tap_count=0
 
+# A job that takes longer hangs. It may take long where others are at work, too:
+# over hosts each message waits for its turn on the processor.
+patience=300
+
 # "${bounded[@]}" SECONDS COMMAND...: what hangs is ended, and told with stacks.
 bounded=(bash "$(cd "${BASH_SOURCE[0]%/*}" && pwd)/bounded.sh")
 
 built_with_mpich() {
     grep -q "^built_mpi='mpich'" "${MEGA_BUILDDIR:?}/launchers/megarun"
+}
+
+built_for_sanitizer() {
+    [[ ${MEGA_CFLAGS-} == *sanitize* ]]
 }
 
 # tap_ok NAME: the check NAME has passed.
