@@ -168,8 +168,8 @@ static void lost(int argc, char **argv)
         rank_fault("told otherwise", __FILE__, __LINE__);
     }
     gather(mega_nranks() - 1);
-    /* MPICH's launcher ends all then, and may drop what it has not read yet. Who
-     * had to ask over UCX for home 0 may not know that all have come. */
+    /* MPICH's launcher ends all then, and may drop what it has not read yet.
+     * Who had to ask over UCX for home 0 may not know that all have come. */
     sleep(1);
     if (mega_ptr(at(0, 512)))
         kill((pid_t)pid, SIGKILL);
