@@ -4,6 +4,7 @@
 # is open, or after: the others wait for it as long as it may work, no longer.
 # hosts.sh does so over hosts.
 . "${MEGA_SRCDIR:?}/test/cluster/ranks.sh"
+patience=30
 export MEGALLOC_TIMEOUT=2 MEGALLOC_START_TIMEOUT=4
 not_all="not every rank has called mega_init"
 silent="rank 1 on host $(hostname) has given no sign of life for 2 s"
