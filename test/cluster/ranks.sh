@@ -35,20 +35,23 @@ passes() {
     fi
 }
 
-# steps NAME RANKS PROGRAM ARGUMENT...: a check for each step that the program
-# passes, and one for its end.
-steps() {
-    local name=$1 step
-    shift
-    job "$@"
+# each_step NAME: a check for each step that the last job has passed, and one for
+# its end.
+each_step() {
+    local step
     while IFS= read -r step; do
-        tap_ok "$name: ${step#passed: }"
+        tap_ok "$1: ${step#passed: }"
     done < <(grep '^passed: ' <<<"$output")
     if ((status == 0)); then
-        tap_ok "$name: the end"
+        tap_ok "$1: the end"
     else
-        tap_fail "$name: the end" "status $status: $output"
+        tap_fail "$1: the end" "status $status: $output"
     fi
+}
+
+steps() { # NAME RANKS PROGRAM ARGUMENT...
+    job "${@:2}"
+    each_step "$1"
 }
 
 # refused NAME TEXT...: the last job gave up by itself and said all of that.

@@ -33,18 +33,6 @@ lossy() {
     OMPI_MCA_orte_enable_recovery=1 hosts "$@"
 }
 
-each_step() { # NAME
-    local step
-    while IFS= read -r step; do
-        tap_ok "$1: ${step#passed: }"
-    done < <(grep '^passed: ' <<<"$output")
-    if ((status == 0)); then
-        tap_ok "$1: the end"
-    else
-        tap_fail "$1: the end" "status $status: $output"
-    fi
-}
-
 told() { # NAME TIMES [HOST]
     local who="rank .* on host ${3:-host1}"
     if (($(grep -c "^told: .*$who" <<<"$output") == $2)); then
