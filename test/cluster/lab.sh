@@ -297,6 +297,10 @@ try "a job over three hosts" 0 "rank 5 of 6 on h3" run -n 6 "$hello"
 output=$(lab on 3 df --output=size -k /run/megalloc 2>&1)
 status=$?
 is "homes of the size that was asked for" 0 8192
+nsenter -n -t "$(<"/run/megalloc-lab/$MEGALLOC_LAB/front.pid")" \
+    ip link del p1 # as in one that is half up
+try "a host without a link is told" 0 "h1 10.177.0.1 link none" status
+tap_try "and the others" test "$(grep -c '^h[23] .* link up' <<<"$output")" = 2
 holder=$(lab status | awk '/^h2 / { print $NF }')
 kill -s KILL "$holder"
 until [[ ! -e /proc/$holder ]]; do sleep 0.05; done
