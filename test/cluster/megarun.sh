@@ -254,6 +254,89 @@ else
     tap_skip "a job that starts again" "no mpirun or mpiexec here"
 fi
 
+# ---- MPICH's launcher, which waits for lost ranks ----
+
+cat >"$scratch/stops" <<'END'
+#!/bin/sh
+# stops DIR: in the first job rank 1 stops, and rank 0 misses it.
+mkdir "$1/seen$PMI_RANK" 2>/dev/null || { echo "rank is alive"; exit 0; }
+[ "$PMI_RANK" = 0 ] || kill -s STOP $$
+exit 75
+END
+cat >"$scratch/speaks" <<'END'
+#!/bin/sh
+# speaks TEXT: no line, and bytes of all kinds, on both; rank 0 has a text.
+[ "$PMI_RANK" = 0 ] || exit 0
+printf 'out \000\377 %s %s' "$1" "$(cat)"
+printf 'err \000\377 %s' "$1" >&2
+exit 7
+END
+chmod +x "$scratch/stops" "$scratch/speaks"
+
+stopped() { # ARGUMENT...: a job of which a rank is stopped
+    rm -rf "$scratch"/seen?
+    SECONDS=0
+    output=$(MEGALLOC_TIMEOUT=1 "${bounded[@]}" "$patience" "$megarun" -n 2 "$@" \
+        "$scratch/stops" "$scratch" 2>&1 </dev/null)
+    status=$?
+}
+
+if built_with_mpich; then
+    echo text | "$megarun" -n 1 "$scratch/speaks" 'a  b' \
+        >"$scratch/out" 2>"$scratch/err"
+    status=$? output=''
+    printf 'out \000\377 a  b text' | cmp - "$scratch/out" >&2 || status=out
+    printf 'err \000\377 a  bmegarun: rank 0 at %s ended with status 7\n' \
+        "$(uname -n)" | cmp - "$scratch/err" >&2 || status=err
+    is "status, stdin, stdout and stderr are the program's, and one line" 7 ''
+    stopped
+    is "a rank is stopped: the job ends" 75 "ended with status 75: it misses another"
+    [[ $output == *"rank 0 at "*"still waits for ranks that are lost"* ]] ||
+        status=mute
+    ((SECONDS < 60)) || status="after $SECONDS s"
+    is "in time, and that is told" 75 ''
+    left=$(grep -lsxz "$scratch/[s]tops" /proc/[0-9]*/cmdline)
+    tap_empty "nothing of it is left" "$left"
+    stopped --restarts 1
+    is "with --restarts it starts again" 0 "by a lost rank (status 75), restart 1"
+    [[ $(grep -c 'rank is alive' <<<"$output") == 2 ]] || status="wrong count"
+    is "and all are there" 0 ''
+    output=$("$megarun" -n 2 sh -c 'kill -s SEGV $$' 2>&1 </dev/null)
+    status=$?
+    is "a rank that is ended by a signal is named" 11 "was ended by SIGSEGV"
+else
+    for name in "status, stdin, stdout and stderr" "a rank is stopped" \
+        "a rank that is ended by a signal"; do
+        tap_skip "$name" "no MPICH: the launcher is not in our hands"
+    done
+fi
+
+# ---- A megarun that is killed ----
+
+"$megarun" -n 1 --restarts 1 "$scratch/waits" "$scratch/alone" </dev/null \
+    >/dev/null 2>&1 &
+killed=$!
+for ((turn = 0; turn < 1000; turn++)); do
+    [[ ! -e $scratch/alone ]] || break
+    sleep 0.01
+done
+kill -s KILL "$killed"
+wait "$killed" 2>/dev/null
+rank=$(<"$scratch/alone")
+for ((turn = 0; turn < 1000; turn++)); do
+    [[ -s /proc/$rank/cmdline ]] || break # a zombie's is empty
+    sleep 0.01
+done
+if ((turn < 1000)); then
+    tap_ok "a megarun that is killed takes the launcher with it"
+elif ! setpriv --pdeathsig KILL true 2>/dev/null; then
+    kill -s KILL "$rank"
+    tap_skip "a megarun that is killed" "there is no setpriv --pdeathsig"
+else
+    kill -s KILL "$rank"
+    tap_fail "a megarun that is killed takes the launcher with it"
+fi
+
 # ---- The ranks of a launcher that was killed ----
 
 cat >"$scratch/orphans" <<'END'
