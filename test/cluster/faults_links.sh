@@ -23,6 +23,11 @@ all_run() {
 
 textindex_program=$program program=$build/test/cluster/late
 for when in before after; do
+    if [[ $when == before ]] && built_with_mpich; then
+        tap_skip "a link is cut for good before the space is open" \
+            "MPICH's launcher does not ask for the host, and ranks wait 600 s"
+        continue
+    fi
     MEGALLOC_TIMEOUT=4 start "$program" $when 60
     all_run
     sleep 2

@@ -9,7 +9,7 @@ three_hosts faults_stops
 program=$build/test/cluster/late
 
 # halts NAME TEXT ARGUMENT...: rank 1 of late stops; the others say TEXT and end.
-# What is stopped then keeps MPICH's launcher, or is ended by it.
+# What is stopped is ended by the launcher, or by megarun some seconds later.
 halts() {
     local name=$1 text=$2 turn
     shift 2
@@ -21,8 +21,8 @@ halts() {
     done
     named=$(since)
     sleep 3 # all say so
-    for ((turn = 0; turn < 200; turn++)); do # else 137 is the job's status
-        ! built_with_mpich && kill -s 0 "$job" 2>/dev/null || break
+    for ((turn = 0; turn < 300; turn++)); do # else 137 is the job's status
+        kill -s 0 "$job" 2>/dev/null || break
         sleep 0.1
     done
     ranks_on 2 KILL
