@@ -33,73 +33,80 @@ static mega_status_t begin_answer(mega_region_t r, const char *name,
 }
 
 static mega_status_t ask(enum mega__ask op, uint32_t region, const char *name,
-                         uint32_t *line_p)
+                         uint64_t *place_p)
 {
     struct mega__request req = {.op = (uint32_t)op, .arg = {region, 0}};
     strncpy(req.text, name, MEGA_NAME_MAX);
     mega_status_t st = mega__agent_ask(mega__the, &mega__the->homes[0], &req);
-    if (!st && line_p)
-        *line_p = (uint32_t)req.result;
+    if (!st && place_p)
+        *place_p = req.result;
     return st;
 }
 
-static mega_status_t find(uint32_t region, const char *name, uint32_t *line_p)
+static mega_status_t find(uint32_t region, const char *name, uint64_t *place_p)
 {
     const struct mega__home *home0 = &mega__the->homes[0];
     if (!home0->local)
-        return ask(MEGA__ASK_ROOT_FIND, region, name, line_p);
+        return ask(MEGA__ASK_ROOT_FIND, region, name, place_p);
     const struct mega__root_record *rec =
         mega__dir_root_find(home0, region, name);
     if (!rec)
         return mega__fail(MEGA_ERR_NOT_FOUND, "there is no root %.63s", name);
-    *line_p = (uint32_t)(rec - home0->block->roots);
+    *place_p = mega__dir_root_place(home0, rec);
     return MEGA_OK;
 }
 
-/* The next root from line *line_p on. */
-static mega_status_t next(uint32_t region, uint32_t *line_p,
+/* The next root from a line on. */
+static mega_status_t next(uint32_t region, uint32_t line, uint64_t *place_p,
                           char name[MEGA__NAME_BYTES])
 {
     const struct mega__home *home0 = &mega__the->homes[0];
     if (home0->local) {
         const struct mega__root_record *rec =
-            mega__dir_root_next(home0, region, line_p);
+            mega__dir_root_next(home0, region, &line);
         if (!rec)
             return mega__fail(MEGA_ERR_NOT_FOUND, "there are no more roots");
         memcpy(name, rec->name, MEGA__NAME_BYTES);
+        *place_p = mega__dir_root_place(home0, rec);
         return MEGA_OK;
     }
     struct mega__request req = {.op = MEGA__ASK_ROOT_NEXT,
-                                .arg = {region, *line_p}};
+                                .arg = {region, line}};
     mega_status_t st = mega__agent_ask(mega__the, &mega__the->homes[0], &req);
     if (st)
         return st;
     memcpy(name, req.text, MEGA__NAME_BYTES);
     name[MEGA_NAME_MAX] = '\0';
-    *line_p = (uint32_t)req.result;
+    *place_p = req.result;
     return MEGA_OK;
 }
 
-static mega_status_t value(uint32_t line, mega_gptr_t *p_p)
+static mega_gptr_t slot_at(uint64_t place)
 {
-    return mega__rma_amo(mega__the, MEGA_AMO_FETCH, 8,
-                         mega__dir_root_slot(line), 0, 0, &p_p->v);
+    return mega__dir_root_slot((uint32_t)place);
+}
+
+static mega_status_t value(uint64_t place, mega_gptr_t *p_p)
+{
+    return mega__rma_amo(mega__the, MEGA_AMO_FETCH, 8, slot_at(place), 0, 0,
+                         &p_p->v);
 }
 
 mega_status_t mega_root_slot(mega_region_t r, const char *name,
                              mega_gptr_t *slot_p)
 {
-    uint32_t line, region;
+    uint64_t place;
+    uint32_t region;
     mega_status_t st = begin_answer(r, name, &region, slot_p);
     if (st)
         return st;
     st = MEGA_ERR_NOT_FOUND; /* making one finds it too */
     if (mega__the->homes[0].local || mega__the->readonly)
-        st = find(region, name, &line);
+        st = find(region, name, &place);
     if (st == MEGA_ERR_NOT_FOUND)
-        st = ask(MEGA__ASK_ROOT_MAKE, region, name, &line);
+        st = ask(MEGA__ASK_ROOT_MAKE, region, name, &place);
     if (!st)
-        *slot_p = mega__dir_root_slot(line);
+        *slot_p = slot_at(place);
     return st;
 }
 
@@ -122,16 +129,17 @@ mega_status_t mega_root_set(mega_region_t r, const char *name, mega_gptr_t p)
 
 mega_status_t mega_root_get(mega_region_t r, const char *name, mega_gptr_t *p_p)
 {
-    uint32_t line, then, region;
+    uint64_t place, then;
+    uint32_t region;
     mega_gptr_t p = mega_null();
     mega_status_t st = begin_answer(r, name, &region, p_p);
     if (!st)
-        st = find(region, name, &line);
-    for (then = MEGA_ROOTS_MAX; !st && line != then;) {
-        then = line;
-        st = value(line, &p);
-        if (!st) /* it may have gone, and the line be another's */
-            st = find(region, name, &line);
+        st = find(region, name, &place);
+    for (then = UINT64_MAX; !st && place != then;) {
+        then = place;
+        st = value(place, &p);
+        if (!st) /* it may have gone, and the line have been another's */
+            st = find(region, name, &place);
     }
     if (!st)
         *p_p = p;
@@ -150,7 +158,8 @@ mega_status_t mega_root_next(mega_region_t r, uint64_t *iter_p,
 {
     char found[MEGA__NAME_BYTES], again[MEGA__NAME_BYTES];
     mega_gptr_t p;
-    uint32_t region, then;
+    uint64_t place, then;
+    uint32_t region;
     mega_status_t st = begin_answer(r, "any", &region, p_p);
     if (st)
         return st;
@@ -159,17 +168,16 @@ mega_status_t mega_root_next(mega_region_t r, uint64_t *iter_p,
     uint32_t line =
         *iter_p < MEGA_ROOTS_MAX ? (uint32_t)*iter_p : MEGA_ROOTS_MAX;
     do { /* as in mega_root_get */
-        st = next(region, &line, found);
+        st = next(region, line, &place, found);
         if (!st)
-            st = value(line, &p);
-        then = line;
+            st = value(place, &p);
         if (!st)
-            st = next(region, &then, again);
-    } while (!st && (then != line || strcmp(found, again) != 0));
+            st = next(region, (uint32_t)place, &then, again);
+    } while (!st && (then != place || strcmp(found, again) != 0));
     if (st)
         return st;
     memcpy(name, found, sizeof found);
     *p_p = p;
-    *iter_p = line + 1;
+    *iter_p = (uint32_t)place + UINT64_C(1);
     return MEGA_OK;
 }

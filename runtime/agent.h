@@ -20,9 +20,9 @@ enum mega__ask {
                             * had, LIVE durably; 0: one, not marked. result:
                             * how many; text comes back: their pointers */
     MEGA__ASK_RUN_FREE,    /* arg: global pointer, mega__run_why */
-    MEGA__ASK_ROOT_FIND,   /* arg[0]: region; text: name. result: line */
+    MEGA__ASK_ROOT_FIND,   /* arg[0]: region; text: name. result: place */
     MEGA__ASK_ROOT_NEXT,   /* arg: region, line to begin at; text comes back:
-                              the name. result: line */
+                              the name. result: place (directory.h) */
     MEGA__ASK_HOME,        /* arg comes back: domain, MEGALLOC_HOME_MAX; text:
                               the path of its first pool file */
     MEGA__ASK_RECORD_TAKE, /* of an intent. result: which. BUSY: none is free */

@@ -133,7 +133,7 @@ static mega_status_t find_root(const struct mega__home *home,
     if (!r)
         return mega__fail(MEGA_ERR_NOT_FOUND, "there is no root %.63s",
                           req->text);
-    req->result = (uint64_t)(r - home->block->roots);
+    req->result = mega__dir_root_place(home, r);
     return MEGA_OK;
 }
 
@@ -186,7 +186,7 @@ static mega_status_t next_root(const struct mega__home *home,
     if (!r)
         return mega__fail(MEGA_ERR_NOT_FOUND, "there are no more roots");
     memcpy(req->text, r->name, MEGA__NAME_BYTES);
-    req->result = line;
+    req->result = mega__dir_root_place(home, r);
     return MEGA_OK;
 }
 

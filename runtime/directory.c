@@ -11,6 +11,7 @@
 #include "crash_point.h"
 #include "home.h"
 #include "log.h"
+#include "seg.h"
 
 bool mega__live_has(const struct mega__live *live, uint32_t id)
 {
@@ -300,6 +301,7 @@ mega_status_t mega__dir_root_make(const struct mega__home *home0,
     r = &roots[line];
     /* First: who has looked at the state long ago may read the name now. */
     __atomic_store_n(&r->slot, 0, __ATOMIC_SEQ_CST);
+    atomic_fetch_add(&home0->seg->roots_made, 1); /* it is null by now */
     memset(r->name, 0, sizeof r->name);
     strncpy(r->name, name, MEGA_NAME_MAX);
     r->crc = mega__record_name_crc(region, r->name);
@@ -337,6 +339,13 @@ mega__dir_root_next(const struct mega__home *home0, uint32_t region,
         return r;
     }
     return NULL;
+}
+
+uint64_t mega__dir_root_place(const struct mega__home *home0,
+                              const struct mega__root_record *root)
+{
+    const uint32_t line = (uint32_t)(root - home0->block->roots);
+    return (uint64_t)atomic_load(&home0->seg->roots_made) << 32 | line;
 }
 
 mega_gptr_t mega__dir_root_slot(uint32_t line)

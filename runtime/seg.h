@@ -34,6 +34,7 @@ struct mega__seg_home {
     _Atomic uint32_t ring_in[MEGA__CLASSES], ring_out[MEGA__CLASSES];
     _Atomic uint64_t named; /* the last that find_named has found: a pointer */
     _Atomic uint32_t intent_taken[MEGA__INTENTS_MAX];
+    _Atomic uint32_t roots_made; /* of home 0, in this job */
 };
 
 /* POSTED + r steps: for the agent of host rank r. That is COPYING while it

@@ -477,6 +477,10 @@ mega_status_t mega__net_span(struct mega__net *net, uint32_t home, uint32_t no,
 mega_status_t mega__net_ask(struct mega__net *net, uint32_t home,
                             struct mega__request *req)
 {
+    void (*before)(void *arg) = net->before_ask;
+    net->before_ask = NULL;
+    if (before)
+        before(net->before_ask_arg);
     struct mega__ctx *there = server_of(net, home);
     mega_status_t st = net_delay__reach_home(net, home);
     if (st || !there)

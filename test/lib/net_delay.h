@@ -36,6 +36,9 @@ void net_delay_after(struct mega__net *net, void (*fn)(void *arg), void *arg);
 
 /* Before the next atomic is done: calls fn, once, in the thread that asks. */
 void net_delay_before(struct mega__net *net, void (*fn)(void *arg), void *arg);
+/* The same before the next question to an agent. */
+void net_delay_before_ask(struct mega__net *net, void (*fn)(void *arg),
+                          void *arg);
 
 /* All other hosts are gone for this rank: nothing gets there or back. */
 void net_delay_lose(struct mega__net *net);

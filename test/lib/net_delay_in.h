@@ -35,6 +35,8 @@ struct mega__net {
     void *after_arg;
     void (*before)(void *arg); /* the next atomic; or NULL */
     void *before_arg;
+    void (*before_ask)(void *arg); /* the next question; or NULL */
+    void *before_ask_arg;
 };
 
 /* ---- net_delay_lost.c ---- */

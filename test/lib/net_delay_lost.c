@@ -46,6 +46,13 @@ void net_delay_before(struct mega__net *net, void (*fn)(void *arg), void *arg)
     net->before_arg = arg;
 }
 
+void net_delay_before_ask(struct mega__net *net, void (*fn)(void *arg),
+                          void *arg)
+{
+    net->before_ask = fn;
+    net->before_ask_arg = arg;
+}
+
 void net_delay_lose(struct mega__net *net)
 {
     net->lost = true;

@@ -11,6 +11,7 @@
 
 #include "api/api.h"
 #include "directory.h"
+#include "test/lib/net_delay.h"
 #include "test/lib/ops.h"
 #include "test/lib/report.h"
 #include "test/lib/world.h"
@@ -344,6 +345,42 @@ static void list_while_removed(void)
 Test(names, what_is_listed_has_its_own_value)
 {
     by_home0(list_while_removed, WORLD_CLOSE);
+}
+
+/* r1's line is r2's while it is read, and r1's again, null, when it is looked
+ * at for the second time. */
+static void give_back(void *arg)
+{
+    (void)arg;
+    OK(mega_root_remove(MEGA_DEFAULT, "r2"));
+    OK(mega_root_set(MEGA_DEFAULT, "r1", mega_null()));
+}
+
+static void lend(void *mine)
+{
+    OK(mega_root_remove(MEGA_DEFAULT, "r1"));
+    OK(mega_root_set(MEGA_DEFAULT, "r2", *(mega_gptr_t *)mine));
+    net_delay_before_ask(mega__the->net, give_back, NULL);
+}
+
+static void read_while_lent(void)
+{
+    char name[MEGA_NAME_MAX + 1];
+    uint64_t iter = 0;
+    mega_gptr_t mine = chunk(), got;
+    OK(mega_root_set(MEGA_DEFAULT, "r1", mega_null()));
+    net_delay_before(mega__the->net, lend, &mine);
+    OK(mega_root_get(MEGA_DEFAULT, "r1", &got));
+    CHECK(mega_is_null(got), "r1 has what was r2's");
+    net_delay_before(mega__the->net, lend, &mine);
+    OK(mega_root_next(MEGA_DEFAULT, &iter, name, &got));
+    CHECK(strcmp(name, "r1") == 0 && mega_is_null(got),
+          "%s is listed with what was r2's", name);
+}
+
+Test(names, a_line_that_was_lent_meanwhile_is_read_again)
+{
+    by_another_host(read_while_lent, WORLD_CLOSE);
 }
 
 /* ---- Regions ---- */
