@@ -40,14 +40,11 @@ mega_status_t ti_load(mega_gptr_t p, uint64_t *value_p)
 
 #define GUESS 40u /* bytes beyond its head that are asked for, too */
 
-/* How many of its bytes are to be there after the next quiet. Those beyond its
- * end may be anything, but a span may end behind it. */
+/* How many of its bytes are to be there after the next quiet. */
 static size_t wanted(const struct ti_part *p)
 {
-    if (p->have)
-        return p->size(p->copy);
-    size_t n = p->head + GUESS, left = TI_EXTENT - p->at % TI_EXTENT;
-    return n < left || left < p->head ? n : left;
+    return p->have ? p->size(p->copy)
+                   : ti_readable(p->at, p->head, p->head + GUESS);
 }
 
 static mega_status_t ask(struct ti_part *p)

@@ -30,6 +30,16 @@ const void *ti_view(mega_gptr_t p, size_t n, struct ti_buf *buf);
  * it may be read after it. */
 mega_status_t ti_load(mega_gptr_t p, uint64_t *value_p) MEGA_MUST_CHECK;
 
+/* How many bytes may be read at (bits of a pointer to a chunk of at least so
+ * many bytes) when n are asked for: those beyond its end may be anything, but a
+ * span may end behind it. */
+static inline size_t ti_readable(uint64_t at, size_t least, size_t n)
+{
+    size_t left = TI_EXTENT - at % TI_EXTENT;
+
+    return n < left || left < least ? n : left;
+}
+
 /* A chunk for ti_fetch; all else of it is 0 at first. */
 struct ti_part {
     uint64_t at;                      /* bits of the pointer to it */

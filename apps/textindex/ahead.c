@@ -62,15 +62,14 @@ static mega_status_t load_heads(struct ti_batch *b, size_t from, size_t end,
     return st ? ti_failed("read", st) : came;
 }
 
-/* Text beyond the node's own may be anything, but a span may end behind it. */
 static mega_status_t ask(struct seek *s)
 {
     size_t n = sizeof *s->copy + s->e->len;
-    size_t left = TI_EXTENT - s->node % TI_EXTENT;
 
     if (!s->copy)
         s->copy = ti_realloc(NULL, n);
-    return mega_get_nbi(s->copy, mega_from_bits(s->node), n < left ? n : left);
+    return mega_get_nbi(s->copy, mega_from_bits(s->node),
+                        ti_readable(s->node, sizeof *s->copy, n));
 }
 
 /* What came of it; false: there is nothing more to ask for. */
