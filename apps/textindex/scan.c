@@ -39,12 +39,29 @@ void ti_scan_close(struct ti_scan *s)
     *s = (struct ti_scan){0};
 }
 
+/* The next of its chain, or the first: before is NULL. */
+static mega_status_t number(struct ti_item *it, const struct ti_item *before)
+{
+    it->number = before ? before->number + 1 : 0;
+    it->behind = before ? before->behind : 0;
+    if (it->part.at == it->behind) {
+        ti_say("the index is damaged: its chain at 0x%llx leads back to "
+               "itself; restore the space from a copy, or begin anew with "
+               "textindex build --force",
+               (unsigned long long)it->part.at);
+        return MEGA_ERR_DAMAGED;
+    }
+    if ((it->number & (it->number - 1)) == 0)
+        it->behind = it->part.at;
+    return MEGA_OK;
+}
+
 /* The item at, if it is one, is to be read; *it_p will be it. */
-static void add(struct ti_scan *s, uint64_t at, bool word,
-                struct ti_item **it_p)
+static mega_status_t add(struct ti_scan *s, uint64_t at, bool word,
+                         const struct ti_item *before, struct ti_item **it_p)
 {
     if (!at)
-        return;
+        return MEGA_OK;
     struct ti_item *it = ti_realloc(NULL, sizeof *it);
     *it = (struct ti_item){
         .part = {.at = at,
@@ -54,6 +71,7 @@ static void add(struct ti_scan *s, uint64_t at, bool word,
     s->item = ti_room(s->item, &s->cap, s->count + 1, sizeof(void *));
     s->item[s->count++] = it;
     *it_p = it;
+    return number(it, before);
 }
 
 /* A home has every nhomes-th head, one behind the other. */
@@ -75,18 +93,16 @@ static mega_status_t read_heads(const struct ti_index *ix, uint64_t from,
         return ti_failed("read", st ? st : came);
     for (size_t k = 0, at = 0; k < homes; k++)
         for (size_t i = k; i < n; i += homes)
-            add(s, row[at++], true, &s->first[i]);
-    return MEGA_OK;
+            st = st ? st : add(s, row[at++], true, NULL, &s->first[i]);
+    return st;
 }
 
-static void follow(struct ti_scan *s, struct ti_item *it)
+static mega_status_t follow(struct ti_scan *s, struct ti_item *it)
 {
-    if (it->part.size == size_of_word) {
-        add(s, ti_word_of(it)->next, true, &it->next);
-        add(s, ti_word_of(it)->postings, false, &it->list);
-    } else {
-        add(s, ti_postings_of(it)->next, false, &it->next);
-    }
+    if (it->part.size != size_of_word)
+        return add(s, ti_postings_of(it)->next, false, it, &it->next);
+    mega_status_t st = add(s, ti_word_of(it)->next, true, it, &it->next);
+    return st ? st : add(s, ti_word_of(it)->postings, false, NULL, &it->list);
 }
 
 static mega_status_t read_items(struct ti_scan *s, size_t begin, size_t end)
@@ -110,7 +126,7 @@ mega_status_t ti_scan(const struct ti_index *ix, uint64_t from, size_t n,
         size_t end = s->count;
         st = read_items(s, begin, end);
         for (; begin < end && !st; begin++)
-            follow(s, s->item[begin]);
+            st = follow(s, s->item[begin]);
     }
     return st;
 }

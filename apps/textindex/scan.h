@@ -11,9 +11,13 @@
 
 #define TI_STRIDE 512u /* buckets of a scan, at most */
 
-/* A word, or a chunk of its postings. */
+/* A word, or a chunk of its postings. To find a chain that is damaged and leads
+ * back to itself, each knows one before it: that with the largest number which
+ * is a power of two (Brent). */
 struct ti_item {
     struct ti_part part;
+    uint64_t number;      /* in its chain, from 0 */
+    uint64_t behind;      /* bits of the pointer to the one before it */
     struct ti_item *next; /* of the chain */
     struct ti_item *list; /* of a word: its postings */
 };
@@ -25,7 +29,8 @@ struct ti_scan {
 };
 
 /* Reads n buckets, from the number from on. s is all zero before the first;
- * what was in it is gone. An error has been told. */
+ * what was in it is gone. An error has been told. DAMAGED: a chain leads back
+ * to itself. */
 mega_status_t ti_scan(const struct ti_index *ix, uint64_t from, size_t n,
                       struct ti_scan *s) MEGA_MUST_CHECK;
 

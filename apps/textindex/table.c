@@ -190,8 +190,10 @@ static mega_status_t read_block(struct ti_index *ix, uint64_t bits,
     const struct ti_block *b = ti_view(mega_from_bits(bits), sizeof *b, &buf);
     mega_status_t st = b ? MEGA_OK : MEGA_ERR_IO;
 
-    if (b && (b->count > TI_BLOCK_FILES || b->count > ix->nfiles - *at_p)) {
-        ti_say("the list of files is damaged at 0x%llx",
+    if (b && (b->count == 0 || b->count > TI_BLOCK_FILES ||
+              b->count > ix->nfiles - *at_p)) {
+        ti_say("the list of files is damaged at 0x%llx: restore the space from "
+               "a copy, or begin anew with textindex build --force",
                (unsigned long long)bits);
         st = MEGA_ERR_DAMAGED;
     }

@@ -164,6 +164,36 @@ tap_empty "build --force begins anew" \
     "$(run 0 textindex 2 build --force "$text"; run 0 textindex 2 verify "$text"
        run 0 textindex 1 query new_q; grep -qx 'total	1' "$scratch/out" || cat "$scratch/out")"
 
+# ---- A damaged index ----
+
+# bent WAY...: what textindex does once a chain leads back to itself. A reader
+# that follows it for ever ends by the limit on its memory, at the latest.
+bent() {
+    local command
+    run 0 textindex 1 build --force "$text"
+    run 0 "$megarun" -n 1 "$build/test/cluster/textindex_bend" "$@"
+    for command in stats dump "verify $text" "query three_q" \
+        "build --resume $text"; do
+        # shellcheck disable=SC2086
+        run 3 limited "$program" $command
+        err_has 'damaged'
+        err_has 'build --force'
+    done
+}
+limited() {
+    local kib=4000000
+    built_for_sanitizer && kib=unlimited # it maps far more, and uses little
+    "${bounded[@]}" 100 "$megarun" -n 2 bash -c 'ulimit -v "$0"; exec "$@"' \
+        "$kib" "$@"
+}
+tap_empty "a bucket that leads back to itself is told as damage" \
+    "$(bent words three_q)"
+tap_empty "and through other words" "$(bent words three_q one_q two_q)"
+tap_empty "and a list of postings" "$(bent list three_q)"
+tap_empty "and a list of files" "$(bent files)"
+tap_empty "build --force makes it anew" \
+    "$(run 0 textindex 2 build --force "$text"; run 0 textindex 2 verify "$text")"
+
 # ---- A full space ----
 
 space_runs_out() {
