@@ -92,8 +92,9 @@ void mega__far_has(const struct mega__place *at, uint8_t mark);
 /* A mark of an own far slab was stored. Any thread's arena a that owns it. */
 void mega__far_note(struct mega__arena *a, const _Atomic uint8_t *mark);
 
-/* Sends what the arena has changed on a home, then the parts, n of the same
- * home; all of it is durable there. Operations of this thread to the home are
+/* Sends what the arena has changed on a home, then the parts, up to
+ * MEGA__PARTS_MAX, of the same home; all of it is durable there. ERRORS: NOMEM
+ * - no part was sent. Operations of this thread to the home are
  * visible first. */
 mega_status_t mega__far_send(struct mega__arena *a, uint32_t home,
                              const struct mega__part *parts, size_t n);

@@ -323,11 +323,10 @@ static mega_status_t send_locked(struct mega__arena *a, uint32_t home,
     mega_status_t st = add_slabs(&l, a, home);
     if (!st)
         st = add_frees(&l, a, home);
-    for (size_t i = 0; !st && i < n; i++) {
-        st = make_room(&l, 0);
-        if (!st)
-            add(&l, &parts[i], NULL);
-    }
+    if (!st && l.n + n > MEGA__PARTS_MAX) /* all of them, or none */
+        st = post(&l);
+    for (size_t i = 0; !st && i < n; i++)
+        add(&l, &parts[i], NULL);
     return st ? st : post(&l);
 }
 

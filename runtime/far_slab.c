@@ -241,6 +241,18 @@ static void end_one(struct mega__arena *a, struct ending *e,
                             .n = sizeof e->word};
 }
 
+/* Nothing was sent: it is used on, for its marks are not there yet, and a
+ * persist is to send them. */
+static void keep(struct mega__slab *slab)
+{
+    struct mega__bin *bins = slab->bin - slab->class;
+    struct mega__heap *heap =
+        (void *)((char *)bins - offsetof(struct mega__heap, bins));
+    atomic_store_explicit(&slab->span->slabs[slab->extent], slab,
+                          memory_order_release);
+    mega__arena_park(heap, slab->class, slab);
+}
+
 /* Some of one home, by a message: their marks, then their last words. Nobody
  * else changes what has an owner. */
 static void end_some(struct mega__arena *a)
@@ -268,6 +280,10 @@ static void end_some(struct mega__arena *a)
     }
     for (size_t i = 0; i < n; i++) {
         const bool empty = ending[i].word == MEGA__FREE;
+        if (st == MEGA_ERR_NOMEM && ending[i].slab->bin) {
+            keep(ending[i].slab);
+            continue;
+        }
         mega__count(&a->count.disowned, !st && !empty);
         mega__count(&a->count.extents_released, !st && empty);
         mega__slab_delete(a, ending[i].slab);

@@ -10,6 +10,7 @@
 #include "arena.h"
 #include "chunk.h"
 #include "rma.h"
+#include "roll.h"
 #include "space.h"
 #include "test/lib/invariants.h"
 #include "test/lib/net_delay.h"
@@ -355,6 +356,65 @@ static void free_and_take(struct mega__ctx *ctx, int rank, void *arg)
 Test(far_doubt, no_mark_is_durable_that_an_older_one_may_undo)
 {
     world_on_hosts(m, 2, free_and_take, WORLD_KILL);
+}
+
+/* ---- Slabs that cannot be given up ---- */
+
+#define BIG 8000 /* some in a slab */
+#define BIGS 160 /* of more slabs than are kept */
+
+/* What is allocated meanwhile is durable as soon as a persist says so. */
+static void keep_what_is_not_sent(struct mega__ctx *ctx, int rank, void *arg)
+{
+    (void)arg;
+    if (rank == NEAR) {
+        net_delay_fail_after(ctx->net, 0, MEGA_ERR_NOMEM);
+        for (unsigned i = 0; i < BIGS; i++)
+            OK(ops_alloc(ctx, OPS_DEFAULT, 0, BIG, &marked[i]));
+        net_delay_fail_after(ctx->net, UINT_MAX, MEGA_OK);
+        for (unsigned i = 0; i < BIGS; i++)
+            OK(mega__rma_persist(ctx, marked[i], BIG));
+    }
+    world_barrier(ctx);
+}
+
+static void find_big(struct mega__ctx *ctx, int rank, void *arg)
+{
+    size_t usable;
+    (void)arg;
+    for (unsigned i = 0; rank == 0 && i < BIGS; i++)
+        OK(mega__chunk_usable(ctx, marked[i], &usable));
+    world_barrier(ctx);
+}
+
+/* Once there is memory they are, and go where they belong. */
+static void give_up_later(struct mega__ctx *ctx, int rank, void *arg)
+{
+    mega_counters_t c;
+    keep_what_is_not_sent(ctx, rank, arg);
+    if (rank == NEAR) {
+        for (unsigned i = 0; i < BIGS; i++)
+            OK(ops_free(ctx, marked[i]));
+        mega__arena_trim(mega__arena(ctx), mega__home_at(ctx, 0));
+        mega__arena_count_all(ctx, &c);
+        CHECK(c.extents_released >= BIGS / 8, "%u of %u slabs are free",
+              (unsigned)c.extents_released, (unsigned)c.claims);
+        CHECK(drain(ctx) != MEGA_OK, "nobody was told");
+        CHECK(mega__space_drain(ctx) != MEGA_OK, "nor by a commit");
+        OK(drain(ctx));
+    }
+    world_barrier(ctx);
+}
+
+Test(far_doubt, a_slab_whose_marks_were_not_sent_is_not_forgotten)
+{
+    world_on_hosts(m, 2, keep_what_is_not_sent, WORLD_KILL);
+    world_on_hosts(m, 2, find_big, WORLD_CLOSE);
+}
+
+Test(far_doubt, and_is_given_up_when_that_is_possible)
+{
+    world_on_hosts(m, 2, give_up_later, WORLD_CLOSE);
 }
 
 /* ---- Puts on their way, to more than one host ---- */
