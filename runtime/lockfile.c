@@ -39,11 +39,12 @@ static mega_status_t not_opened(const char *path, enum role role, int err)
     else if (err == ENOTDIR)
         remedy = ": set MEGALLOC_DIR to a directory";
     else if (err == EROFS)
-        remedy = ": MEGALLOC_OPEN=degraded reads what is there";
+        remedy = ": mount it to be written; a job with MEGALLOC_OPEN=degraded "
+                 "only reads";
     else if (err == EACCES && role == READ)
         remedy = ": let this user read it (chmod, chown)";
     else if (err == EACCES)
-        remedy = ": let this user write it (chmod, chown); "
+        remedy = ": let this user write it (chmod, chown); a job with "
                  "MEGALLOC_OPEN=degraded only reads";
     return mega__fail(full ? MEGA_ERR_MEDIUM_FULL : MEGA_ERR_IO,
                       "open %s: %s%s", path, strerror(err), remedy);

@@ -198,6 +198,18 @@ fi
 
 # ---- Where nothing can be written ----
 
+# writes NAME TEXT: what commands of the tool say that would write, whatever
+# MEGALLOC_OPEN is.
+writes() {
+    local command said
+    tap_empty "$1" "$(for command in "check --repair" "rm --yes"; do
+        # shellcheck disable=SC2086
+        said=$(MEGALLOC_OPEN=degraded "${within[@]}" \
+            "$MEGA_BUILDDIR/apps/tool/megalloc" $command "$MEGALLOC_DIR" 2>&1)
+        [[ $? == 2 && $said == *"$2"* ]] || echo "$command: $said"
+    done)"
+}
+
 export MEGALLOC_DIR=$scratch/space
 rm -rf "$scratch"/h? "$MEGALLOC_DIR"
 on "h0 h0 h0" degraded make "$places" clean
@@ -208,6 +220,8 @@ if unshare -m true 2>/dev/null; then
     good "a read-only mount is read"
     tap_try "and the tool looks at it" "${within[@]}" \
         "$MEGA_BUILDDIR/apps/tool/megalloc" check "$MEGALLOC_DIR"
+    writes "what is to be done that the tool can write" \
+        "mount it to be written; a job with MEGALLOC_OPEN=degraded only reads"
     rm "$MEGALLOC_DIR"/home-?.lock
     MEGALLOC_OPEN=degraded on "h0 h0 h0" degraded look "$places" 1 -
     good "also where there is no lock file, and none can be made"
@@ -229,6 +243,8 @@ if ((UID == 0)); then # whom root's rights are taken from
         "let this user read it"
     on "h0 h0 h0" degraded whole "$places" 1
     refused "and to write" "home-0.lock" "let this user write it"
+    writes "which the tool says, too" "let this user write it (chmod, chown); a \
+job with MEGALLOC_OPEN=degraded only reads"
     within=()
 else
     tap_skip "a lock file of another user" "only root can make one"
