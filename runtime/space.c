@@ -168,15 +168,16 @@ static void notice(struct mega__ctx *ctx)
     }
 }
 
+/* The watch is first: who has waited for a link in vain is not to wait for the
+ * same rank once more, in the agreement. */
 static mega_status_t begin_watch(struct mega__ctx *ctx)
 {
     mega_status_t st = mega__watch_open(ctx);
-    if (!st && ctx->net)
-        st = mega__boot_agree(ctx->boot, mega__watch_link(ctx));
-    if (!st)
-        mega__boot_watch(ctx->boot, mega__watch_period(ctx),
-                         mega__watch_look_around, ctx);
-    return st;
+    if (st)
+        return st;
+    mega__boot_watch(ctx->boot, mega__watch_period(ctx),
+                     mega__watch_look_around, ctx);
+    return ctx->net ? mega__boot_agree(ctx->boot, mega__watch_link(ctx)) : st;
 }
 
 static mega_status_t open_steps(struct mega__ctx *ctx)

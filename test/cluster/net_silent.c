@@ -3,9 +3,11 @@
  * net_silent.c - rank program, each rank on a host of its own (or, growth, all
  * on one): all but rank 0 are stopped, and it has to do with each of them.
  * However many they are, it waits about twice as long as for one. The launcher
- * ends those that are left.
+ * ends those that are left. Or, linking, rank 1 stops in mega_init.
  */
+#include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <time.h>
 
 #include "rank.h"
@@ -140,12 +142,60 @@ static void growth(int argc, char **argv)
     end();
 }
 
+/* ---- While the first links are made ---- */
+
+static bool linking;
+
+/* No launcher ends who is stopped. */
+static void stop_myself(void)
+{
+    const pid_t mine = getpid();
+    if (fork() == 0) {
+        sleep(2 * (unsigned)atoi(getenv("MEGALLOC_TIMEOUT")));
+        kill(mine, SIGKILL);
+        _exit(0);
+    }
+    raise(SIGSTOP);
+}
+
+/* UCX's; MPI may call it, too. */
+int ucp_ep_create(void *worker, const void *params, void **ep);
+
+int ucp_ep_create(void *worker, const void *params, void **ep)
+{
+    int (*of_ucx)(void *, const void *, void **);
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    Dl_info caller, own;
+    rank = rank ? rank : getenv("PMI_RANK");
+    *(void **)&of_ucx = dlsym(RTLD_NEXT, "ucp_ep_create");
+    if (linking && dladdr(__builtin_return_address(0), &caller) &&
+        dladdr(&linking, &own) && caller.dli_fbase == own.dli_fbase) {
+        linking = false;
+        began = time(NULL);
+        if (atoi(rank) == 1)
+            stop_myself();
+    }
+    return of_ucx(worker, params, ep);
+}
+
+static void link_to_one(int argc, char **argv)
+{
+    const int limit = atoi(getenv("MEGALLOC_TIMEOUT"));
+    (void)argc, (void)argv;
+    linking = true;
+    const mega_status_t st = mega_init();
+    HOLDS(st == MEGA_ERR_TIMEOUT || st == MEGA_ERR_PEER);
+    HOLDS(time(NULL) - began < limit + limit / 2);
+    printf("told: %s\n", mega_errmsg());
+    fflush(stdout);
+    sleep(2); /* the others are told, too */
+    _exit(75);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {{"quiet", quiet},
-                                             {"drain", drain},
-                                             {"threads", threads},
-                                             {"growth", growth},
-                                             {NULL, NULL}};
+    static const struct rank_case cases[] = {
+        {"quiet", quiet},   {"drain", drain},         {"threads", threads},
+        {"growth", growth}, {"linking", link_to_one}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }
