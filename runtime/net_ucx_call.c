@@ -109,11 +109,12 @@ static mega_status_t await_patiently(struct mega__origin *o,
         if (st != MEGA_ERR_TIMEOUT)
             return st;
         st = alive(o, link, false, &growing);
+        if (call->done) /* meanwhile; what else is wrong the next call tells */
+            return MEGA_OK;
         const uint64_t now = mega__rest_now();
         if (growing)
             since = now;
-        else if (!st && !call->done &&
-                 now - since > mega__ucx_patience(o->net, limit))
+        else if (!st && now - since > mega__ucx_patience(o->net, limit))
             st = mega__ucx_too_late(link);
         if (st)
             return st;

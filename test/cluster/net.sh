@@ -50,7 +50,7 @@ for case in answered card dead undone pending no_worker unnamed crowd; do
     MEGALLOC_TIMEOUT=5 UCX_TLS=tcp,self hosts 2 net_inside $case
     each_step "inside"
 done
-for case in no_memory no_arena greeting; do
+for case in no_memory no_arena greeting late; do
     MEGALLOC_TIMEOUT=3 UCX_TLS=tcp,self hosts 2 net_serves $case
     each_step "serves"
 done

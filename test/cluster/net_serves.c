@@ -11,6 +11,7 @@
 #include "api/api.h"
 #include "arena.h"
 #include "crc.h"
+#include "log.h"
 #include "net_ucx.h"
 #include "rank.h"
 
@@ -184,6 +185,47 @@ static void greeting(int argc, char **argv)
     end("a greeting of another epoch takes nobody's place");
 }
 
+/* ---- An answer that comes late ---- */
+
+static bool doubts;      /* whether the server is alive */
+static const bool *came; /* the answer */
+
+mega_status_t __real_mega__ucx_await(struct mega__origin *o,
+                                     struct mega__link *link, const bool *done,
+                                     uint64_t seconds, bool whole);
+mega_status_t __wrap_mega__ucx_await(struct mega__origin *o,
+                                     struct mega__link *link, const bool *done,
+                                     uint64_t seconds, bool whole);
+
+/* The first wait is too short; in the next, for a sign of life, the answer to
+ * the question comes, and word of another rank that is lost. */
+mega_status_t __wrap_mega__ucx_await(struct mega__origin *o,
+                                     struct mega__link *link, const bool *done,
+                                     uint64_t seconds, bool whole)
+{
+    if (!doubts)
+        return __real_mega__ucx_await(o, link, done, seconds, whole);
+    if (!came) {
+        came = done;
+        return MEGA_ERR_TIMEOUT;
+    }
+    doubts = false;
+    MUST(__real_mega__ucx_await(o, link, came, 60, true));
+    return mega__fail(MEGA_ERR_PEER, "another rank is lost");
+}
+
+static void late(int argc, char **argv)
+{
+    mega_gptr_t slot;
+    (void)argc, (void)argv;
+    begin();
+    doubts = mega_rank() == 1;
+    if (mega_rank() == 1)
+        MUST(mega_root_slot(MEGA_DEFAULT, "late", &slot));
+    HOLDS(!doubts);
+    end("an answer counts that comes while its server is in doubt");
+}
+
 /* ---- The end of an open that failed ---- */
 
 static bool stays; /* where the others meet for the last time */
@@ -213,10 +255,9 @@ static void refused_open(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct rank_case cases[] = {{"no_memory", no_memory},
-                                             {"no_arena", no_arena},
-                                             {"greeting", greeting},
-                                             {"refused_open", refused_open},
-                                             {NULL, NULL}};
+    static const struct rank_case cases[] = {
+        {"no_memory", no_memory},       {"no_arena", no_arena},
+        {"greeting", greeting},         {"late", late},
+        {"refused_open", refused_open}, {NULL, NULL}};
     return rank_main(cases, argc, argv);
 }
