@@ -188,7 +188,7 @@ static void link_to_one(int argc, char **argv)
     HOLDS(time(NULL) - began < limit + limit / 2);
     printf("told: %s\n", mega_errmsg());
     fflush(stdout);
-    sleep(2); /* the others are told, too */
+    sleep(5); /* the others are told, too */
     _exit(75);
 }
 
