@@ -228,9 +228,13 @@ mega_status_t mega__ucx_link(struct mega__origin *o, int rank,
         }
         if (rc != UCS_OK) {
             free(link);
-            return mega__fail(MEGA_ERR_PEER, "no way to rank %d on host %s: %s",
-                              rank, mega__ucx_peer(o->net, rank)->host,
-                              ucs_status_string(rc));
+            return mega__fail(
+                rc == UCS_ERR_UNREACHABLE ? MEGA_ERR_UNSUPPORTED
+                                          : MEGA_ERR_PEER,
+                "UCX finds no way to rank %d on host %s: %s; see UCX_TLS and "
+                "UCX_NET_DEVICES",
+                rank, mega__ucx_peer(o->net, rank)->host,
+                ucs_status_string(rc));
         }
         mega_status_t st = say_hello(link);
         if (st)
