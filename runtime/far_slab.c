@@ -286,7 +286,9 @@ static void end_some(struct mega__arena *a)
         }
         mega__count(&a->count.disowned, !st && !empty);
         mega__count(&a->count.extents_released, !st && empty);
-        mega__slab_delete(a, ending[i].slab);
+        /* Not deleted: where its place in the table is, there may be the slab
+         * of another thread by now. */
+        mega__slab_recycle(a, ending[i].slab);
     }
 }
 

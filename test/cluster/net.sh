@@ -20,6 +20,8 @@ for tls in "${ways[@]}"; do
     done
     hosts 4 net_keys
     each_step "$tls"
+    MEGALLOC_HOME_SIZE=8M MEGALLOC_HOME_MAX=8M hosts 4 net_full
+    each_step "$tls, homes that are full"
     hosts 4 net_ends again
     each_step "$tls, opened three times"
     MALLOC_PERTURB_=165 hosts 2 net_ends asked
