@@ -161,6 +161,17 @@ static mega_status_t remove_served(struct mega__ctx *ctx, bool home0)
     return mega__boot_agree(ctx->boot, st);
 }
 
+/* Files that no creation has left. */
+static mega_status_t find_former(struct mega__ctx *ctx, uint64_t listed)
+{
+    mega_status_t st = MEGA_OK;
+    uint32_t i = 0;
+    for (struct mega__home *home;
+         !st && (home = mega__home_next_served(ctx, &i));)
+        st = mega__home_find_none(ctx, home, listed);
+    return mega__boot_agree(ctx->boot, st);
+}
+
 /* Home 0 last: without it the others, which may be born, were a space of which
  * it is missing. */
 static mega_status_t remove_unborn(struct mega__ctx *ctx)
@@ -168,7 +179,9 @@ static mega_status_t remove_unborn(struct mega__ctx *ctx)
     if (ctx->place.rank == 0)
         mega__log(MEGA__LOG_WARN, "removing the files of a creation that was "
                                   "never finished");
-    mega_status_t st = remove_served(ctx, false);
+    mega_status_t st = find_former(ctx, 1);
+    if (!st)
+        st = remove_served(ctx, false);
     if (!st)
         st = remove_served(ctx, true);
     mega__roll_drop(ctx);
@@ -321,15 +334,10 @@ static mega_status_t bear(struct mega__ctx *ctx, bool home0)
 static mega_status_t make_homes(struct mega__ctx *ctx)
 {
     uint32_t i = 0;
-    mega_status_t st = MEGA_OK;
     mega__home_remove_stumps(ctx);
-    for (struct mega__home *home;
-         !st && (home = mega__home_next_served(ctx, &i));)
-        st = mega__home_find_none(ctx, home);
-    st = mega__boot_agree(ctx->boot, st);
+    mega_status_t st = find_former(ctx, 0);
     if (st)
         return st;
-    i = 0;
     for (struct mega__home *home;
          !st && (home = mega__home_next_served(ctx, &i));)
         st = mega__home_create(ctx, home);

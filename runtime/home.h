@@ -62,10 +62,11 @@ mega_status_t mega__home_remove_unlisted(struct mega__ctx *ctx,
                                          struct mega__home *home,
                                          uint64_t listed);
 
-/* Before a home is made. ERRORS: IO; MISMATCH - there are files of a former
- * one, whose first is gone. */
+/* Before a home is made, or one that was never finished removed, of which only
+ * its first file is (listed 1). ERRORS: IO; MISMATCH - there are files of a
+ * former one, whose first is gone. */
 mega_status_t mega__home_find_none(struct mega__ctx *ctx,
-                                   struct mega__home *home);
+                                   struct mega__home *home, uint64_t listed);
 
 /* By the first rank of a host, else nothing: removes what a creation by more
  * ranks has left half-made, of homes that this host does not make now. */

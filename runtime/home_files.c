@@ -95,19 +95,20 @@ static void refuse_former(const char *path, void *arg)
     uint32_t home, k;
     const char *rest;
     if (!mega__pool_name(path, &home, &k, &rest) || home != l->home->no ||
-        *rest != '\0' || mega__pool_view(path, &pool) != MEGA_OK)
+        *rest != '\0' || k < l->listed ||
+        mega__pool_view(path, &pool) != MEGA_OK)
         return;
     mega__pool_close(&pool);
     l->status = mega__fail(MEGA_ERR_MISMATCH,
-                           "%s is there, but not home-%u.0.pool: put that "
+                           "%s is there, but %s home-%u.0.pool: put that "
                            "back, or, to make a new space, move it away",
-                           path, home);
+                           path, l->listed ? "no finished" : "not", home);
 }
 
 mega_status_t mega__home_find_none(struct mega__ctx *ctx,
-                                   struct mega__home *home)
+                                   struct mega__home *home, uint64_t listed)
 {
-    struct leftovers l = {ctx, home, 0, MEGA_OK};
+    struct leftovers l = {ctx, home, listed, MEGA_OK};
     return for_each(&l, refuse_former);
 }
 

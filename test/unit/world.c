@@ -339,6 +339,22 @@ Test(world, a_removal_of_unborn_homes_that_was_cut_off_goes_on)
     }
 }
 
+/* A creation makes only first files: another one was put there. */
+Test(world, a_later_file_beside_an_unborn_home_is_kept)
+{
+    struct medium *first = medium_new();
+    struct world w = {.nranks = 1};
+    crash(1);
+    medium_copy(first, m);
+    grow_and_crash();
+    world_put_back(m, 0, 0, first);
+    unbear_home0(1);
+    cr_assert_eq(world_run(&w), MEGA_ERR_MISMATCH, "%s", w.message);
+    CHECK(strstr(w.message, "but no finished home-0.0.pool"), "%s", w.message);
+    world_file(m, 0, 1); /* is there, or it fails */
+    medium_free(&first);
+}
+
 /* ---- A pool that cannot be opened ---- */
 
 /* Its second span record is damaged, the first is not. */
