@@ -95,6 +95,8 @@ try "under another name it is another lab" 0 "1 hosts are up" \
     --name "$MEGALLOC_LAB-b" up 1
 try "and goes alone" 0 '' --name "$MEGALLOC_LAB-b" down
 try "a host that there is not" 1 "no host 3" on 3 true
+try "a list with a gap" 2 'such as 1,3, not "1,,2"' run --hosts 1,,2 true
+try "a link that loses more than all" 2 "loses 101 %" cut 1 --loss 101
 
 apart() { # what the two hosts share and must not
     local dir
@@ -168,6 +170,7 @@ if ((status == 77)); then
 else
     is "a bad link" 0 ''
     linked "that loses all" no
+    try "is told" 0 "link bad" status
     try "and then is only late" 0 '' cut 1 --delay 300
     linked "is a link" yes
     try "but not within its delay" 124 '' on 2 timeout 0.5 bash -c \
