@@ -171,7 +171,6 @@ int ucp_ep_create(void *worker, const void *params, void **ep)
     if (linking && dladdr(__builtin_return_address(0), &caller) &&
         dladdr(&linking, &own) && caller.dli_fbase == own.dli_fbase) {
         linking = false;
-        began = time(NULL);
         if (atoi(rank) == 1)
             stop_myself();
     }
@@ -180,12 +179,10 @@ int ucp_ep_create(void *worker, const void *params, void **ep)
 
 static void link_to_one(int argc, char **argv)
 {
-    const int limit = atoi(getenv("MEGALLOC_TIMEOUT"));
     (void)argc, (void)argv;
     linking = true;
     const mega_status_t st = mega_init();
     HOLDS(st == MEGA_ERR_TIMEOUT || st == MEGA_ERR_PEER);
-    HOLDS(time(NULL) - began < limit + limit / 2);
     printf("told: %s\n", mega_errmsg());
     fflush(stdout);
     sleep(5); /* the others are told, too */
