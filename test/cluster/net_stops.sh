@@ -29,7 +29,8 @@ for tls in tcp,self shm,self; do # of shared memory UCX ends nothing
             "host[1-5]"
     done
     HOSTS=3 MEGALLOC_TIMEOUT=8 UCX_TLS=$tls lossy 3 net_silent linking
-    told "$tls, one is stopped while links are made" 2
+    told "$tls, one is stopped while links are made: the others end" 2 "host[0-2]"
+    tap_try "and it is named" grep -q '^told: rank 1 on host host1' <<<"$output"
 done
 HOSTS=1 MEGALLOC_TIMEOUT=4 lossy 6 net_silent growth
 told "several of one host are stopped: not each thread waits for them" 1 host0
