@@ -46,11 +46,16 @@ done
 UCX_TLS=shm,self hosts 4 net
 each_step "shared memory, 4 ranks"
 
-UCX_TLS=self hosts 2 net
-no_way='UCX finds no way to rank [01] on host host[01].*see UCX_TLS'
-tap_empty "UCX_TLS without a way to another host is named" \
-    "$( ((status)) && grep -q "$no_way" <<<"$output" ||
-        echo "status $status: $output")"
+if built_with_mpich; then
+    tap_skip "UCX_TLS without a way to another host" \
+        "MPICH's ranks reach each other by UCX, too: it ends them before"
+else
+    UCX_TLS=self hosts 2 net
+    no_way='UCX finds no way to rank [01] on host host[01].*see UCX_TLS'
+    tap_empty "UCX_TLS without a way to another host is named" \
+        "$( ((status)) && grep -q "$no_way" <<<"$output" ||
+            echo "status $status: $output")"
+fi
 
 # ---- From inside, what a stranger sends ----
 
