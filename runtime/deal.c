@@ -176,10 +176,10 @@ static mega_status_t find_former(struct mega__ctx *ctx, uint64_t listed)
  * it is missing. */
 static mega_status_t remove_unborn(struct mega__ctx *ctx)
 {
-    if (ctx->place.rank == 0)
+    mega_status_t st = find_former(ctx, 1);
+    if (!st && ctx->place.rank == 0)
         mega__log(MEGA__LOG_WARN, "removing the files of a creation that was "
                                   "never finished");
-    mega_status_t st = find_former(ctx, 1);
     if (!st)
         st = remove_served(ctx, false);
     if (!st)

@@ -81,9 +81,9 @@ const struct mega__root_record *
 mega__dir_root_next(const struct mega__home *home0, uint32_t region,
                     uint32_t *line_p);
 
-/* The line of a root, and above it how many were ever made. Who has found the
- * same before and after a read has read what is the root's: had the line been
- * another's in between, one more were made. */
+/* The line of a root, and above it how many this job has made. Who has found
+ * the same before and after a read has read what is the root's: had the line
+ * been another's in between, one more were made. */
 uint64_t mega__dir_root_place(const struct mega__home *home0,
                               const struct mega__root_record *root);
 
